@@ -1,0 +1,118 @@
+"""Parts as their manufacturers print them: TOML in the datasheet's own units, SI inside the program."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from embodied.errors import ModelError
+
+STANDARD_GRAVITY = 9.80665  # m/s², by definition (CGPM 1901)
+RPM = 2 * math.pi / 60  # rad/s
+KGCM = STANDARD_GRAVITY * 0.01  # N·m
+
+
+@dataclass(frozen=True)
+class GearMotor:
+    """A brushed DC motor with gear and encoder, all values at the output shaft.
+
+    The two electrical constants follow from the two ends of the torque-speed line:
+    stall torque = K V / R and no-load speed = V / K.
+    """
+
+    name: str
+    voltage: float  # V
+    stall_torque: float  # N·m
+    no_load_speed: float  # rad/s
+    stall_current: float  # A
+    no_load_current: float  # A
+    armature: float  # kg·m², rotor inertia times ratio squared
+    counts_per_rev: float
+
+    @property
+    def motor_constant(self) -> float:
+        """Torque constant = back-EMF constant [N·m/A = V·s/rad] that draws the printed line."""
+        return self.voltage / self.no_load_speed
+
+    @property
+    def resistance(self) -> float:
+        """Winding resistance [Ω] that draws the printed line."""
+        return self.motor_constant * self.voltage / self.stall_torque
+
+
+@dataclass(frozen=True)
+class ServoMotor:
+    """A hobby servo: a motor that closes its own position loop."""
+
+    name: str
+    stall_torque: float  # N·m
+    no_load_speed: float  # rad/s
+    half_range: float  # rad
+    stiffness: float  # N·m/rad
+    armature: float  # kg·m²
+
+
+def read_gear_motor(path: Path) -> GearMotor:
+    """Reads a gear motor.
+
+    Raises:
+        ModelError: a field is missing, no number, or outside the range it may have.
+    """
+    sheet = _Sheet(path, "gear_motor")
+    ratio = sheet.number("gear", "ratio", 1, 1e4)
+    return GearMotor(
+        name=sheet.name,
+        voltage=sheet.number("nominal", "voltage_V", 0.5, 100),
+        stall_torque=sheet.number("nominal", "stall_torque_kgcm", 1e-3, 1e3) * KGCM,
+        no_load_speed=sheet.number("nominal", "no_load_speed_rpm", 1, 1e5) * RPM,
+        stall_current=sheet.number("nominal", "stall_current_A", 1e-3, 1e3),
+        no_load_current=sheet.number("nominal", "no_load_current_A", 0, 1e2),
+        armature=sheet.number("rotor", "inertia_kgm2", 1e-12, 1e-2) * ratio**2,
+        counts_per_rev=sheet.number("encoder", "counts_per_output_rev", 1, 1e7),
+    )
+
+
+def read_servo(path: Path) -> ServoMotor:
+    """Reads a hobby servo.
+
+    Raises:
+        ModelError: a field is missing, no number, or outside the range it may have.
+    """
+    sheet = _Sheet(path, "servo")
+    torque = sheet.number("nominal", "stall_torque_kgcm", 1e-3, 1e3) * KGCM
+    return ServoMotor(
+        name=sheet.name,
+        stall_torque=torque,
+        no_load_speed=math.radians(60) / sheet.number("nominal", "speed_s_per_60deg", 0.005, 10),
+        half_range=math.radians(sheet.number("nominal", "range_deg", 1, 720)) / 2,
+        stiffness=torque / math.radians(sheet.number("loop", "full_torque_error_deg", 0.1, 180)),
+        armature=sheet.number("rotor", "reflected_inertia_kgm2", 1e-9, 1),
+    )
+
+
+class _Sheet:
+    """A TOML datasheet whose fields are checked as they are read."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._path = path
+        try:
+            self._data = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ModelError(f"datasheet {path.name} cannot be read: {error}") from error
+        found = self._data.get("kind")
+        if found != kind:
+            raise ModelError(f"datasheet {path.name}: kind is {found!r}, expected {kind!r}")
+        self.name = str(self._data.get("name", path.stem))
+
+    def number(self, table: str, key: str, low: float, high: float) -> float:
+        """Returns a number in [low, high]; the key's suffix names its unit."""
+        value = self._data.get(table, {}).get(key)
+        unit = key.rsplit("_", 1)[-1]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ModelError(
+                f"datasheet {self._path.name}: {table}.{key} is {value!r}, "
+                f"expected a number in [{low:g}, {high:g}] ({unit})"
+            )
+        return float(value)

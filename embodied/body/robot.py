@@ -1,0 +1,63 @@
+"""A robot: an MJCF file plus declared sensors and actuators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import mujoco
+
+from embodied.body.actuators import Actuator
+from embodied.body.sensors import LineCamera, Sensor
+from embodied.errors import ModelError, UnknownNameError
+from embodied.layout import Layout
+
+
+@dataclass(frozen=True)
+class Robot:
+    """What a body is made of; names refer to the robot's own MJCF.
+
+    Raises:
+        ModelError: a sensor or an actuator names something that the MJCF does not have.
+    """
+
+    name: str
+    mjcf: Path
+    base: str
+    sensors: tuple[Sensor, ...]
+    cameras: tuple[LineCamera, ...]
+    actuators: tuple[Actuator, ...]
+
+    def __post_init__(self) -> None:
+        spec = mujoco.MjSpec.from_file(str(self.mjcf))
+        known = {
+            "sensor": {s.name for s in spec.sensors},
+            "joint": {j.name for j in spec.joints},
+            "site": {s.name for s in spec.sites},
+            "body": {b.name for b in spec.bodies},
+        }
+        wanted = [("sensor", source) for s in self.sensors for source in s.sources]
+        wanted += [("joint", a.joint) for a in self.actuators] + [("body", self.base)]
+        wanted += [pair for c in self.cameras for pair in (("site", c.site), ("body", c.body))]
+        for kind, name in wanted:
+            if name not in known[kind]:
+                raise ModelError(f"robot {self.name!r}: {UnknownNameError(kind, name, known[kind])}")
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The named layout of what the robot senses."""
+        parts = (*self.cameras, *self.sensors)
+        return Layout(tuple(channel for part in parts for channel in part.channels))
+
+    def looking_for(self, labels: dict[str, str], legible: dict[str, str], **camera: float) -> Robot:
+        """Returns this robot with its camera taught the classes of a task (see `LineCamera`)."""
+        taught = tuple(replace(c, labels=labels, legible=legible, **camera) for c in self.cameras)
+        return replace(self, cameras=taught)
+
+    def build(self) -> mujoco.MjSpec:
+        """Returns the robot's MJCF with its actuators compiled in, ready to be attached to an arena."""
+        spec = mujoco.MjSpec.from_file(str(self.mjcf))
+        for actuator in self.actuators:
+            actuator.compile(spec)
+        return spec

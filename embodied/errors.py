@@ -1,0 +1,59 @@
+"""What can go wrong, said so that a person knows what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EmbodiedError(Exception):
+    """Root of every error that this toolkit raises on purpose."""
+
+
+class UnknownNameError(EmbodiedError, KeyError):
+    """A name that does not exist; the message lists those that do."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        close = difflib.get_close_matches(str(name), self.known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ";"
+        super().__init__(f"no {kind} {name!r}{hint} known: {', '.join(self.known) or 'none'}")
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0])
+
+
+class OptionError(EmbodiedError, ValueError):
+    """An option whose value is not allowed."""
+
+
+class ModelError(EmbodiedError, ValueError):
+    """A robot, arena or datasheet that does not describe a body that can be built."""
+
+
+class ActionError(EmbodiedError, ValueError):
+    """An action of the wrong shape, or one that is not a number."""
+
+
+class NotResetError(EmbodiedError, RuntimeError):
+    """A step before the first reset, or after an episode that ended and was not reset."""
+
+
+class CheckpointError(EmbodiedError, ValueError):
+    """A saved policy or run that is corrupt, or was made for another environment."""
+
+
+class MissingExtraError(EmbodiedError, ImportError):
+    """An optional library that is not installed; the message says the command that installs it."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        command = f"pip install 'embodied-sim2real[{extra}]'"
+        super().__init__(f"this needs the library {library!r}, which is not installed: {command}")
+
+
+class RenderingError(EmbodiedError, RuntimeError):
+    """No off-screen renderer could be opened on this machine."""
+
+
+class WorldFailureWarning(RuntimeWarning):
+    """The physics of some worlds diverged; their episodes were truncated and the others went on."""

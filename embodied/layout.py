@@ -1,0 +1,56 @@
+"""The named layout of a flat observation: which numbers mean what, in which unit, within which bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Channel:
+    """`size` neighbouring numbers of an observation that share a meaning, a unit and finite bounds."""
+
+    name: str
+    size: int
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Channels in the order in which they stand in the observation."""
+
+    channels: tuple[Channel, ...]
+
+    @property
+    def size(self) -> int:
+        """Length of the flat observation."""
+        return sum(channel.size for channel in self.channels)
+
+    @property
+    def low(self) -> NDArray[np.float32]:
+        """Lower bounds, `(size,)`."""
+        return np.concatenate([np.full(c.size, c.low, np.float32) for c in self.channels])
+
+    @property
+    def high(self) -> NDArray[np.float32]:
+        """Upper bounds, `(size,)`."""
+        return np.concatenate([np.full(c.size, c.high, np.float32) for c in self.channels])
+
+    def slice(self, name: str) -> slice:
+        """Returns where channel `name` stands.
+
+        Raises:
+            UnknownNameError: there is no such channel.
+        """
+        start = 0
+        for channel in self.channels:
+            if channel.name == name:
+                return slice(start, start + channel.size)
+            start += channel.size
+        raise UnknownNameError("channel", name, [c.name for c in self.channels])

@@ -1,0 +1,325 @@
+"""Proximal policy optimisation for policies that remember (Schulman et al. 2017), on Stable-Baselines3.
+
+A rollout's steps are read in sequence, starting from the very memory that acting had, so that what acting saw
+is what training sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from embodied.errors import OptionError
+from embodied.learn.policy import Privilege, Reading, SequencePolicy
+from embodied.learn.rollout import Rollout
+from embodied.learn.vec import Experience, as_vec_env, step
+
+
+@dataclass
+class Losses:
+    """The terms of one minibatch's loss, and what tells whether the update is healthy."""
+
+    policy: Tensor
+    value: Tensor
+    entropy: Tensor
+    belief: Tensor
+    approx_kl: Tensor
+    clip_fraction: Tensor
+
+
+class SequencePPO(OnPolicyAlgorithm):
+    """Trains a `SequencePolicy` on any Gymnasium environment with flat Box observations.
+
+    Args:
+        policy: class of the policy, built with `policy_kwargs`.
+        env: an id, an `Env`, a Gymnasium `VectorEnv` or a Stable-Baselines3 `VecEnv`.
+        n_envs: number of environments when `env` is an id.
+        n_steps: steps per environment and rollout.
+        minibatches: minibatches per epoch; each holds whole sequences of n_envs / minibatches environments.
+        privileged_critic: let the critic see `info["state"]` and `info["hidden"]` where the environment has
+            them. The policy never does.
+        belief_coef: weight of the loss of the belief head, which predicts the discrete hidden variable.
+        shaping: add the potential-based signal that the environment offers; it leaves the optimum unchanged.
+
+    Raises:
+        OptionError: settings that do not fit each other.
+        UnknownNameError: no environment of that id.
+    """
+
+    policy: SequencePolicy  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        policy: type[SequencePolicy],
+        env: Any,
+        learning_rate: Any = 5e-4,
+        n_envs: int | None = None,
+        n_steps: int = 64,
+        minibatches: int = 16,
+        n_epochs: int = 4,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float = 0.2,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        belief_coef: float = 0.1,
+        max_grad_norm: float = 0.5,
+        privileged_critic: bool = True,
+        shaping: bool = True,
+        stats_window_size: int = 512,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        self.minibatches = minibatches
+        self.n_epochs = n_epochs
+        self.clip_range = clip_range
+        self.belief_coef = belief_coef
+        self.privileged_critic = privileged_critic
+        self.shaping = shaping
+        super().__init__(
+            policy=policy,
+            env=as_vec_env(env, n_envs) if env is not None else None,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=False,
+            sde_sample_freq=-1,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=False,
+            supported_action_spaces=(spaces.Box, spaces.Discrete),
+        )
+        if minibatches < 1 or n_epochs < 1 or n_steps < 1:
+            raise OptionError("minibatches, n_epochs and n_steps must be at least 1")
+        if _init_setup_model:
+            self._setup_model()
+
+    # --- Stable-Baselines3's verbs -------------------------------------------------------------------------
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self._shuffler = torch.Generator().manual_seed(self.seed if self.seed is not None else 0)
+        self._privileged = self._look_for_privilege()
+        self.policy = self.policy_class(  # type: ignore[assignment]
+            self.observation_space,
+            self.action_space,
+            self.lr_schedule,
+            privilege=self._privilege_of_policy(),
+            **self.policy_kwargs,
+        ).to(self.device)
+        self.policy.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, foreach=True)
+        self.rollout_buffer = Rollout.empty(  # type: ignore[assignment]
+            self.n_envs,
+            self.n_steps,
+            self.observation_space.shape[0],  # type: ignore[index]
+            self.policy.action_head.size,
+            self._privileged.state,
+            len(self._privileged.hidden),
+            self.device,
+        )
+        self._memory: Any = None
+        self._privileged_now: dict[str, np.ndarray] = {}
+
+    def collect_rollouts(self, env, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
+        """Acts for `n_rollout_steps` and fills the rollout; False if a callback asks to stop."""
+        rollout: Rollout = rollout_buffer
+        self.policy.set_training_mode(False)
+        self._memory = self._memory if self._memory is not None else self.policy.initial(self.n_envs)
+        rollout.memory = self.policy.core.snapshot(self._memory)
+        callback.on_rollout_start()
+        for t in range(n_rollout_steps):
+            with torch.inference_mode(), torch.no_grad():
+                action = self._act(rollout, t)
+            experience, infos = step(env, self.policy.action_head.to_env(action))
+            dones = experience.ended
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+            self._update_info_buffer(infos, dones)
+            with torch.inference_mode():
+                self._remember(rollout, t, experience)
+        with torch.inference_mode():
+            rollout.estimate_advantages(self._value_now(), self.gamma, self.gae_lambda)
+        callback.on_rollout_end()
+        return True
+
+    def train(self) -> None:
+        """Improves the policy on the rollout: epochs of minibatches of whole sequences."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
+        history = []
+        for _ in range(self.n_epochs):
+            for rows in rollout.minibatches(self.minibatches, self._shuffler):
+                losses = self._losses(rollout, rows)
+                self._descend(losses)
+                history.append(losses)
+        self._n_updates += self.n_epochs
+        self._report(rollout, history)
+
+    # --- acting --------------------------------------------------------------------------------------------
+
+    def _act(self, rollout: Rollout, t: int) -> Tensor:
+        """Reads the present observation, chooses an action and writes both down."""
+        obs = torch.as_tensor(self._last_obs, dtype=torch.float32, device=self.device)
+        first = torch.as_tensor(self._last_episode_starts, device=self.device)
+        reading, self._memory = self.policy.step(obs, first, self._memory)
+        action = self.policy.choose(reading, deterministic=False)
+        rollout.obs[:, t], rollout.first[:, t] = obs, first
+        rollout.action[:, t] = action
+        rollout.log_prob[:, t] = reading.actions.log_prob(action)
+        self._write_privileged(rollout, t)
+        rollout.value[:, t] = self._value(reading, rollout.state[:, t], rollout.hidden[:, t])
+        return action
+
+    def _remember(self, rollout: Rollout, t: int, experience: Experience) -> None:
+        """Writes down what the action led to, and moves on to the next observation."""
+        as_tensor = lambda array: torch.as_tensor(array, device=self.device)  # noqa: E731
+        rollout.reward[:, t] = as_tensor(experience.reward)
+        rollout.terminated[:, t] = as_tensor(experience.terminated)
+        rollout.truncated[:, t] = as_tensor(experience.truncated)
+        rollout.ignore[:, t] = as_tensor(experience.ignore)
+        rollout.shaping[:, t] = as_tensor(self._shaping_signal(experience))
+        rollout.bootstrap[:, t] = self._value_of_truncated(experience)
+        if experience.ignore.any():  # a reset step belongs to no episode: nothing flows through it
+            rollout.terminated[:, t] |= rollout.ignore[:, t]
+        self._last_obs = experience.obs
+        self._last_episode_starts = experience.ended | experience.ignore
+        self._privileged_now = experience.privileged
+
+    def _shaping_signal(self, experience: Experience) -> np.ndarray:
+        """γΦ′ − Φ, with Φ = 0 after a terminal step (Ng, Harada & Russell 1999)."""
+        if not (self.shaping and "shaping" in self._privileged_now):
+            return np.zeros(self.n_envs, np.float32)
+        after = np.where(experience.terminated, 0.0, experience.final_privileged["shaping"])
+        return (self.gamma * after - self._privileged_now["shaping"]).astype(np.float32)
+
+    def _value_of_truncated(self, experience: Experience) -> Tensor:
+        """The value of where truncated episodes were cut off, `(N,)`; 0 elsewhere."""
+        values = torch.zeros(self.n_envs, device=self.device)
+        rows = torch.as_tensor(np.flatnonzero(experience.truncated), device=self.device)
+        if len(rows):
+            values[rows] = self._peek(experience.final_obs, experience.final_privileged, rows)
+        return values
+
+    def _value_now(self) -> Tensor:
+        """The value of the present observation, without committing it to memory, `(N,)`."""
+        fresh = torch.as_tensor(self._last_episode_starts, device=self.device)
+        value = self._peek(self._last_obs, self._privileged_now, torch.arange(self.n_envs, device=self.device))
+        return value.masked_fill(fresh, 0.0)
+
+    def _peek(self, obs: Any, privileged: dict[str, np.ndarray], rows: Tensor) -> Tensor:
+        """The value of observations in some environments, leaving the memory as it is."""
+        as_rows = lambda array: torch.as_tensor(array, dtype=torch.float32, device=self.device)[rows]  # noqa: E731
+        if self._privileged.state:
+            return self.policy.judge(as_rows(privileged["state"]), as_rows(privileged["hidden"]))
+        memory = self.policy.core.rows(self._memory, rows)
+        goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
+        reading, _ = self.policy.step(as_rows(obs), goes_on, memory)
+        assert reading.value is not None
+        return reading.value
+
+    def _value(self, reading: Reading, state: Tensor, hidden: Tensor) -> Tensor:
+        return self.policy.judge(state, hidden) if reading.value is None else reading.value
+
+    # --- privilege -----------------------------------------------------------------------------------------
+
+    def _look_for_privilege(self) -> Privilege:
+        """Finds out what the environment tells beyond observations; resets it once."""
+        assert self.env is not None
+        self._last_obs = self.env.reset()  # type: ignore[assignment]
+        privileged = getattr(self.env, "privileged", {})
+        hidden = getattr(getattr(self.env, "gym_env", None), "hidden", ())
+        values = tuple(len(h.labels) for h in hidden if hasattr(h, "labels"))
+        state = privileged["state"].shape[1] if "state" in privileged and self.privileged_critic else 0
+        return Privilege(state, values)
+
+    def _privilege_of_policy(self) -> Privilege:
+        return self._privileged
+
+    def _write_privileged(self, rollout: Rollout, t: int) -> None:
+        if not self._privileged_now:
+            self._privileged_now = getattr(self.env, "privileged", {})
+        for name, target in (("state", rollout.state), ("hidden", rollout.hidden)):
+            if target.shape[-1]:
+                target[:, t] = torch.as_tensor(self._privileged_now[name], device=self.device)
+
+    # --- learning ------------------------------------------------------------------------------------------
+
+    def _losses(self, rollout: Rollout, rows: Tensor) -> Losses:
+        reading = self.policy.sequence(
+            rollout.obs[rows], rollout.first[rows], self.policy.core.rows(rollout.memory, rows)
+        )
+        counts = ~rollout.ignore[rows]
+        log_prob = reading.actions.log_prob(rollout.action[rows])
+        log_ratio = log_prob - rollout.log_prob[rows]
+        ratio = log_ratio.exp()
+        advantage = _standardised(rollout.advantage[rows], counts)
+        clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
+        value = self._value(reading, rollout.state[rows], rollout.hidden[rows])
+        return Losses(
+            policy=-_mean(torch.minimum(ratio * advantage, clipped * advantage), counts),
+            value=_mean((value - rollout.returns[rows]) ** 2, counts),
+            entropy=_mean(reading.actions.entropy(), counts),
+            belief=self._belief_loss(reading, rollout.hidden[rows], counts),
+            approx_kl=_mean(ratio - 1 - log_ratio, counts).detach(),
+            clip_fraction=_mean(((ratio - 1).abs() > self.clip_range).float(), counts).detach(),
+        )
+
+    def _belief_loss(self, reading: Reading, hidden: Tensor, counts: Tensor) -> Tensor:
+        if reading.belief_logits is None:
+            return torch.zeros((), device=self.device)
+        target = hidden[..., 0].long()
+        return _mean(F.cross_entropy(reading.belief_logits.transpose(1, 2), target, reduction="none"), counts)
+
+    def _descend(self, losses: Losses) -> None:
+        loss = (
+            losses.policy
+            + self.vf_coef * losses.value
+            - self.ent_coef * losses.entropy
+            + self.belief_coef * losses.belief
+        )
+        self.policy.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm, foreach=True)
+        self.policy.optimizer.step()
+
+    def _report(self, rollout: Rollout, history: list[Losses]) -> None:
+        for name in ("policy", "value", "entropy", "belief", "approx_kl", "clip_fraction"):
+            self.logger.record(f"train/{name}", torch.stack([getattr(h, name).detach() for h in history]).mean().item())
+        unexplained = (rollout.returns - rollout.value).var() / rollout.returns.var().clamp(min=1e-8)
+        self.logger.record("train/explained_variance", 1 - unexplained.item())
+
+
+def _mean(x: Tensor, counts: Tensor) -> Tensor:
+    """Mean over the steps that count."""
+    return (x * counts).sum() / counts.sum().clamp(min=1)
+
+
+def _standardised(x: Tensor, counts: Tensor) -> Tensor:
+    """Zero mean and unit spread over the steps that count."""
+    mean = _mean(x, counts)
+    spread = _mean((x - mean) ** 2, counts).sqrt()
+    return (x - mean) / (spread + 1e-8)

@@ -1,0 +1,110 @@
+"""What a rollout collects, environment by environment and step by step, and what follows from it.
+
+Shape suffixes: N environments, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Rollout:
+    """T steps of N environments, environments first; `memory` is what the policy remembered before them.
+
+    `bootstrap` is the value of the state that a step led to where the episode was truncated there, else 0;
+    `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0.
+    """
+
+    obs: Tensor
+    first: Tensor
+    action: Tensor
+    log_prob: Tensor
+    value: Tensor
+    reward: Tensor
+    shaping: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    ignore: Tensor
+    bootstrap: Tensor
+    state: Tensor
+    hidden: Tensor
+    advantage: Tensor
+    returns: Tensor
+    memory: Any = None
+
+    @classmethod
+    def empty(cls, n: int, steps: int, obs: int, action: int, state: int, hidden: int, device) -> Rollout:
+        """Allocates a rollout once; it is filled again and again."""
+
+        def numbers(*shape: int) -> Tensor:
+            return torch.zeros(n, steps, *shape, device=device)
+
+        def flags() -> Tensor:
+            return torch.zeros(n, steps, dtype=torch.bool, device=device)
+
+        return cls(
+            obs=numbers(obs),
+            first=flags(),
+            action=numbers(action),
+            log_prob=numbers(),
+            value=numbers(),
+            reward=numbers(),
+            shaping=numbers(),
+            terminated=flags(),
+            truncated=flags(),
+            ignore=flags(),
+            bootstrap=numbers(),
+            state=numbers(state),
+            hidden=numbers(hidden),
+            advantage=numbers(),
+            returns=numbers(),
+        )
+
+    def estimate_advantages(self, last_value: Tensor, gamma: float, gae_lambda: float) -> None:
+        """Fills `advantage` and `returns` by generalised advantage estimation.
+
+        A terminal step is worth nothing beyond its reward; a truncated one is worth the value of the state
+        that it led to. Neither lets the next episode's advantage through.
+        """
+        self.advantage.copy_(
+            advantages(
+                self.reward + self.shaping, self.value, self.bootstrap, last_value,
+                self.terminated, self.truncated, gamma, gae_lambda,
+            )
+        )  # fmt: skip
+        torch.add(self.advantage, self.value, out=self.returns)
+
+    def minibatches(self, count: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Yields the environments of each minibatch, shuffled."""
+        order = torch.randperm(len(self.obs), generator=generator)
+        yield from (part for part in order.tensor_split(count) if len(part))
+
+
+def advantages(
+    reward_NT: Tensor,
+    value_NT: Tensor,
+    bootstrap_NT: Tensor,
+    last_value_N: Tensor,
+    terminated_NT: Tensor,
+    truncated_NT: Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> Tensor:
+    """Generalised advantage estimation (Schulman et al. 2016), `(N, T)`."""
+    goes_on_NT = ~(terminated_NT | truncated_NT)
+    following_NT = torch.cat([value_NT[:, 1:], last_value_N[:, None]], dim=1)
+    next_value_NT = torch.where(goes_on_NT, following_NT, bootstrap_NT)
+    delta_NT = reward_NT + gamma * next_value_NT - value_NT
+    carry_NT = gamma * gae_lambda * goes_on_NT
+    out_NT = torch.empty_like(delta_NT)
+    running_N = torch.zeros_like(last_value_N)
+    for t in reversed(range(delta_NT.shape[1])):
+        running_N = delta_NT[:, t] + carry_NT[:, t] * running_N
+        out_NT[:, t] = running_N
+    return out_NT

@@ -1,0 +1,270 @@
+"""Where the vector dialects meet: Gymnasium's, with its three autoreset modes, and Stable-Baselines3's.
+
+A learner sees one thing, `Experience`: what a step led to before any reset, and what the next step starts from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
+
+from embodied.errors import UnknownNameError
+
+PRIVILEGED = ("hidden", "state", "shaping")
+
+
+@dataclass
+class Experience:
+    """One step of N environments.
+
+    Attributes:
+        obs: what the next step starts from; the first observation of a new episode where `ended`.
+        final_obs: what the step led to; equals `obs` except where `ended`.
+        reward, terminated, truncated: `(N,)`.
+        ignore: the environment used this step only to reset itself, `(N,)`; nothing is to be learned from it.
+        privileged, final_privileged: `hidden`, `state` and `shaping` that go with `obs` and `final_obs`;
+            empty where the environment has none.
+        success: `(N,)`, or None where the environment does not say.
+    """
+
+    obs: Any
+    final_obs: Any
+    reward: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    ignore: NDArray[np.bool_]
+    privileged: dict[str, NDArray] = field(default_factory=dict)
+    final_privileged: dict[str, NDArray] = field(default_factory=dict)
+    success: NDArray[np.bool_] | None = None
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """Episodes that ended with this step, `(N,)`."""
+        return self.terminated | self.truncated
+
+
+class GymVecEnv(VecEnv):
+    """A Gymnasium vector environment as a Stable-Baselines3 one; `experience` keeps the last step's arrays.
+
+    All autoreset modes are understood. Best is same-step. With autoreset disabled, episodes are restarted here. In next-step
+    mode the environment spends one step on its reset: that step is marked `ignore`, and its observation
+    belongs to no episode.
+    """
+
+    def __init__(self, env: VectorEnv) -> None:
+        self.gym_env = env
+        self.mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        self._seed: int | None = None
+        self._was_done = np.zeros(env.num_envs, bool)
+        self._returns = np.zeros(env.num_envs)
+        self._lengths = np.zeros(env.num_envs, int)
+        self.privileged: dict[str, NDArray] = {}
+        self.experience: Experience | None = None
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+
+    def seed(self, seed: int | None = None) -> list[int | None]:  # type: ignore[override]
+        """Seeds the next reset; environment `i` gets `seed + i`."""
+        self._seed = seed
+        return [None if seed is None else seed + i for i in range(self.num_envs)]
+
+    def reset(self):
+        """Starts new episodes everywhere and returns their first observations."""
+        obs, info = self.gym_env.reset(seed=self._seed)
+        self._seed = None
+        self._was_done[:] = False
+        self._returns[:], self._lengths[:] = 0, 0
+        self.privileged = _privileged(info)
+        return obs
+
+    def step_async(self, actions: NDArray) -> None:
+        """Keeps the actions for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self):
+        """Steps, and returns what Stable-Baselines3 expects; the arrays are in `experience`."""
+        obs, reward, terminated, truncated, info = self.gym_env.step(self._actions)
+        experience = Experience(
+            obs=obs,
+            final_obs=obs,
+            reward=np.asarray(reward, np.float32),
+            terminated=np.asarray(terminated),
+            truncated=np.asarray(truncated) & ~np.asarray(terminated),
+            ignore=self._was_done.copy() if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._was_done),
+            privileged=_privileged(info),
+            final_privileged=_privileged(info),
+            success=info.get("success"),
+        )
+        self._was_done = experience.ended
+        if experience.ended.any():
+            self._separate(experience, info)
+        self.privileged = experience.privileged
+        self.experience = experience
+        return experience.obs, experience.reward, experience.ended, self._infos(experience)
+
+    def _separate(self, experience: Experience, info: dict[str, Any]) -> None:
+        """Tells the end of the old episodes from the beginning of the new ones."""
+        if self.mode is AutoresetMode.SAME_STEP:
+            final = info.get("final_info", {})
+            experience.final_obs = _merge(experience.obs, info["final_obs"], experience.ended)
+            experience.final_privileged = {
+                key: _merge(value, final.get(key, value), experience.ended)
+                for key, value in experience.privileged.items()
+            }
+            experience.success = final.get("success", experience.success)
+        elif self.mode is AutoresetMode.DISABLED:
+            experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
+            experience.privileged = _privileged(info)
+
+    def _infos(self, experience: Experience) -> list[dict[str, Any]]:
+        """Returns the per-environment dicts of Stable-Baselines3, filled where an episode ended."""
+        self._returns += experience.reward
+        self._lengths += ~experience.ignore
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(experience.ended):
+            infos[i] = {
+                "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])},
+                "terminal_observation": _row(experience.final_obs, i),
+                "TimeLimit.truncated": bool(experience.truncated[i]),
+            }
+            if experience.success is not None:
+                infos[i]["is_success"] = bool(experience.success[i])
+        self._returns[experience.ended] = 0
+        self._lengths[experience.ended] = 0
+        return infos
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self.gym_env.close()
+
+    def get_attr(self, attr_name: str, indices=None) -> list[Any]:
+        """Returns an attribute of the vector environment, once per environment asked for."""
+        value = getattr(self.gym_env, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices=None) -> None:
+        """Sets an attribute of the vector environment as a whole."""
+        setattr(self.gym_env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices=None, **kwargs: Any) -> list[Any]:
+        """Calls a method of the vector environment as a whole."""
+        return [getattr(self.gym_env, method_name)(*args, **kwargs)]
+
+    def env_is_wrapped(self, wrapper_class, indices=None) -> list[bool]:
+        """Episode statistics are kept here, so this counts as monitored."""
+        from stable_baselines3.common.monitor import Monitor
+
+        return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
+
+    def get_images(self):
+        """Returns one picture per environment."""
+        return list(self.gym_env.render() or [])
+
+
+def as_vec_env(env: str | gym.Env | VectorEnv | VecEnv, num_envs: int | None = None, **options: Any) -> VecEnv:
+    """Returns any environment in Stable-Baselines3's dialect.
+
+    Args:
+        env: a Gymnasium id, an `Env`, a Gymnasium `VectorEnv` or a Stable-Baselines3 `VecEnv`.
+        num_envs: how many, when `env` is an id (default 1).
+        options: for `gymnasium.make_vec`, when `env` is an id.
+
+    Raises:
+        UnknownNameError: no such id.
+    """
+    if isinstance(env, str):
+        return GymVecEnv(make_vec(env, num_envs or 1, **options))
+    if isinstance(env, VectorEnv):
+        return GymVecEnv(env)
+    if isinstance(env, VecEnv):
+        return env if isinstance(env, GymVecEnv) or env.env_is_wrapped(VecMonitor)[0] else _monitored(env)
+    return VecMonitor(DummyVecEnv([lambda: env]))
+
+
+def make_vec(env_id: str, num_envs: int, **options: Any) -> VectorEnv:
+    """`gymnasium.make_vec` in same-step mode, with an error that lists close names.
+
+    Raises:
+        UnknownNameError: no such id.
+    """
+    if env_id.partition(":")[2] == "" and env_id not in gym.registry:
+        raise UnknownNameError("environment", env_id, _similar_ids(env_id))
+    spec = gym.spec(env_id)
+    if spec.vector_entry_point is not None and spec.entry_point is not None and spec.namespace == "embodied":
+        return gym.make_vec(env_id, num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
+    return gym.make_vec(
+        env_id,
+        num_envs,
+        vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+        **options,
+    )
+
+
+def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]]]:
+    """Steps an environment of Stable-Baselines3's dialect; returns arrays, and its infos for callbacks."""
+    obs, reward, ended, infos = env.step(actions)
+    if isinstance(env, GymVecEnv) and env.experience is not None:
+        return env.experience, infos
+    truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos]) & ended
+    final = obs
+    if ended.any():
+        finals = [infos[i].get("terminal_observation", _row(obs, i)) for i in range(env.num_envs)]
+        final = _stack(finals)
+    success = [bool(info.get("is_success", False)) for info in infos] if _has_success(infos) else None
+    return Experience(
+        obs=obs,
+        final_obs=final,
+        reward=np.asarray(reward, np.float32),
+        terminated=ended & ~truncated,
+        truncated=truncated,
+        ignore=np.zeros(env.num_envs, bool),
+        success=None if success is None else np.array(success),
+    ), infos
+
+
+def _monitored(env: VecEnv) -> VecEnv:
+    from stable_baselines3.common.monitor import Monitor
+
+    return env if all(env.env_is_wrapped(Monitor)) else VecMonitor(env)
+
+
+def _privileged(info: dict[str, Any]) -> dict[str, NDArray]:
+    return {key: np.asarray(info[key], np.float32) for key in PRIVILEGED if key in info}
+
+
+def _merge(obs: Any, final: Any, ended: NDArray[np.bool_]) -> Any:
+    """Returns `obs` with the rows of `ended` taken from `final` (an array, a dict, or an array of objects)."""
+    if isinstance(obs, dict):
+        return {key: _merge(obs[key], final[key] if isinstance(final, dict) else [f and f[key] for f in final], ended)
+                for key in obs}  # fmt: skip
+    merged = np.array(obs, copy=True)
+    for i in np.flatnonzero(ended):
+        merged[i] = final[i]
+    return merged
+
+
+def _row(obs: Any, i: int) -> Any:
+    return {key: value[i] for key, value in obs.items()} if isinstance(obs, dict) else obs[i]
+
+
+def _stack(rows: list[Any]) -> Any:
+    if isinstance(rows[0], dict):
+        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+    return np.stack(rows)
+
+
+def _has_success(infos: list[dict[str, Any]]) -> bool:
+    return any("is_success" in info for info in infos)
+
+
+def _similar_ids(env_id: str) -> list[str]:
+    import difflib
+
+    own = [name for name in gym.registry if name.startswith("embodied/")]
+    return sorted({*own, *difflib.get_close_matches(env_id, list(gym.registry), n=5)})

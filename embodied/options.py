@@ -1,0 +1,28 @@
+"""Options: keyword arguments that become a frozen dataclass, or an error that lists what there is."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from embodied.errors import OptionError, UnknownNameError
+
+T = TypeVar("T")
+
+
+def options_of(cls: type[T], given: dict[str, Any]) -> T:
+    """Builds the options dataclass `cls` from keyword arguments.
+
+    Raises:
+        UnknownNameError: an option that `cls` does not have.
+        OptionError: a value of the wrong type.
+    """
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownNameError("option", name, known)
+        expected = type(known[name].default)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (isinstance(value, expected) or (expected is float and whole)):
+            raise OptionError(f"option {name!r} is {value!r}, expected {expected.__name__}")
+    return cls(**given)

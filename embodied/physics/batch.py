@@ -1,0 +1,153 @@
+"""N worlds of one model, moved by MuJoCo's thread pool behind a handful of verbs.
+
+The verbs are what a GPU engine could implement as well: named arrays with a leading N, `step`, `reset`,
+`forward`, `rays`, `snapshot` and `restore`.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import mujoco.batch
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.errors import ModelError, UnknownNameError
+from embodied.physics.threads import default_threads
+
+RAY_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # groups 3.. are collision shapes that nobody sees
+STABLE_SPEED = 1e4  # rad/s or m/s; beyond it a simulation has diverged
+
+
+class Batch:
+    """`n` worlds of `model`, stepped on `threads` threads (None: one per usable core).
+
+    Bit-identical to a loop of `mj_step` over one `MjData` per world, at any number of threads.
+
+    Raises:
+        ModelError: no worlds, or no threads, were asked for.
+    """
+
+    def __init__(self, model: mujoco.MjModel, n: int, threads: int | None = None) -> None:
+        if n < 1 or (threads is not None and threads < 1):
+            raise ModelError(f"a batch needs at least one world and one thread, not {n} and {threads}")
+        self.model = model
+        self.n = n
+        self.threads = threads or default_threads(n)
+        self._engine = mujoco.batch.Batch(model, n, self.threads)
+        self._moving = self._engine.bind("qvel")
+        self._placed = self._engine.bind("qpos")
+
+    def array(self, name: str) -> NDArray:
+        """Returns the live `(N, …)` array of a data field; writing to a state field sets the worlds' state.
+
+        Raises:
+            UnknownNameError: MuJoCo has no such field.
+        """
+        if name not in mujoco.batch.DATA_FIELDS:
+            raise UnknownNameError("data field", name, mujoco.batch.DATA_FIELDS)
+        return self._engine.bind(name)
+
+    def field(self, name: str) -> NDArray:
+        """Returns the live `(N, …)` array of a model field, so that each world has its own values.
+
+        Call `derive` after writing one on which other constants depend (masses, inertias, stiffnesses …).
+
+        Raises:
+            UnknownNameError: MuJoCo has no such field.
+        """
+        if name not in mujoco.batch.MODEL_FIELDS:
+            raise UnknownNameError("model field", name, mujoco.batch.MODEL_FIELDS)
+        return self._engine.expand(name)
+
+    def derive(self, worlds: NDArray[np.intp] | None = None) -> None:
+        """Recomputes the model constants that follow from fields (`mj_setConst`)."""
+        self._engine.set_const(worlds)
+
+    def sensor(self, name: str) -> NDArray:
+        """Returns the live `(N, dim)` array of one sensor.
+
+        Raises:
+            UnknownNameError: the model has no such sensor.
+        """
+        names = [self.model.sensor(i).name for i in range(self.model.nsensor)]
+        if name not in names:
+            raise UnknownNameError("sensor", name, names)
+        i = names.index(name)
+        start = self.model.sensor_adr[i]
+        return self.array("sensordata")[:, start : start + self.model.sensor_dim[i]]
+
+    def step(self, substeps: int, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Advances `worlds` by `substeps` and makes poses, velocities and their sensors current.
+
+        Returns:
+            The worlds that failed: MuJoCo raised an error in them, or their state is no longer finite.
+        """
+        errors = self._guarded(
+            lambda: self._engine.step(worlds, nstep=substeps, stage=mujoco.mjtStage.mjSTAGE_VEL)
+        )
+        return np.union1d(errors, self._diverged(worlds))
+
+    def reset(self, worlds: NDArray[np.intp] | None = None) -> None:
+        """Puts `worlds` into the model's default state without computing anything from it."""
+        self._engine.reset(worlds, stage=mujoco.mjtStage.mjSTAGE_NONE)
+
+    def forward(self, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Computes everything that follows from the state of `worlds`; returns those that failed."""
+        return self._guarded(lambda: self._engine.forward(worlds))
+
+    def rays(
+        self,
+        origin: NDArray,
+        direction: NDArray,
+        ignore_body: int = -1,
+        worlds: NDArray[np.intp] | None = None,
+    ) -> tuple[NDArray, NDArray]:
+        """Casts rays in every world.
+
+        Args:
+            origin: `(n, 1 or rays, 3)` [m], world frame.
+            direction: `(n, rays, 3)`, unit vectors.
+            ignore_body: a body that rays pass through.
+
+        Returns:
+            Distance [m] and geom id, `(n, rays)` each; −1 and −1 where nothing was hit.
+        """
+        return self._engine.ray(origin, direction, geomgroup=RAY_GROUPS, bodyexclude=ignore_body, ids=worlds)
+
+    def snapshot(self) -> NDArray:
+        """Returns the whole physical state of all worlds, `(N, …)`, to be given back to `restore`."""
+        specs = mujoco.batch._STATE_FIELDS
+        return np.concatenate([self._engine.bind(f).reshape(self.n, -1) for f in specs], axis=1)
+
+    def restore(self, snapshot: NDArray, worlds: NDArray[np.intp] | None = None) -> None:
+        """Puts `worlds` (None: all) back into a snapshot of all worlds, and recomputes what follows."""
+        rows = np.arange(self.n) if worlds is None else worlds
+        start = 0
+        for name in mujoco.batch._STATE_FIELDS:
+            view = self._engine.bind(name)
+            width = int(np.prod(view.shape[1:], dtype=int))
+            view[rows] = snapshot[rows, start : start + width].reshape(-1, *view.shape[1:])
+            start += width
+        self.forward(worlds)
+
+    def render_pair(self, world: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Returns one world's model and data, current, for a renderer or for any `mj_` function."""
+        model = self._engine.get_model(world)
+        data = self._engine.get_data(world)
+        mujoco.mj_forward(model, data)
+        return model, data
+
+    def _guarded(self, call) -> NDArray[np.intp]:
+        """Runs an engine call and returns the worlds in which it raised; the others completed it."""
+        try:
+            call()
+        except mujoco.batch.SimulationError as error:
+            return np.asarray(error.ids, np.intp)
+        return np.empty(0, np.intp)
+
+    def _diverged(self, worlds: NDArray[np.intp] | None) -> NDArray[np.intp]:
+        speed = self._moving if worlds is None else self._moving[worlds]
+        place = self._placed if worlds is None else self._placed[worlds]
+        sound = (np.abs(speed) < STABLE_SPEED).all(axis=1) & np.isfinite(place).all(axis=1)
+        lost = np.flatnonzero(~sound)
+        return lost if worlds is None else worlds[lost]

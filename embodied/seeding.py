@@ -1,0 +1,106 @@
+"""Randomness with an owner: every draw is a pure function of (world seed, episode, stream name, step).
+
+A batch of N worlds draws for all of them at once, and world `i` gets the very bits that it would get alone.
+The generator is counter-based (the SplitMix64 finaliser of Steele, Lea & Flood 2014 applied to a key and a
+counter), so there is no state to save but the keys, and no draw depends on how many came before it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Worlds = NDArray[np.intp] | slice
+ALL: slice = slice(None)
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_LOW_32 = np.uint64(0xFFFFFFFF)
+_UNIT_32 = 2.0**-32
+_ONE = np.uint64(1)
+_S27, _S30, _S31, _S32 = (np.uint64(bits) for bits in (27, 30, 31, 32))
+
+
+def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scrambles 64-bit integers so that neighbours share nothing (SplitMix64 finaliser)."""
+    x = (x ^ (x >> _S30)) * _MIX_1
+    x = (x ^ (x >> _S27)) * _MIX_2
+    return x ^ (x >> _S31)
+
+
+def stream_key(name: str) -> np.uint64:
+    """Returns the 64-bit key of a stream name; the same on every machine and in every process."""
+    data = name.encode()
+    return np.uint64(zlib.crc32(data) << 32 | zlib.adler32(data))
+
+
+def spawn(seed: int, name: str) -> np.random.Generator:
+    """Returns an independent generator for `name`, for what is drawn once per process and not per world."""
+    return np.random.default_rng([seed, int(stream_key(name))])
+
+
+@dataclass(slots=True)
+class WorldStreams:
+    """The random streams of `n` worlds."""
+
+    n: int
+    seeds: NDArray[np.uint64] = field(init=False)
+    episodes: NDArray[np.uint64] = field(init=False)
+    keys: NDArray[np.uint64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seeds = np.arange(self.n, dtype=np.uint64)
+        self.episodes = np.zeros(self.n, np.uint64)
+        self.keys = np.zeros(self.n, np.uint64)
+
+    def seed(self, seed: int) -> None:
+        """Gives world `i` the seed `seed + i` and puts every world before its first episode."""
+        self.seeds[:] = np.arange(self.n, dtype=np.uint64) + np.uint64(seed % 2**64)
+        self.episodes[:] = 0
+
+    def begin(self, worlds: Worlds = ALL) -> None:
+        """Moves `worlds` on to their next episode."""
+        self.episodes[worlds] += np.uint64(1)
+        self.keys[worlds] = mix(mix(self.seeds[worlds] + _GOLDEN) + self.episodes[worlds] * _GOLDEN)
+
+    def stream(self, *lanes: tuple[str, int]) -> Stream:
+        """Returns a stream that draws, at once, `size` values for each `(name, size)`.
+
+        The values of a name do not depend on which others are drawn beside it.
+        """
+        keys = [mix(stream_key(name) + np.arange(size, dtype=np.uint64) * _GOLDEN) for name, size in lanes]
+        return Stream(self, np.concatenate(keys))
+
+
+@dataclass(slots=True, frozen=True)
+class Stream:
+    """Draws of one or more names, indexed by a step counter; `lanes (size,)` are their keys."""
+
+    owner: WorldStreams
+    lanes: NDArray[np.uint64]
+
+    def bits(self, step: ArrayLike, worlds: Worlds = ALL) -> NDArray[np.uint64]:
+        """Returns 64 random bits per value, `(n, size)`, for step number `step` (scalar or `(n,)`)."""
+        row = mix(self.owner.keys[worlds] + (np.asarray(step, np.uint64) + _ONE) * _GOLDEN)
+        return mix(row[:, None] ^ self.lanes)
+
+    def uniform(
+        self, step: ArrayLike, low: float = 0.0, high: float = 1.0, worlds: Worlds = ALL
+    ) -> NDArray[np.float64]:
+        """Returns uniforms on [low, high), `(n, size)`."""
+        return low + (high - low) * as_uniforms(self.bits(step, worlds))[0]
+
+
+def as_uniforms(bits: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Turns 64 random bits into two independent uniforms on [0, 1)."""
+    return (bits >> _S32) * _UNIT_32, (bits & _LOW_32) * _UNIT_32
+
+
+def as_normal(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Turns 64 random bits into a standard normal (Box & Muller 1958)."""
+    u, v = as_uniforms(bits)
+    return np.sqrt(-2.0 * np.log(u + 0.5 * _UNIT_32)) * np.cos(2.0 * np.pi * v)

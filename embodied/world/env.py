@@ -1,0 +1,260 @@
+"""A task in N worlds as a native Gymnasium vector environment."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from embodied.errors import ActionError, NotResetError, OptionError, WorldFailureWarning
+from embodied.physics.batch import Batch
+from embodied.seeding import WorldStreams
+from embodied.world.body import Body
+from embodied.world.picture import Painter
+from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, World
+
+Rows = NDArray[np.intp]
+
+
+class BatchEnv(VectorEnv):
+    """N worlds of one task; world `i` of `reset(seed=s)` equals a single world reset with `s + i`.
+
+    Args:
+        task: what to do; one instance per environment.
+        num_envs: number of worlds N.
+        threads: physics threads (None: one per usable core); never changes a result.
+        autoreset_mode: any of Gymnasium's modes, or its name.
+        render_mode: None or "rgb_array".
+
+    `info` of every step holds, with a leading N: `hidden` (the truth), `state` (privileged, for critics),
+    `shaping` (the potential Φ of the state; a learner that wants it adds γΦ′ − Φ, with Φ = 0 after a
+    terminal step), `success` and `failed` (the physics diverged, so the episode was truncated). None of
+    them is part of the observation or the reward.
+
+    Raises:
+        OptionError: an unknown autoreset or render mode.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        num_envs: int = 1,
+        threads: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        self.task = task
+        self.num_envs = num_envs
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {
+            "render_modes": ["rgb_array"],
+            "render_fps": round(task.control_hz),
+            "autoreset_mode": self.autoreset_mode,
+        }
+        if render_mode not in (None, "rgb_array"):
+            raise OptionError(f"render_mode {render_mode!r} is unknown; known: None, 'rgb_array'")
+        self.render_mode = render_mode
+        self._define_spaces()
+        self._build(threads)
+
+    def _define_spaces(self) -> None:
+        robot = self.task.robot
+        self.layout = robot.layout
+        self.single_observation_space = spaces.Box(self.layout.low, self.layout.high, dtype=np.float32)
+        self.single_action_space = spaces.Box(-1.0, 1.0, (len(robot.actuators),), np.float32)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    def _build(self, threads: int | None) -> None:
+        spec = self.task.compose()
+        spec.attach(self.task.robot.build(), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
+        model = spec.compile()
+        n = self.num_envs
+        self.batch = Batch(model, n, threads)
+        self.streams = WorldStreams(n)
+        self.body = Body(self.task.robot, self.batch, self.streams, ROBOT_PREFIX)
+        self.substeps = round(1 / self.task.control_hz / model.opt.timestep)
+        self._limit = round(self.task.episode_s * self.task.control_hz)
+        self._steps = np.zeros(n, np.int64)
+        self._elapsed_s = np.zeros(n)
+        self._obs = np.zeros((n, self.layout.size), np.float32)
+        self._ended = np.ones(n, bool)
+        self._all = np.ones(n, bool)
+        self._started = False
+        self._painter: Painter | None = None
+        self.task.bind(World(self.batch, self.body, self._elapsed_s))
+
+    @property
+    def hidden(self):
+        """The task's hidden variables, as declared."""
+        return self.task.hidden
+
+    def log_likelihood(self, obs: NDArray) -> NDArray | None:
+        """Exact log-likelihood of observations under each value of the hidden variable (see `Task`)."""
+        return self.task.log_likelihood(obs)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray, dict[str, Any]]:
+        """Starts new episodes in all worlds, or in those of `options["reset_mask"]` (N,).
+
+        With a seed, every world starts over at its first episode; without one, at its next.
+        """
+        super().reset(seed=seed)
+        if seed is None and not self._started:
+            seed = int(self.np_random.integers(2**31))
+        if seed is not None:
+            self.streams.seed(seed)
+        self._started = True
+        mask = (options or {}).get("reset_mask")
+        self._begin(np.arange(self.num_envs) if mask is None else np.flatnonzero(mask))
+        return self._obs.copy(), self._info()
+
+    def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
+        """Moves every world by one decision; actions `(N, nu)` in [-1, 1] are clipped to it.
+
+        Raises:
+            ActionError: an action of the wrong shape, or not finite.
+            NotResetError: a world that was not reset, or that ended and waits for a reset.
+        """
+        commands = self._checked(actions)
+        stale = self._stale_worlds()
+        failed = self._advance(commands, stale)
+        outcome, truncated = self._judge(failed, stale)
+        self._observe(failed)
+        self._begin(stale)
+        self._ended = outcome.terminated | truncated
+        info = self._info(outcome.success, failed)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
+            info = self._restart(info)
+        return self._obs.copy(), outcome.reward, outcome.terminated, truncated, info
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Returns one picture per world, `(480, 640, 3)` each.
+
+        Raises:
+            RenderingError: no off-screen renderer could be opened.
+        """
+        if self.render_mode is None:
+            gym.logger.warn("render() needs render_mode='rgb_array'")
+            return None
+        self._painter = self._painter or Painter(self.batch)
+        return tuple(self._painter.paint(world) for world in range(self.num_envs))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Frees the renderer."""
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
+
+    def _checked(self, actions: NDArray) -> NDArray:
+        actions = np.asarray(actions, np.float64)
+        if actions.shape != self.action_space.shape:
+            raise ActionError(f"actions have shape {actions.shape}, expected {self.action_space.shape}")
+        finite = np.isfinite(actions).all(axis=1)
+        if not finite.all():
+            raise ActionError(f"actions of worlds {np.flatnonzero(~finite).tolist()} are not finite numbers")
+        return np.clip(actions, -1.0, 1.0)
+
+    def _stale_worlds(self) -> Rows:
+        """Returns the worlds that this step resets instead of moving (next-step mode)."""
+        if not self._started:
+            raise NotResetError("call reset() before the first step()")
+        stale = np.flatnonzero(self._ended)
+        if self.autoreset_mode is AutoresetMode.DISABLED and stale.size:
+            raise NotResetError(
+                f"the episodes of worlds {stale.tolist()} have ended; call reset(options={{'reset_mask': …}})"
+            )
+        return stale
+
+    def _advance(self, commands: NDArray, stale: Rows) -> Rows:
+        """Moves all worlds but the stale ones; returns those whose physics failed, put back to rest."""
+        live = None if not stale.size else np.setdiff1d(np.arange(self.num_envs), stale)
+        rows = slice(None) if live is None else live
+        self.body.command(commands[rows], rows)
+        failed = self.batch.step(self.substeps, live) if live is None or live.size else stale[:0]
+        self._steps[rows] += 1
+        self._elapsed_s[rows] = self._steps[rows] / self.task.control_hz
+        if failed.size:
+            self._lay_to_rest(failed)
+        return failed
+
+    def _lay_to_rest(self, failed: Rows) -> None:
+        warnings.warn(
+            f"the physics of worlds {failed.tolist()} diverged; their episodes are truncated, the others go on",
+            WorldFailureWarning,
+            stacklevel=4,
+        )
+        self.batch.reset(failed)
+        self.batch.forward(failed)
+
+    def _judge(self, failed: Rows, stale: Rows) -> tuple[Outcome, NDArray[np.bool_]]:
+        """Returns the outcome and who ran out of time; failed and stale worlds earn nothing."""
+        outcome = self.task.outcome()
+        void = np.concatenate([failed, stale])
+        for part in (outcome.reward, outcome.terminated, outcome.success):
+            part[void] = 0
+        truncated = (self._steps >= self._limit) & ~outcome.terminated
+        truncated[stale] = False
+        truncated[failed] = True
+        return outcome, truncated
+
+    def _observe(self, failed: Rows) -> None:
+        """Senses in all worlds; a failed world repeats its last observation."""
+        last = self._obs[failed]
+        self.body.sense(self._obs, self._steps)
+        self._obs[failed] = last
+        self.task.track()
+
+    def _begin(self, worlds: Rows) -> None:
+        """Starts a new episode in `worlds` and senses its first observation."""
+        if not worlds.size:
+            return
+        self.streams.begin(worlds)
+        self._steps[worlds] = 0
+        self._elapsed_s[worlds] = 0.0
+        self._ended[worlds] = False
+        self.batch.reset(worlds)
+        self.task.begin(worlds, Draw(self.streams, worlds))
+        self.batch.forward(worlds)
+        self.body.sense(self._obs, self._steps, worlds)
+        self.task.track()
+
+    def _restart(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Resets the worlds that just ended, in the same step, and keeps how they ended."""
+        done = self._ended.copy()
+        final_obs = self._obs.copy()
+        self._begin(np.flatnonzero(done))
+        self._ended[:] = False
+        return self._info() | {
+            "final_obs": final_obs,
+            "_final_obs": done,
+            "final_info": info,
+            "_final_info": done,
+        }
+
+    def _info(self, success: NDArray | None = None, failed: Rows | None = None) -> dict[str, Any]:
+        flags = np.zeros(self.num_envs, bool)
+        flags[failed if failed is not None else []] = True
+        values = {
+            "hidden": self.task.truth(),
+            "state": self.task.state(),
+            "shaping": self.task.potential(),
+            "success": np.zeros(self.num_envs, bool) if success is None else success,
+            "failed": flags,
+        }
+        return values | {f"_{key}": self._all for key in values}
+
+
+def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        known = ", ".join(repr(m.value) for m in AutoresetMode)
+        raise OptionError(f"autoreset_mode {mode!r} is unknown; known: {known}") from None

@@ -1,0 +1,72 @@
+"""One world as an ordinary Gymnasium environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from embodied.errors import ActionError
+from embodied.world.env import BatchEnv
+from embodied.world.task import Task
+
+
+class SingleEnv(gym.Env):
+    """The batch of one, with the leading axis taken off; `reset` and `step` as Gymnasium defines them.
+
+    Raises:
+        OptionError: an unknown render mode.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(Task.control_hz)}  # noqa: RUF012
+
+    def __init__(self, task: Task, render_mode: str | None = None) -> None:
+        self.batch_env = BatchEnv(task, 1, 1, AutoresetMode.DISABLED, render_mode)
+        self.task = task
+        self.layout = self.batch_env.layout
+        self.render_mode = render_mode
+        self.observation_space = self.batch_env.single_observation_space
+        self.action_space = self.batch_env.single_action_space
+
+    @property
+    def hidden(self):
+        """The task's hidden variables, as declared."""
+        return self.task.hidden
+
+    def log_likelihood(self, obs: NDArray) -> NDArray | None:
+        """Exact log-likelihood of observations `(n, dim)` under each hidden value (see `Task`)."""
+        return self.task.log_likelihood(obs)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray, dict[str, Any]]:
+        """Starts a new episode; with a seed, the first one of that seed."""
+        super().reset(seed=seed)
+        if seed is None and not self.batch_env._started:
+            seed = int(self.np_random.integers(2**31))
+        obs, info = self.batch_env.reset(seed=seed)
+        return obs[0], _first(info)
+
+    def step(self, action: NDArray) -> tuple[NDArray, float, bool, bool, dict[str, Any]]:
+        """Makes one decision; see `BatchEnv.step` for the errors it raises."""
+        action = np.asarray(action, np.float64)
+        if action.shape != self.action_space.shape:
+            raise ActionError(f"the action has shape {action.shape}, expected {self.action_space.shape}")
+        obs, reward, terminated, truncated, info = self.batch_env.step(action[None])
+        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Returns a picture of the world, `(480, 640, 3)`."""
+        frames = self.batch_env.render()
+        return None if frames is None else frames[0]
+
+    def close(self) -> None:
+        """Frees the renderer."""
+        self.batch_env.close()
+
+
+def _first(info: dict[str, Any]) -> dict[str, Any]:
+    return {key: value[0] for key, value in info.items() if not key.startswith("_")}

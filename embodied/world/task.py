@@ -1,0 +1,116 @@
+"""A task: what stands in the world, what is hidden in it, and what counts as success."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.body.robot import Robot
+from embodied.errors import OptionError
+from embodied.hidden import Hidden
+from embodied.physics.batch import Batch
+from embodied.seeding import WorldStreams
+from embodied.world.body import Body
+
+ROBOT_PREFIX = "robot/"
+
+
+@dataclass
+class World:
+    """What a task is given: the batch, the body in it, and the clock of each world."""
+
+    batch: Batch
+    body: Body
+    elapsed_s: NDArray[np.float64]  # (N,)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the last step meant in each world, `(N,)` each."""
+
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    success: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random draws for a new episode in some worlds; each name is a stream of its own."""
+
+    streams: WorldStreams
+    worlds: NDArray[np.intp]
+
+    def uniform(self, name: str, size: int, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
+        """Returns uniforms on [low, high), `(n, size)`."""
+        return self.streams.stream((f"begin/{name}", size)).uniform(0, low, high, self.worlds)
+
+    def choice(self, name: str, prior: tuple[float, ...]) -> NDArray[np.intp]:
+        """Returns one index per world, `(n,)`, drawn from `prior`."""
+        edges = np.cumsum(prior)[:-1]
+        return np.searchsorted(edges, self.uniform(name, 1)[:, 0], side="right")
+
+    def distinct(self, name: str, size: int, among: int) -> NDArray[np.intp]:
+        """Returns `size` different indices below `among` per world, `(n, size)`."""
+        if size > among:
+            raise OptionError(f"cannot place {size} things on {among} places")
+        return np.argsort(self.uniform(name, among), axis=1, kind="stable")[:, :size]
+
+
+class Task(ABC):
+    """One file per task subclasses this; all methods work on all worlds, or on those named, at once.
+
+    Attributes:
+        robot: the body; its layout is the observation.
+        control_hz: rate of decisions.
+        episode_s: time limit; longer episodes are truncated.
+        hidden: the hidden variables, in the order of the columns of `truth`.
+    """
+
+    control_hz: ClassVar[float] = 10.0
+    robot: Robot
+    episode_s: float
+    hidden: tuple[Hidden, ...]
+
+    @abstractmethod
+    def compose(self) -> mujoco.MjSpec:
+        """Returns the arena and what stands in it; the environment adds the robot."""
+
+    @abstractmethod
+    def bind(self, world: World) -> None:
+        """Looks up, once, the arrays that the other methods read and write."""
+
+    @abstractmethod
+    def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
+        """Draws a new episode in `worlds`: places things and decides what is hidden."""
+
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """Judges the step that was just made, in all worlds."""
+
+    def track(self) -> None:
+        """Takes note, after every frame, of what the history has shown so far; for tasks that need it."""
+        return None
+
+    @abstractmethod
+    def truth(self) -> NDArray[np.float64]:
+        """The hidden variables, `(N, k)`; a discrete one is the index of its label."""
+
+    @abstractmethod
+    def state(self) -> NDArray[np.float64]:
+        """The privileged state for critics, `(N, d)`, scaled to about [-1, 1]; not the hidden variables."""
+
+    def potential(self) -> NDArray[np.float64]:
+        """Potential of a shaping signal (Ng, Harada & Russell 1999), `(N,)`; never part of the reward."""
+        return np.zeros(len(self.truth()))
+
+    def log_likelihood(self, obs: NDArray) -> NDArray[np.float64] | None:
+        """Log-probability of each observation under each value of the discrete hidden variable, `(n, k)`.
+
+        Up to a term that is the same for all values. None where the task knows no exact one.
+        """
+        return None

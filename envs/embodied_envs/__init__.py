@@ -1,0 +1,14 @@
+"""Importing this package registers its tasks with Gymnasium: `gymnasium.make("embodied/Signpost-v0")`."""
+
+from gymnasium.envs.registration import register
+
+TASKS = {"Signpost-v0": "embodied_envs.signpost"}
+
+for _name, _module in TASKS.items():
+    register(
+        id=f"embodied/{_name}",
+        entry_point=f"{_module}:make",
+        vector_entry_point=f"{_module}:make_vec",
+        order_enforce=False,
+        disable_env_checker=True,
+    )
