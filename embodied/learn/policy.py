@@ -7,7 +7,8 @@ variable.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from embodied.errors import OptionError
+from embodied.errors import CheckpointError, OptionError
+from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card
 from embodied.learn.heads import action_head
 
 
@@ -81,7 +83,7 @@ class SequencePolicy(BasePolicy):
         observation_space: spaces.Space,
         action_space: spaces.Space,
         core: Core,
-        privilege: Privilege = Privilege(),  # noqa: B008 (frozen)
+        privilege: Privilege = Privilege(),
         critic_width: int = 128,
     ) -> None:
         super().__init__(observation_space, action_space)
@@ -98,6 +100,20 @@ class SequencePolicy(BasePolicy):
         offset, scale = _normaliser(observation_space)
         self.register_buffer("obs_offset", offset, persistent=False)
         self.register_buffer("obs_scale", scale, persistent=False)
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that build this network again."""
+
+    def card(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON."""
+        return {
+            "policy": type(self).__name__,
+            "settings": self.settings(),
+            "privilege": asdict(self.privilege),
+            "observation_space": describe_space(self.observation_space),
+            "action_space": describe_space(self.action_space),
+        }
 
     def initial(self, n: int) -> Any:
         """Returns the empty memory of `n` environments."""
@@ -165,11 +181,39 @@ class SequencePolicy(BasePolicy):
         return torch.as_tensor(array, dtype=dtype, device=self.device)
 
 
+def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePolicy:
+    """Builds a saved policy again; its class must have been imported.
+
+    Raises:
+        CheckpointError: the folder holds no intact policy, or one of an unknown class.
+    """
+    card = read_card(folder)
+    known = {cls.__name__: cls for cls in _subclasses(SequencePolicy)}
+    if card.get("policy") not in known:
+        raise CheckpointError(
+            f"{folder} holds a policy of class {card.get('policy')!r}; imported are: "
+            f"{', '.join(sorted(known)) or 'none'} (import embodied_policies, or the package that defines it)"
+        )
+    try:
+        policy = known[card["policy"]](
+            build_space(card["observation_space"]),
+            build_space(card["action_space"]),
+            privilege=Privilege(int(card["privilege"]["state"]), tuple(map(int, card["privilege"]["hidden"]))),
+            **card["settings"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"the card in {folder} does not describe a policy: {error}") from error
+    load_weights(folder, policy)
+    return policy.to(device).eval()
+
+
+def _subclasses(cls: type) -> list[type]:
+    return [sub for direct in cls.__subclasses__() for sub in (direct, *_subclasses(direct))]
+
+
 def _critic(privilege: Privilege, width: int) -> nn.Sequential:
     size = privilege.state + len(privilege.hidden)
-    return nn.Sequential(
-        nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)
-    )
+    return nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
 
 
 def _normaliser(space: spaces.Box) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,9 @@ is what training sees.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,28 @@ from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
-from embodied.errors import OptionError
-from embodied.learn.policy import Privilege, Reading, SequencePolicy
+from embodied.errors import CheckpointError, OptionError
+from embodied.hidden import Discrete
+from embodied.learn.checkpoint import (
+    check_spaces,
+    load_json,
+    load_tensors,
+    load_weights,
+    optimizer_tensors,
+    read_card,
+    restore_optimizer,
+    save_json,
+    save_policy,
+    save_tensors,
+)
+from embodied.learn.policy import Privilege, Reading, SequencePolicy, load_policy
 from embodied.learn.rollout import Rollout
-from embodied.learn.vec import Experience, as_vec_env, step
+from embodied.learn.vec import Experience, as_vec_env, describe_env, step
+
+TRAINER, TRAINER_CARD = "trainer.safetensors", "trainer.json"
+_TORCH_RNG, _SHUFFLE_RNG = "rng.torch", "rng.shuffle"
 
 
 @dataclass
@@ -121,11 +139,12 @@ class SequencePPO(OnPolicyAlgorithm):
         self.set_random_seed(self.seed)
         self._shuffler = torch.Generator().manual_seed(self.seed if self.seed is not None else 0)
         self._privileged = self._look_for_privilege()
+        self.belief_bits: deque[float] = deque(maxlen=self._stats_window_size)
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,
             self.action_space,
             self.lr_schedule,
-            privilege=self._privilege_of_policy(),
+            privilege=self._privileged,
             **self.policy_kwargs,
         ).to(self.device)
         self.policy.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, foreach=True)
@@ -135,7 +154,7 @@ class SequencePPO(OnPolicyAlgorithm):
             self.observation_space.shape[0],  # type: ignore[index]
             self.policy.action_head.size,
             self._privileged.state,
-            len(self._privileged.hidden),
+            self._hidden_size,
             self.device,
         )
         self._memory: Any = None
@@ -179,6 +198,54 @@ class SequencePPO(OnPolicyAlgorithm):
         self._n_updates += self.n_epochs
         self._report(rollout, history)
 
+    def save(self, path: str | Path, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
+        """Writes policy and trainer into the folder `path`, as safetensors and JSON."""
+        folder = Path(path)
+        env_card = {"env": describe_env(self.env)}
+        save_policy(folder, self.policy, self.policy.card() | env_card)
+        tensors = optimizer_tensors(self.policy.optimizer)
+        save_tensors(
+            folder / TRAINER,
+            tensors | {_TORCH_RNG: torch.get_rng_state(), _SHUFFLE_RNG: self._shuffler.get_state()},
+        )
+        save_json(folder / TRAINER_CARD, {"num_timesteps": self.num_timesteps, "n_updates": self._n_updates})
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any = None, device: Any = "auto", **kwargs: Any) -> SequencePPO:  # type: ignore[override]
+        """Builds a trainer that goes on where the saved one stopped; `kwargs` as in the constructor.
+
+        Raises:
+            CheckpointError: the folder is incomplete or damaged, or was saved for another environment.
+        """
+        folder = Path(path)
+        saved, card = load_policy(folder), read_card(folder)
+        target = card["env"]["id"] if env is None else env
+        options = card["env"]["options"] if env is None else {}
+        vec = (
+            as_vec_env(target, kwargs.pop("n_envs", None), **options) if isinstance(target, str) else as_vec_env(target)
+        )
+        check_spaces(card, vec.observation_space, vec.action_space, describe_env(vec)["id"])
+        model = cls(type(saved), vec, policy_kwargs=saved.settings(), device=device, **kwargs)
+        model.resume(folder)
+        return model
+
+    def resume(self, folder: Path) -> None:
+        """Takes weights, optimiser and counters from a folder that `save` wrote.
+
+        Raises:
+            CheckpointError: the folder is incomplete or damaged, or its network is another one.
+        """
+        load_weights(folder, self.policy)
+        tensors = load_tensors(folder / TRAINER)
+        counters = load_json(folder / TRAINER_CARD)
+        try:
+            torch.set_rng_state(tensors.pop(_TORCH_RNG))
+            self._shuffler.set_state(tensors.pop(_SHUFFLE_RNG))
+            self.num_timesteps, self._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
+        restore_optimizer(self.policy.optimizer, tensors)
+
     # --- acting --------------------------------------------------------------------------------------------
 
     def _act(self, rollout: Rollout, t: int) -> Tensor:
@@ -192,6 +259,7 @@ class SequencePPO(OnPolicyAlgorithm):
         rollout.log_prob[:, t] = reading.actions.log_prob(action)
         self._write_privileged(rollout, t)
         rollout.value[:, t] = self._value(reading, rollout.state[:, t], rollout.hidden[:, t])
+        self._belief_now = self.policy.belief(reading)
         return action
 
     def _remember(self, rollout: Rollout, t: int, experience: Experience) -> None:
@@ -203,11 +271,19 @@ class SequencePPO(OnPolicyAlgorithm):
         rollout.ignore[:, t] = as_tensor(experience.ignore)
         rollout.shaping[:, t] = as_tensor(self._shaping_signal(experience))
         rollout.bootstrap[:, t] = self._value_of_truncated(experience)
+        if self._belief_now is not None and experience.ended.any():
+            self._count_bits(rollout.hidden[:, t], as_tensor(experience.ended))
         if experience.ignore.any():  # a reset step belongs to no episode: nothing flows through it
             rollout.terminated[:, t] |= rollout.ignore[:, t]
         self._last_obs = experience.obs
         self._last_episode_starts = experience.ended | experience.ignore
         self._privileged_now = experience.privileged
+
+    def _count_bits(self, hidden: Tensor, ended: Tensor) -> None:
+        """Writes down how many bits the policy's belief held when an episode ended."""
+        assert self._belief_now is not None
+        of_truth = self._belief_now[ended].gather(1, hidden[ended, :1].long()).squeeze(1)
+        self.belief_bits.extend((self._prior_bits + of_truth.clamp(min=1e-6).log2()).tolist())
 
     def _shaping_signal(self, experience: Experience) -> np.ndarray:
         """γΦ′ − Φ, with Φ = 0 after a terminal step (Ng, Harada & Russell 1999)."""
@@ -252,12 +328,12 @@ class SequencePPO(OnPolicyAlgorithm):
         self._last_obs = self.env.reset()  # type: ignore[assignment]
         privileged = getattr(self.env, "privileged", {})
         hidden = getattr(getattr(self.env, "gym_env", None), "hidden", ())
-        values = tuple(len(h.labels) for h in hidden if hasattr(h, "labels"))
+        discrete = [variable for variable in hidden[:1] if isinstance(variable, Discrete)]
+        self._prior_bits = sum(variable.entropy_bits for variable in discrete)
+        values = tuple(len(variable.labels) for variable in discrete)
+        self._hidden_size = privileged["hidden"].shape[1] if values else 0
         state = privileged["state"].shape[1] if "state" in privileged and self.privileged_critic else 0
         return Privilege(state, values)
-
-    def _privilege_of_policy(self) -> Privilege:
-        return self._privileged
 
     def _write_privileged(self, rollout: Rollout, t: int) -> None:
         if not self._privileged_now:
@@ -309,6 +385,8 @@ class SequencePPO(OnPolicyAlgorithm):
     def _report(self, rollout: Rollout, history: list[Losses]) -> None:
         for name in ("policy", "value", "entropy", "belief", "approx_kl", "clip_fraction"):
             self.logger.record(f"train/{name}", torch.stack([getattr(h, name).detach() for h in history]).mean().item())
+        if self.belief_bits:
+            self.logger.record("rollout/belief_bits", float(np.mean(self.belief_bits)))
         unexplained = (rollout.returns - rollout.value).var() / rollout.returns.var().clamp(min=1e-8)
         self.logger.record("train/explained_variance", 1 - unexplained.item())
 

@@ -52,9 +52,9 @@ class Experience:
 class GymVecEnv(VecEnv):
     """A Gymnasium vector environment as a Stable-Baselines3 one; `experience` keeps the last step's arrays.
 
-    All autoreset modes are understood. Best is same-step. With autoreset disabled, episodes are restarted here. In next-step
-    mode the environment spends one step on its reset: that step is marked `ignore`, and its observation
-    belongs to no episode.
+    All autoreset modes are understood; same-step is best. With autoreset disabled, episodes are restarted
+    here. In next-step mode the environment spends one step on its reset: that step is marked `ignore`, and
+    its observation belongs to no episode.
     """
 
     def __init__(self, env: VectorEnv) -> None:
@@ -204,6 +204,16 @@ def make_vec(env_id: str, num_envs: int, **options: Any) -> VectorEnv:
         vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
         **options,
     )
+
+
+def describe_env(env: VecEnv | None) -> dict[str, Any]:
+    """Returns the id and the options of an environment, as far as it tells them."""
+    gym_env = getattr(env, "gym_env", None)
+    spec = getattr(gym_env, "spec", None)
+    if spec is None:
+        return {"id": type(gym_env or env).__name__, "options": {}}
+    own = ("num_envs", "threads", "autoreset_mode", "render_mode", "vectorization_mode")
+    return {"id": spec.id, "options": {k: v for k, v in spec.kwargs.items() if k not in own}}
 
 
 def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]]]:

@@ -82,9 +82,7 @@ class Batch:
         Returns:
             The worlds that failed: MuJoCo raised an error in them, or their state is no longer finite.
         """
-        errors = self._guarded(
-            lambda: self._engine.step(worlds, nstep=substeps, stage=mujoco.mjtStage.mjSTAGE_VEL)
-        )
+        errors = self._guarded(lambda: self._engine.step(worlds, nstep=substeps, stage=mujoco.mjtStage.mjSTAGE_VEL))
         return np.union1d(errors, self._diverged(worlds))
 
     def reset(self, worlds: NDArray[np.intp] | None = None) -> None:

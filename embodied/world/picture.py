@@ -17,9 +17,7 @@ class Painter:
         RenderingError: this machine offers no off-screen OpenGL.
     """
 
-    def __init__(
-        self, batch: Batch, camera: str = "overview", height: int = 480, width: int = 640
-    ) -> None:
+    def __init__(self, batch: Batch, camera: str = "overview", height: int = 480, width: int = 640) -> None:
         self._batch = batch
         self._camera = camera
         try:

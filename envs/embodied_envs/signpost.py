@@ -6,17 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import embodied_assets as assets
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
+
+import embodied_assets as assets
 from embodied.errors import OptionError
 from embodied.hidden import Discrete
 from embodied.options import options_of
 from embodied.world.env import BatchEnv
 from embodied.world.single import SingleEnv
 from embodied.world.task import Draw, Outcome, Task, World
-from numpy.typing import NDArray
-
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 COLOURS = ("red", "blue")
@@ -92,7 +92,11 @@ class Signpost(Task):
         for i in range(self.options.occluders):
             body = spec.worldbody.add_body(name=f"occluder{i}", mocap=True, pos=AWAY)
             body.add_geom(
-                name=f"occluder{i}", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.1, 0.1, 0.12], material="wall", condim=1
+                name=f"occluder{i}",
+                type=mujoco.mjtGeom.mjGEOM_BOX,
+                size=[0.1, 0.1, 0.12],
+                material="wall",
+                condim=1,
             )
         return spec
 
@@ -211,9 +215,8 @@ class Signpost(Task):
             self._position[worlds, self._mocap[f"occluder{i}"], 2] = 0.12
 
     def _place_robot(self, worlds: NDArray[np.intp], draw: Draw) -> None:
-        anywhere = self.options.places == "random"
         xy = draw.uniform("start", 2, -1.0, 1.0) * [0.12, 0.12] + [0.0, -0.3]
-        turn = draw.uniform("heading", 1, -1.0, 1.0)[:, 0] * (math.pi if anywhere else math.pi / 4)
+        turn = draw.uniform("heading", 1, -math.pi, math.pi)[:, 0]
         self._world.body.place(worlds, xy, math.pi / 2 + turn, RIDE_HEIGHT)
 
 
@@ -295,5 +298,3 @@ def _add_board(spec: mujoco.MjSpec, name: str, colour: str, sealed: bool) -> Non
             rgba=[0.95, 0.74, 0.20, 1],
             group=3,
         )
-
-

@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from embodied.errors import OptionError
-from embodied.learn.policy import Core, Privilege, SequencePolicy
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
+
+from embodied.errors import OptionError
+from embodied.learn.policy import Core, Privilege, SequencePolicy
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,10 @@ class TransformerCore(Core):
 
     def rows(self, memory: Cache, index: Tensor) -> Cache:
         return Cache(
-            memory.keys_LNHCD[:, index], memory.values_LNHCD[:, index], memory.time_NC[index], memory.age_N[index]
+            memory.keys_LNHCD[:, index],
+            memory.values_LNHCD[:, index],
+            memory.time_NC[index],
+            memory.age_N[index],
         )
 
     def snapshot(self, memory: Cache) -> Cache:

@@ -1,0 +1,68 @@
+"""Networks and noise as agents (`embodied.agent.Agent`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from embodied.learn.policy import Reading, SequencePolicy
+
+
+@dataclass
+class _NetworkCarry:
+    memory: Any
+    reading: Reading | None
+    generator: torch.Generator
+
+
+class NetworkAgent:
+    """A trained policy; deterministic by default."""
+
+    def __init__(self, policy: SequencePolicy, deterministic: bool = True) -> None:
+        self.policy = policy.eval()
+        self.deterministic = deterministic
+
+    def initial(self, n: int, seed: int) -> _NetworkCarry:
+        """Returns an empty memory."""
+        torch.manual_seed(seed)
+        return _NetworkCarry(self.policy.initial(n), None, torch.Generator().manual_seed(seed))
+
+    def act(self, carry: _NetworkCarry, obs: NDArray, first: NDArray) -> tuple[_NetworkCarry, NDArray]:
+        """Reads observations `(n, dim)` and returns actions `(n, nu)`."""
+        device = self.policy.device
+        with torch.inference_mode():
+            obs_t = torch.as_tensor(obs, dtype=torch.float32, device=device)
+            first_t = torch.as_tensor(first, dtype=torch.bool, device=device)
+            reading, memory = self.policy.step(obs_t, first_t, carry.memory)
+            action = self.policy.choose(reading, self.deterministic)
+        return _NetworkCarry(memory, reading, carry.generator), self.policy.action_head.to_env(action)
+
+    def belief(self, carry: _NetworkCarry) -> NDArray | None:
+        """Probabilities of the hidden variable, `(n, k)`, or None without a belief head."""
+        if carry.reading is None or carry.reading.belief_logits is None:
+            return None
+        return carry.reading.belief_logits.softmax(-1).cpu().numpy()
+
+
+class RandomAgent:
+    """Uniform random actions."""
+
+    def __init__(self, action_space: spaces.Space) -> None:
+        self._space = action_space
+
+    def initial(self, n: int, seed: int) -> np.random.Generator:
+        """Returns the generator of its actions."""
+        return np.random.default_rng(seed)
+
+    def act(self, carry: np.random.Generator, obs: NDArray, first: NDArray) -> tuple[np.random.Generator, NDArray]:
+        """Returns random actions, one per row of `obs`."""
+        space = self._space
+        if isinstance(space, spaces.Discrete):
+            return carry, carry.integers(space.start, space.start + space.n, len(obs))
+        assert isinstance(space, spaces.Box)
+        return carry, carry.uniform(space.low, space.high, (len(obs), *space.shape)).astype(np.float32)

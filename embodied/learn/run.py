@@ -1,0 +1,104 @@
+"""The folder of a training run: what was asked for, on what, what came of it, and how to go on."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+
+from embodied.errors import CheckpointError
+from embodied.learn.checkpoint import load_json, save_json
+
+RUN, METRICS, POLICY = "run.json", "metrics.jsonl", "policy"
+LIBRARIES = ("embodied-sim2real", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
+
+
+class RunFolder:
+    """`run.json` (settings, seed, versions, git revision), `metrics.jsonl`, TensorBoard files, `policy/`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def policy(self) -> Path:
+        """The folder of the newest checkpoint."""
+        return self.path / POLICY
+
+    def begin(self, settings: dict[str, Any]) -> None:
+        """Creates the folder and writes down where the run comes from.
+
+        Raises:
+            CheckpointError: the folder already holds a run.
+        """
+        if (self.path / RUN).exists():
+            raise CheckpointError(
+                f"{self.path} already holds a run: choose another --run, go on with --resume, or delete it"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        origin = {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "git": _git_revision(),
+            "versions": _versions(),
+        }
+        save_json(self.path / RUN, {"settings": settings, **origin})
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what the run was asked for.
+
+        Raises:
+            CheckpointError: there is no run here, or its description is damaged.
+        """
+        data = load_json(self.path / RUN)
+        if not isinstance(data.get("settings"), dict):
+            raise CheckpointError(f"{self.path / RUN} holds no settings")
+        return data["settings"]
+
+    def logger(self) -> Logger:
+        """Returns a logger that appends to the metrics and to TensorBoard files."""
+        return Logger(str(self.path), [_JsonLines(self.path / METRICS), TensorBoardOutputFormat(str(self.path))])
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Returns what was logged, one dict per update; an unfinished last line is left out."""
+        path = self.path / METRICS
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+class _JsonLines(KVWriter):
+    """Appends one JSON object per dump, so that an interrupted run loses at most its last line."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a")
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        numbers = {k: float(v) for k, v in key_values.items() if isinstance(v, int | float | np.number)}
+        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,35 @@
+"""The exact filter for a hidden variable with finitely many values that does not change."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.hidden import Discrete
+
+
+class DiscreteFilter:
+    """Bayes' rule in `n` worlds at once, in log space.
+
+    `probabilities (n, k)` is the posterior given the prior and every likelihood so far.
+    """
+
+    def __init__(self, variable: Discrete, n: int) -> None:
+        with np.errstate(divide="ignore"):
+            self._prior = np.log(np.asarray(variable.prior))
+        self._log_weights = np.tile(self._prior, (n, 1))
+
+    def begin(self, worlds: NDArray) -> None:
+        """Forgets everything in `worlds` (a mask or indices)."""
+        self._log_weights[worlds] = self._prior
+
+    def update(self, log_likelihood: NDArray) -> None:
+        """Takes in one observation per world: `log_likelihood (n, k)`, up to a constant per world."""
+        self._log_weights += log_likelihood
+        self._log_weights -= self._log_weights.max(axis=1, keepdims=True)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The posterior, `(n, k)`."""
+        weights = np.exp(self._log_weights - self._log_weights.max(axis=1, keepdims=True))
+        return weights / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,40 @@
+"""What a person sees first: the world, what is sensed, what is believed, what is done."""
+
+from __future__ import annotations
+
+from embodied.errors import MissingExtraError
+
+try:
+    import rerun.blueprint as rrb
+except ImportError as error:  # pragma: no cover - depends on the installation
+    raise MissingExtraError("rerun", "view") from error
+
+
+def overview(title: str) -> rrb.Blueprint:
+    """One world on the left; line camera, beliefs, actions and return stacked on the right."""
+    eye = rrb.EyeControls3D(position=(0.0, -2.6, 2.9), look_target=(0.0, 0.05, 0.0), eye_up=(0.0, 0.0, 1.0))
+    return rrb.Blueprint(
+        rrb.Horizontal(
+            rrb.Spatial3DView(
+                origin="world",
+                name=title,
+                background=[236, 240, 245],
+                line_grid=rrb.LineGrid3D(visible=False),
+                eye_controls=eye,
+            ),
+            rrb.Vertical(
+                rrb.Spatial2DView(origin="camera", name="Line camera: class above, nearness below"),
+                rrb.TimeSeriesView(
+                    origin="belief", name="Belief", axis_y=rrb.ScalarAxis(range=(0.0, 1.0), zoom_lock=True)
+                ),
+                rrb.TimeSeriesView(
+                    origin="actions", name="Actions", axis_y=rrb.ScalarAxis(range=(-1.1, 1.1), zoom_lock=True)
+                ),
+                rrb.TimeSeriesView(origin="reward", name="Return"),
+                rrb.TextLogView(origin="events", name="Events"),
+                row_shares=[1.2, 2, 2, 1.3, 1.2],
+            ),
+            column_shares=[3, 2],
+        ),
+        collapse_panels=True,
+    )

@@ -1,0 +1,148 @@
+"""What a robot does, senses and believes, logged to Rerun beside the scene. An observer: nothing depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import rerun as rr
+from numpy.typing import NDArray
+
+from embodied.errors import OptionError
+from embodied.view.blueprint import overview
+from embodied.view.scene import Scene
+
+PALETTE = {
+    "nothing": (226, 229, 234),
+    "wall": (142, 152, 168),
+    "red": (219, 51, 46),
+    "blue": (31, 107, 219),
+    "sign": (240, 196, 64),
+    "hearsay": (150, 120, 190),
+}
+TILE = 12  # screen pixels per camera pixel
+
+
+class Stream:
+    """One world of a task, live in a viewer, in the browser, or into a file.
+
+    Args:
+        where: "live" (a window), "web" (a browser page), or the name of an `.rrd` file.
+        classes: the line camera's classes, in order.
+        beliefs: the labels of the hidden variable.
+
+    Raises:
+        OptionError: `where` is none of these.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        model: mujoco.MjModel,
+        title: str,
+        classes: Sequence[str],
+        beliefs: Sequence[str],
+        actions: Sequence[str],
+    ) -> None:
+        if where not in ("live", "web") and Path(where).suffix != ".rrd":
+            raise OptionError(f"--rerun is {where!r}; known: live, web, or a file that ends in .rrd")
+        self.url: str | None = None
+        self._recording = rr.RecordingStream("embodied", recording_id=None)
+        self._open(where, overview(title))
+        self._scene = Scene(model, self._recording)
+        self._beliefs, self._actions = list(beliefs), list(actions)
+        self._colours = np.array([_colour_of(name) for name in classes], np.uint8)
+        self._name_series()
+
+    def step(
+        self,
+        time_s: float,
+        data: mujoco.MjData,
+        rays: tuple[NDArray, NDArray],
+        ranges: NDArray,
+        seen: NDArray,
+        action: NDArray,
+        belief: NDArray | None,
+        observer: NDArray | None,
+        reward: float,
+    ) -> None:
+        """Logs one decision.
+
+        Args:
+            time_s: time since the recording began [s].
+            data: the world, current.
+            rays: origins `(1, 3)` and directions `(pixels, 3)` of the line camera, world frame.
+            ranges, seen: what the camera returned, `(pixels,)` each.
+            belief: the agent's own probabilities, `(k,)`, if it has them.
+            observer: the exact filter's probabilities, `(k,)`, if the task has one.
+        """
+        self._recording.set_time("time", duration=time_s)
+        self._scene.log(data)
+        self._log_camera(rays, ranges, seen)
+        for name, value in zip(self._actions, action, strict=True):
+            self._scalar(f"actions/{name}", value)
+        for who, probabilities in (("agent", belief), ("observer", observer)):
+            if probabilities is not None:
+                for name, p in zip(self._beliefs, probabilities, strict=True):
+                    self._scalar(f"belief/{who}/{name}", p)
+        self._scalar("reward/return", reward)
+
+    def event(self, time_s: float, text: str) -> None:
+        """Logs something worth noticing."""
+        self._recording.set_time("time", duration=time_s)
+        self._recording.log("events", rr.TextLog(text))
+
+    def close(self) -> None:
+        """Writes out what is still buffered."""
+        self._recording.flush()
+        self._recording.disconnect()
+
+    def _open(self, where: str, blueprint) -> None:
+        if where == "live":
+            self._recording.spawn(default_blueprint=blueprint)
+        elif where == "web":
+            address = self._recording.serve_grpc(default_blueprint=blueprint, server_memory_limit="512MB")
+            rr.serve_web_viewer(open_browser=False, connect_to=address)
+            self.url = f"http://localhost:9090/?url={address}"
+        else:
+            Path(where).parent.mkdir(parents=True, exist_ok=True)
+            self._recording.save(where, default_blueprint=blueprint)
+
+    def _name_series(self) -> None:
+        """Gives every trace a name and a colour once."""
+        for i, name in enumerate(self._beliefs):
+            colour = _colour_of(name, i)
+            line = rr.SeriesLines(names=f"agent: {name}", colors=[colour], widths=2.5)
+            self._recording.log(f"belief/agent/{name}", line, static=True)
+            line = rr.SeriesLines(names=f"ideal observer: {name}", colors=[(*colour, 90)], widths=1.5)
+            self._recording.log(f"belief/observer/{name}", line, static=True)
+        for name in self._actions:
+            self._recording.log(f"actions/{name}", rr.SeriesLines(names=name.replace("_", " ")), static=True)
+        self._recording.log("reward/return", rr.SeriesLines(names="return", colors=[(60, 160, 90)]), static=True)
+
+    def _log_camera(self, rays: tuple[NDArray, NDArray], ranges: NDArray, seen: NDArray) -> None:
+        origin, directions = rays
+        colours = self._colours[seen]
+        ends = origin + directions * ranges[:, None]
+        strips = np.stack([np.broadcast_to(origin, ends.shape), ends], axis=1)
+        alpha = np.where(seen > 1, 255, 60).astype(np.uint8)
+        self._recording.log(
+            "world/rays", rr.LineStrips3D(strips, colors=np.column_stack([colours, alpha]), radii=0.003)
+        )
+        strip = np.repeat(np.repeat(colours[None], TILE * 2, axis=0), TILE, axis=1)
+        depth = np.clip(255 * (1 - ranges / max(ranges.max(), 1e-6)), 0, 255).astype(np.uint8)
+        near = np.repeat(np.repeat(depth[None, :, None], TILE * 2, axis=0), TILE, axis=1).repeat(3, axis=2)
+        self._recording.log("camera/line", rr.Image(np.concatenate([strip, near])))
+
+    def _scalar(self, path: str, value: float) -> None:
+        self._recording.log(path, rr.Scalars(float(value)))
+
+
+def _colour_of(name: str, fallback: int = 0) -> tuple[int, int, int]:
+    """The colour of a class: that of the last word that has one ("sign says red" is red)."""
+    for word in reversed(name.replace("_", " ").split()):
+        if word in PALETTE:
+            return PALETTE[word]
+    return [(90, 90, 90), (200, 130, 40), (60, 140, 140)][fallback % 3]

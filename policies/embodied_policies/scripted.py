@@ -1,0 +1,79 @@
+"""Hand-written players: what is possible without finding out, and with being told.
+
+They drive by what the camera shows: turn until the pad that they want is in view, then steer at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.layout import Layout
+
+CRUISE = 0.8  # share of nominal voltage
+STEERING = 1.2  # change of voltage share per half field of view
+SEARCH_TURN = 0.35  # share of nominal voltage, in opposite directions
+
+
+@dataclass
+class _Target:
+    """Which pad each world's robot wants, as an index of the colours, `(n,)`."""
+
+    index: NDArray[np.intp]
+    generator: np.random.Generator
+
+
+class PadSeeker:
+    """Drives to a pad in Signpost.
+
+    Args:
+        layout: the named layout of the observation.
+        classes: the camera's classes, in order.
+        colours: the colours of the pads, in the order of the hidden variable.
+        told: returns the index of the good pad in each world, `(n,)`; None to pick one at random.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        classes: Sequence[str],
+        colours: Sequence[str],
+        told: Callable[[], NDArray] | None = None,
+    ) -> None:
+        self._view = layout.slice("camera/class")
+        self._pads = np.array([classes.index(f"{colour} pad") for colour in colours])
+        self._classes = len(classes)
+        self._told = told
+
+    def initial(self, n: int, seed: int) -> _Target:
+        """Returns a carry without a target."""
+        return _Target(np.zeros(n, np.intp), np.random.default_rng(seed))
+
+    def act(self, carry: _Target, obs: NDArray, first: NDArray) -> tuple[_Target, NDArray]:
+        """Returns actions `(n, 3)`: left wheel, right wheel, head (kept ahead)."""
+        target = np.where(first, self._choose(carry, len(obs)), carry.index)
+        seen = self._pixels(obs)[np.arange(len(obs)), :, self._pads[target]]
+        bearing = _centre(seen)
+        visible = seen.any(axis=1)
+        steer = np.where(visible, STEERING * bearing, 0.0)
+        left = np.where(visible, CRUISE - steer, -SEARCH_TURN)
+        right = np.where(visible, CRUISE + steer, SEARCH_TURN)
+        actions = np.stack([left, right, np.zeros_like(left)], axis=1)
+        return _Target(target, carry.generator), np.clip(actions, -1, 1).astype(np.float32)
+
+    def _choose(self, carry: _Target, n: int) -> NDArray[np.intp]:
+        if self._told is not None:
+            return np.asarray(self._told(), np.intp)
+        return carry.generator.integers(0, len(self._pads), n)
+
+    def _pixels(self, obs: NDArray) -> NDArray:
+        return obs[:, self._view].reshape(len(obs), -1, self._classes)
+
+
+def _centre(seen: NDArray) -> NDArray[np.float64]:
+    """Mean place of the marked pixels, 1 at the left edge of the view and −1 at the right, `(n,)`."""
+    place = np.linspace(1.0, -1.0, seen.shape[1])
+    return (seen * place).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)

@@ -1,0 +1,156 @@
+"""`embodied bench`: how fast, in ratios measured within one run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any, Literal
+
+import tyro
+
+
+@dataclass
+class Bench:
+    """Measure speed: `env` (stepping, random actions) or `learn` (environment steps per second, learning included)."""
+
+    what: Annotated[Literal["env", "learn"], tyro.conf.Positional]
+    """What to measure."""
+    rounds: int = 5
+    """Rounds; the contestants take turns, and medians are reported."""
+    json: Path | None = None
+    """Also write the figures to this file."""
+
+    def run(self) -> None:
+        """Prints the figures and their ratios."""
+        rates = _env_rates(self.rounds) if self.what == "env" else _learn_rates(self.rounds)
+        _print(self.what, rates)
+        if self.json is not None:
+            self.json.write_text(json.dumps(rates, indent=1))
+
+
+def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list[float]]:
+    """Steps per second of 64 worlds in each round, by contestant; ours first."""
+    import gymnasium as gym
+    import numpy as np
+    from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+    from embodied.learn.vec import make_vec
+    from embodied_scripts.reference import PlainSignpost
+
+    ours: Any = make_vec("embodied/Signpost-v0", worlds)
+    model, robot = ours.batch.model, ours.task.robot
+    same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    plain = SyncVectorEnv([lambda: PlainSignpost(model, robot)] * worlds, **same_step)
+    single = SyncVectorEnv([lambda: gym.make("embodied/Signpost-v0")] * worlds, **same_step)
+    bare: Any = make_vec("embodied/Signpost-v0", worlds)
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (steps, worlds, 3)).astype(np.float32)
+    for env in (ours, plain, single, bare):
+        env.reset(seed=0)
+
+    def stepping(env: Any) -> Callable[[], int]:
+        return lambda: sum(len(env.step(a)[1]) for a in actions)
+
+    def bare_stepping() -> int:
+        control = bare.batch.array("ctrl")
+        for a in actions:
+            control[:] = a * bare.body._scale
+            bare.batch._engine.step(nstep=bare.substeps)
+        return steps * worlds
+
+    return _take_turns(
+        {
+            "embodied, batch of 64": stepping(ours),
+            "bare mujoco.batch, same model": bare_stepping,
+            "SyncVectorEnv, plain environment": stepping(plain),
+            "SyncVectorEnv, our one-world environment": stepping(single),
+        },
+        rounds,
+    )
+
+
+def _learn_rates(rounds: int, worlds: int = 128, rollout: int = 64, epochs: int = 4) -> dict[str, list[float]]:
+    """Environment steps per second with learning, in each round, by contestant; ours first."""
+    import os
+
+    import torch
+
+    from embodied.errors import MissingExtraError
+    from embodied.learn.ppo import SequencePPO
+    from embodied.learn.vec import as_vec_env
+    from embodied_policies.transformer import TransformerPolicy
+
+    try:
+        from sb3_contrib import RecurrentPPO
+    except ImportError as error:
+        raise MissingExtraError("sb3_contrib", "bench") from error
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_flush_denormal(True)
+    env_id, batch = "embodied/Signpost-v0", 512
+    ours = SequencePPO(
+        TransformerPolicy,
+        as_vec_env(env_id, worlds),
+        n_steps=rollout,
+        n_epochs=epochs,
+        minibatches=16,
+        seed=0,
+    )
+    theirs = RecurrentPPO(
+        "MlpLstmPolicy",
+        as_vec_env(env_id, worlds),
+        n_steps=rollout,
+        n_epochs=epochs,
+        batch_size=batch,
+        seed=0,
+    )
+
+    def learning(model: Any) -> Callable[[], int]:
+        def one_update() -> int:
+            before = model.num_timesteps
+            model.learn(worlds * rollout, reset_num_timesteps=False)
+            return model.num_timesteps - before
+
+        return one_update
+
+    return _take_turns(
+        {
+            "SequencePPO, transformer 2 x 64": learning(ours),
+            "RecurrentPPO, LSTM 256 (its default)": learning(theirs),
+        },
+        rounds,
+    )
+
+
+def _take_turns(contestants: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Runs everyone once to warm up, then in turns; returns steps per second of each round."""
+    for run in contestants.values():
+        run()
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            rates[name].append(run() / (time.perf_counter() - start))
+    return rates
+
+
+def _print(what: str, rates: dict[str, list[float]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    ours = next(iter(rates.values()))
+    table = Table(
+        title=f"bench {what}: environment steps per second, median of {len(ours)} rounds",
+        title_justify="left",
+    )
+    table.add_column("contestant")
+    table.add_column("steps/s", justify="right")
+    table.add_column("ours is … times as fast (min–max)", justify="right")
+    for name, figures in rates.items():
+        ratios = [a / b for a, b in zip(ours, figures, strict=True)]
+        table.add_row(name, f"{median(figures):,.0f}", f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})")
+    Console().print(table)

@@ -1,0 +1,135 @@
+"""`embodied evaluate`: what trained policies achieve and find out, beside reference players."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from embodied.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from embodied.learn.evaluate import Report
+    from embodied.learn.policy import SequencePolicy
+
+WORLDS = 64
+
+
+@dataclass
+class Evaluate:
+    """Evaluate runs beside reference players: success, return, bits gathered, seconds to certainty, calibration."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of runs of the same environment, or of a study (a folder of runs)."""
+    episodes: int = 512
+    """Episodes per player."""
+    seed: int = 10_000
+    """Seed of the evaluation worlds; the same for every player."""
+    json: Path | None = None
+    """Also write the measures to this file."""
+    references: bool = True
+    """Include random, blind and oracle."""
+    stochastic: bool = False
+    """Sample the networks' actions instead of taking the most likely."""
+
+    def run(self) -> None:
+        """Prints the table, and writes the JSON if asked."""
+        from rich.progress import track
+
+        from embodied.learn.agents import NetworkAgent
+        from embodied.learn.checkpoint import check_spaces
+        from embodied.learn.evaluate import evaluate
+        from embodied.learn.vec import GymVecEnv, make_vec
+        from embodied_scripts.players import reference_players
+
+        policies, env_card = load_runs([run for given in self.runs for run in runs_in(given)])
+        env = GymVecEnv(make_vec(env_card["id"], min(WORLDS, self.episodes), **env_card["options"]))
+        players = reference_players(env) if self.references else {}
+        for name, policy in policies.items():
+            check_spaces(policy.card() | {"env": env_card}, env.observation_space, env.action_space, env_card["id"])
+            players[name] = NetworkAgent(policy, deterministic=not self.stochastic)
+        reports = {
+            name: evaluate(player, env, self.episodes, self.seed)
+            for name, player in track(players.items(), "Evaluating", transient=True)
+        }
+        env.close()
+        kinds = {name: _kind(policy) for name, policy in policies.items()}
+        _print(reports, kinds, env_card)
+        if self.json is not None:
+            self.json.write_text(json.dumps(_as_json(self, env_card, reports, kinds), indent=1))
+
+
+def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], dict[str, Any]]:
+    """Returns the policies by run name, and the environment that they share."""
+    import embodied_envs  # noqa: F401  (registers the ids)
+    import embodied_policies.transformer  # noqa: F401  (so that its class can be found)
+    from embodied.learn.checkpoint import read_card
+    from embodied.learn.policy import load_policy
+
+    cards = [read_card(folder / "policy") for folder in folders]
+    for folder, card in zip(folders, cards, strict=True):
+        if card.get("env") != cards[0].get("env"):
+            raise CheckpointError(f"{folder} was trained on {card.get('env')}, {folders[0]} on {cards[0].get('env')}")
+    return {folder.name: load_policy(folder / "policy") for folder in folders}, cards[0]["env"]
+
+
+def _kind(policy: SequencePolicy) -> str:
+    return "without memory" if policy.settings().get("context") == 1 else "transformer"
+
+
+def _as_json(asked: Evaluate, env: dict[str, Any], reports: dict[str, Report], kinds: dict[str, str]) -> dict[str, Any]:
+    players = {name: {"kind": kinds.get(name, name), **asdict(report)} for name, report in reports.items()}
+    return {"env": env, "episodes": asked.episodes, "seed": asked.seed, "players": players}
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Returns `folder` if it is a run, else the runs right below it."""
+    if (folder / "policy").is_dir():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob("*/policy") if path.is_dir())
+    if not found:
+        raise CheckpointError(f"{folder} holds no run with a saved policy; train one: embodied train Signpost-v0")
+    return found
+
+
+def _print(reports: dict[str, Report], kinds: dict[str, str], env: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    options = ", ".join(f"{k}={v}" for k, v in env["options"].items())
+    episodes = next(iter(reports.values())).episodes
+    title = f"{env['id']}{f' ({options})' if options else ''}, {episodes} episodes each"
+    table = Table(title=title, title_justify="left")
+    table.add_column("player")
+    for column in (
+        "success",
+        "return",
+        "bits gathered",
+        "certain",
+        "seconds to certainty",
+        "calibration error",
+    ):
+        table.add_column(column, justify="right")
+    for name, report in reports.items():
+        label = f"{name} ({kinds[name]})" if name in kinds else name
+        table.add_row(
+            label,
+            _share(report.success, report.success_error),
+            f"{report.reward:+.3f} ± {report.reward_error:.3f}",
+            _number(report.bits, "{:.3f}"),
+            _number(report.certain, "{:.0%}"),
+            _number(report.seconds_to_certainty, "{:.1f}"),
+            _number(report.calibration_error, "{:.3f}"),
+        )
+    Console().print(table)
+
+
+def _share(value: float | None, error: float | None) -> str:
+    return "–" if value is None or error is None else f"{100 * value:.1f} ± {100 * error:.1f} %"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)

@@ -1,0 +1,43 @@
+"""The `embodied` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from embodied.errors import EmbodiedError
+from embodied_scripts.bench import Bench
+from embodied_scripts.evaluate import Evaluate
+from embodied_scripts.listing import List
+from embodied_scripts.play import Play
+from embodied_scripts.train import Train
+
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
+)
+
+
+def main() -> None:
+    """Parses the command line and runs one command; errors that a person can mend are one line, exit code 2."""
+    command = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        prog="embodied",
+        description="Worlds in which a robot must find something out, and small transformers that learn to.",
+        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+    )
+    try:
+        command.run()
+    except EmbodiedError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

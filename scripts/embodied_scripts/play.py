@@ -1,0 +1,151 @@
+"""`embodied play`: watch a policy, or a reference player, in Rerun."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from embodied.errors import MissingExtraError, OptionError, UnknownNameError
+
+if TYPE_CHECKING:
+    from embodied.agent import Agent
+    from embodied.learn.vec import GymVecEnv
+    from embodied.view.stream import Stream
+
+
+@dataclass
+class Play:
+    """Show a trained run, or an environment with a reference player, in Rerun."""
+
+    target: Annotated[str, tyro.conf.Positional]
+    """Folder of a run, or an environment."""
+    rerun: str = "live"
+    """live (a window), web (a browser page), or a file that ends in .rrd."""
+    episodes: int = 5
+    """Episodes to show."""
+    seed: int = 20_000
+    """Seed of the world."""
+    player: str = "oracle"
+    """Who plays when the target is an environment: random, blind or oracle."""
+    options: tuple[str, ...] = ()
+    """Options of the environment, as name=value; a run keeps its own."""
+
+    def run(self) -> None:
+        """Plays the episodes; live and web keep real time, and web goes on serving until Ctrl-C."""
+        from rich.console import Console
+
+        if self.episodes < 1:
+            raise OptionError("episodes must be at least 1")
+        agent, env, title = _cast(self)
+        stream = _open_stream(self.rerun, env, title)
+        console = Console(soft_wrap=True)
+        if stream.url:
+            console.print(f"Open {stream.url}")
+        _play(agent, env, stream, self, console)
+        if self.rerun == "web":
+            console.print("Still serving; Ctrl-C ends it.")
+            _wait()
+        stream.close()
+        if self.rerun.endswith(".rrd"):
+            console.print(f"Wrote {self.rerun}. Open it with: rerun {self.rerun}")
+
+
+def _cast(asked: Play) -> tuple[Agent, GymVecEnv, str]:
+    """Returns the player, its environment and a title."""
+    from embodied.learn.agents import NetworkAgent
+    from embodied.learn.vec import GymVecEnv, make_vec
+    from embodied_scripts.evaluate import load_runs, runs_in
+    from embodied_scripts.names import parse_options, resolve_id
+    from embodied_scripts.players import reference_players
+
+    if Path(asked.target).is_dir():
+        policies, env_card = load_runs(runs_in(Path(asked.target))[:1])
+        name, policy = next(iter(policies.items()))
+        env = GymVecEnv(make_vec(env_card["id"], 1, **env_card["options"]))
+        return NetworkAgent(policy), env, f"{env_card['id']}: {name}"
+    env_id = resolve_id(asked.target)
+    env = GymVecEnv(make_vec(env_id, 1, **parse_options(asked.options)))
+    players = reference_players(env)
+    if asked.player not in players:
+        raise UnknownNameError("player", asked.player, players)
+    return players[asked.player], env, f"{env_id}: {asked.player}"
+
+
+def _open_stream(where: str, env: GymVecEnv, title: str) -> Stream:
+    try:
+        from embodied.view.stream import Stream
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError("rerun", "view") from error
+    task: Any = getattr(env.gym_env, "task", None)
+    if task is None:
+        raise OptionError(f"{title}: only this toolkit's own environments can be shown")
+    robot = task.robot
+    return Stream(
+        where,
+        env.gym_env.batch.model,  # type: ignore[attr-defined]
+        title,
+        robot.cameras[0].classes,
+        task.hidden[0].labels,
+        [actuator.name for actuator in robot.actuators],
+    )
+
+
+def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Any) -> None:
+    import numpy as np
+
+    from embodied.learn.vec import step
+    from embodied.mind.belief import DiscreteFilter
+
+    world: Any = env.gym_env
+    labels = world.task.hidden[0].labels
+    observer = DiscreteFilter(world.hidden[0], 1)
+    env.seed(asked.seed)
+    obs, first, clock, total, episode = env.reset(), np.ones(1, bool), 0.0, 0.0, 0
+    carry = agent.initial(1, asked.seed)
+    period = 1 / world.task.control_hz
+    while episode < asked.episodes:
+        if first[0]:
+            stream.event(clock, f"episode {episode + 1}: the good pad is {labels[int(env.privileged['hidden'][0, 0])]}")
+            observer.begin(first)
+        observer.update(world.log_likelihood(obs))
+        carry, action = agent.act(carry, obs, first)
+        belief = getattr(agent, "belief", lambda _: None)(carry)
+        camera = world.body.cameras[0]
+        origin, directions = camera.rays()
+        stream.step(
+            clock,
+            world.batch.render_pair(0)[1],
+            (origin[0], directions[0]),
+            camera.ranges[0],
+            camera.seen[0],
+            action[0],
+            None if belief is None else belief[0],
+            observer.probabilities[0],
+            total,
+        )
+        if not asked.rerun.endswith(".rrd"):
+            time.sleep(period)
+        experience, _ = step(env, action)
+        total += float(experience.reward[0])
+        clock += period
+        obs, first = experience.obs, experience.ended
+        if first[0]:
+            won = experience.success is not None and bool(experience.success[0])
+            said = f"episode {episode + 1}: {'right pad' if won else 'failed'}, return {total:+.2f}"
+            stream.event(clock, said)
+            console.print(said)
+            episode, total = episode + 1, 0.0
+
+
+def _wait() -> None:
+    try:
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        return

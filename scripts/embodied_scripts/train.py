@@ -1,0 +1,170 @@
+"""`embodied train`: a transformer learns an environment."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from embodied.errors import CheckpointError, OptionError
+
+if TYPE_CHECKING:
+    from embodied.learn.ppo import SequencePPO
+    from embodied.learn.run import RunFolder
+
+MEMORYLESS_CONTEXT = 1
+
+
+@dataclass
+class Train:
+    """Train a transformer on an environment.
+
+    Ctrl-C saves and stops; `--resume` goes on.
+    """
+
+    id: Annotated[str, tyro.conf.Positional]
+    """Environment, with or without the prefix: Signpost-v0."""
+    steps: int = 1_500_000
+    """Environment steps, over all worlds together."""
+    seed: int = 0
+    """Decides everything that is random."""
+    run_dir: Annotated[Path | None, tyro.conf.arg(name="run")] = None
+    """Folder of the run (default: runs/ID-SEED)."""
+    resume: bool = False
+    """Go on with the run in that folder."""
+    options: tuple[str, ...] = ()
+    """Options of the environment, as name=value."""
+    seeds: int = 1
+    """Train this many seeds, one after the other, in subfolders of the run."""
+    with_memoryless: bool = False
+    """Also train, for each seed, the same network without memory."""
+    layers: int = 2
+    """Layers of the transformer."""
+    width: int = 64
+    """Width of the transformer."""
+    context: int = 128
+    """How many steps back it remembers; 1 is no memory at all."""
+    worlds: int = 128
+    """Worlds that move at once."""
+    rollout: int = 64
+    """Steps per world between updates."""
+    learning_rate: float = 5e-4
+    """Of Adam, at the start; falls linearly to a tenth."""
+    threads: int = 0
+    """Threads of physics and network (0: one per core)."""
+    device: str = "cpu"
+    """Where the network lives: cpu or cuda."""
+
+    def run(self) -> None:
+        """Trains one run, or a study of several."""
+        from embodied_scripts.names import parse_options, resolve_id
+
+        settings = replace(self, id=resolve_id(self.id))
+        parse_options(self.options)
+        if min(self.steps, self.worlds, self.rollout, self.seeds) < 1:
+            raise OptionError("steps, worlds, rollout and seeds must be at least 1")
+        name = settings.id.split("/")[-1]
+        if self.seeds == 1 and not self.with_memoryless:
+            _train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))
+            return
+        _train_study(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-study"))
+
+
+def _train_study(study: Train) -> None:
+    """Trains every seed with and without memory; runs that are complete are left as they are."""
+    assert study.run_dir is not None
+    contexts = {"memory": study.context} | ({"memoryless": MEMORYLESS_CONTEXT} if study.with_memoryless else {})
+    for seed in range(study.seed, study.seed + study.seeds):
+        for name, context in contexts.items():
+            folder = study.run_dir / f"{name}-{seed}"
+            started = (folder / "run.json").exists()
+            _train_one(replace(study, seed=seed, context=context, run_dir=folder, resume=started and study.resume))
+
+
+def _train_one(settings: Train) -> None:
+    from rich.console import Console
+
+    from embodied.learn.run import RunFolder
+
+    assert settings.run_dir is not None
+    folder = RunFolder(settings.run_dir)
+    if settings.resume:
+        settings = _settings_of(folder, settings)
+    else:
+        folder.begin(_jsonable(settings))
+    model = _build(settings)
+    if settings.resume:
+        model.resume(folder.policy)
+    model.set_logger(folder.logger())
+    finished = _learn(model, settings, folder)
+    model.save(folder.policy)
+    command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
+    Console().print(f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}")
+
+
+def _build(settings: Train) -> SequencePPO:
+    import os
+
+    import torch
+
+    from embodied.learn.ppo import SequencePPO
+    from embodied.learn.vec import as_vec_env
+    from embodied_policies.transformer import TransformerPolicy
+    from embodied_scripts.names import parse_options
+
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    options = parse_options(settings.options)
+    if settings.id.startswith("embodied/"):
+        options["threads"] = threads
+    env = as_vec_env(settings.id, settings.worlds, **options)
+    env.seed(settings.seed * 1_000_003)
+    start = settings.learning_rate
+    return SequencePPO(
+        TransformerPolicy,
+        env,
+        learning_rate=lambda left: start * (0.1 + 0.9 * left),
+        n_steps=settings.rollout,
+        minibatches=max(1, settings.worlds // 8),
+        policy_kwargs={"layers": settings.layers, "width": settings.width, "context": settings.context},
+        seed=settings.seed,
+        device=settings.device,
+    )
+
+
+def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
+    """Trains to the end, with progress and checkpoints; False if the person stopped it."""
+    from embodied_scripts.progress import Checkpoints, Progress, Stop
+
+    left = settings.steps - model.num_timesteps
+    if left <= 0:
+        return True
+    stop = Stop()
+    before = signal.signal(signal.SIGINT, stop.request)
+    try:
+        with Progress(settings.steps, str(folder.path)) as progress:
+            model.learn(left, callback=[stop, progress, Checkpoints(folder.policy)], reset_num_timesteps=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return model.num_timesteps >= settings.steps
+
+
+def _settings_of(folder: RunFolder, given: Train) -> Train:
+    """Returns the settings with which a run began; only the number of steps may grow."""
+    saved = folder.settings()
+    if saved.get("id") != given.id:
+        raise CheckpointError(f"{folder.path} is a run of {saved.get('id')}, not of {given.id}")
+    try:
+        begun = replace(given, **saved | {"options": tuple(saved["options"])})
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the settings in {folder.path} are of another version: {error}") from error
+    return replace(begun, run_dir=folder.path, resume=True, steps=max(begun.steps, given.steps))
+
+
+def _jsonable(settings: Train) -> dict[str, Any]:
+    own = {"run_dir", "resume", "seeds", "with_memoryless"}
+    return {key: value for key, value in asdict(settings).items() if key not in own}

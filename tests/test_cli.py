@@ -1,0 +1,134 @@
+"""The command line, as a person uses it: a short run, its table, its recording, and what goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+TINY = ("--worlds", "8", "--rollout", "16", "--steps", "400")
+
+
+def embodied(*arguments: str, cwd=None, timeout: float = 120) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "embodied_scripts.main", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, cwd=cwd, env={**os.environ, "COLUMNS": "160"}
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = embodied("train", "Signpost-v0", "--run", folder, *TINY)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_a_run_folder_says_where_it_comes_from(run):
+    written = json.loads((run / "run.json").read_text())
+    assert written["settings"]["id"] == "embodied/Signpost-v0"
+    assert {"started", "git", "versions"} <= set(written)
+    assert written["versions"]["mujoco"]
+    assert len((run / "metrics.jsonl").read_text().splitlines()) >= 3
+    assert list(run.glob("events.out.tfevents*"))
+
+
+def test_evaluate_prints_the_table_and_writes_json(run, tmp_path):
+    out = tmp_path / "measures.json"
+    result = embodied("evaluate", run, "--episodes", "32", "--json", out)
+    assert result.returncode == 0, result.stderr
+    for word in ("random", "blind", "oracle", "transformer", "success", "bits gathered", "calibration error"):
+        assert word in result.stdout
+    players = json.loads(out.read_text())["players"]
+    assert players["tiny"]["bits"] is not None
+    assert players["oracle"]["success"] > players["blind"]["success"]
+
+
+def test_play_writes_a_recording_that_holds_every_stream(run, tmp_path):
+    pytest.importorskip("rerun")
+    file = tmp_path / "play.rrd"
+    result = embodied("play", run, "--rerun", file, "--episodes", "1")
+    assert result.returncode == 0, result.stderr
+    printed = subprocess.run(
+        [os.path.join(os.path.dirname(sys.executable), "rerun"), "rrd", "print", file], capture_output=True, text=True
+    ).stdout
+    for entity in ("/world/robot/chassis", "/world/rays", "/camera/line", "/belief/agent/red", "/actions/left_motor"):
+        assert entity in printed, entity
+
+
+def test_a_run_goes_on_where_it_stopped(run):
+    before = json.loads((run / "policy" / "trainer.json").read_text())["num_timesteps"]
+    result = embodied("train", "Signpost-v0", "--run", run, "--resume", "--steps", str(before + 200))
+    assert result.returncode == 0, result.stderr
+    assert json.loads((run / "policy" / "trainer.json").read_text())["num_timesteps"] >= before + 200
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
+    folder = tmp_path / "stopped"
+    command = [
+        sys.executable,
+        "-m",
+        "embodied_scripts.main",
+        "train",
+        "Signpost-v0",
+        "--run",
+        folder,
+        "--steps",
+        "9999999",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "--resume" in stdout
+    assert (folder / "policy" / "policy.safetensors").exists()
+
+
+def test_list_shows_what_is_hidden():
+    result = embodied("list")
+    assert "Signpost" in result.stdout
+    assert "good_pad" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "Singpost-v0"), "did you mean 'Signpost-v0'"),
+        (("train", "Signpost-v0", "--options", "placs=random"), "did you mean 'places'"),
+        (("train", "Signpost-v0", "--options", "places"), "must look like name=value"),
+        (("train", "Signpost-v0", "--layers", "40"), "expected 1 to 12"),
+        (("train", "Signpost-v0", "--run", "nowhere", "--resume"), "does not exist"),
+        (("evaluate", "nowhere"), "holds no run"),
+        (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "blind, oracle, random"),
+        (("play", "Signpost-v0", "--rerun", "movie.mp4"), "live, web, or a file"),
+    ],
+)
+def test_mistakes_are_one_line_that_says_what_to_do(arguments, message, tmp_path):
+    result = embodied(*arguments, cwd=tmp_path)
+    assert result.returncode == 2, result.stdout
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_run_is_never_overwritten(run):
+    result = embodied("train", "Signpost-v0", "--run", run, *TINY)
+    assert result.returncode == 2
+    assert "already holds a run" in result.stderr
+
+
+def test_evaluating_a_damaged_run_says_what_is_damaged(run, tmp_path):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    (broken / "policy" / "policy.safetensors").write_bytes(b"not a policy")
+    result = embodied("evaluate", broken)
+    assert result.returncode == 2
+    assert "policy.safetensors is damaged" in result.stderr

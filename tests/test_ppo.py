@@ -1,0 +1,294 @@
+"""The learner: exact where it can be computed by hand, and able to learn what needs memory."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from conftest import SIGNPOST
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from embodied.errors import CheckpointError, UnknownNameError
+from embodied.learn.checkpoint import load_json, save_json
+from embodied.learn.policy import load_policy
+from embodied.learn.ppo import SequencePPO
+from embodied.learn.rollout import advantages
+from embodied.learn.vec import GymVecEnv, as_vec_env, step
+from embodied_policies.transformer import TransformerPolicy
+
+
+class RecallEnv(gym.Env):
+    """A cue of ±1 at the first step; after `delay` blank steps the action must have its sign."""
+
+    def __init__(self, delay: int) -> None:
+        self.delay = delay
+        self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.cue = int(self.np_random.integers(2))
+        self.t = 0
+        return np.array([2 * self.cue - 1, 0], np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        asked = self.t > self.delay
+        obs = np.array([0, self.t == self.delay], np.float32)
+        return obs, float(asked and action == self.cue), asked, False, {}
+
+
+class CountEnv(gym.Env):
+    """Observes how many steps it has made; ends after `length`."""
+
+    def __init__(self, length: int = 5, truncate: bool = False) -> None:
+        self.length, self.truncate = length, truncate
+        self.observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+        self.action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        over = self.t == self.length
+        return np.full(1, self.t, np.float32), 1.0, over and not self.truncate, over and self.truncate, {}
+
+
+def recall_success(context: int, steps: int = 40_000) -> float:
+    env = SyncVectorEnv([lambda: RecallEnv(8)] * 32, autoreset_mode=AutoresetMode.SAME_STEP)
+    model = SequencePPO(
+        TransformerPolicy, env, n_steps=36, minibatches=8, learning_rate=1e-3, ent_coef=0.01, seed=0,
+        policy_kwargs={"layers": 1, "width": 32, "context": context},
+    )  # fmt: skip
+    model.learn(steps)
+    return float(np.mean([episode["r"] for episode in model.ep_info_buffer]))
+
+
+def test_with_memory_it_recalls_a_cue_and_without_it_stays_at_chance():
+    assert recall_success(context=16) > 0.95
+    assert recall_success(context=1, steps=20_000) == pytest.approx(0.5, abs=0.1)
+
+
+def by_hand(reward, value, bootstrap, last, terminated, truncated, gamma, lam, t):
+    """GAE as the sum over the steps until the end of the episode."""
+    total, weight = 0.0, 1.0
+    for k in range(t, len(reward)):
+        ends = terminated[k] or truncated[k]
+        following = bootstrap[k] if ends else (value[k + 1] if k + 1 < len(reward) else last)
+        total += weight * (reward[k] + gamma * following - value[k])
+        if ends:
+            break
+        weight *= gamma * lam
+    return total
+
+
+def test_advantages_equal_the_sum_written_by_hand():
+    rng = np.random.default_rng(0)
+    n, steps = 4, 30
+    reward, value, bootstrap = rng.normal(size=(3, n, steps))
+    terminated = rng.random((n, steps)) < 0.1
+    truncated = (rng.random((n, steps)) < 0.1) & ~terminated
+    bootstrap *= truncated
+    last = rng.normal(size=n)
+    tensors = [torch.tensor(x) for x in (reward, value, bootstrap, last, terminated, truncated)]
+    fast = advantages(*tensors, 0.97, 0.9).numpy()
+    for i in range(n):
+        rows = (reward[i], value[i], bootstrap[i], last[i], terminated[i], truncated[i])
+        slow = [by_hand(*rows, 0.97, 0.9, t) for t in range(steps)]
+        assert np.allclose(fast[i], slow)
+
+
+class FirstRatios(BaseCallback):
+    """Measures, after every rollout, how far training's probabilities are from those of acting."""
+
+    worst = 0.0
+
+    def _on_rollout_end(self) -> None:
+        rollout = self.model.rollout_buffer
+        rows = torch.arange(self.model.n_envs)
+        with torch.no_grad():
+            memory = self.model.policy.core.rows(rollout.memory, rows)
+            reading = self.model.policy.sequence(rollout.obs, rollout.first, memory)
+            gap = reading.actions.log_prob(rollout.action) - rollout.log_prob
+        self.worst = max(self.worst, gap.abs().max().item())
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def test_what_acting_saw_is_what_training_sees_over_many_rollouts():
+    probe = FirstRatios()
+    model = SequencePPO(TransformerPolicy, SIGNPOST, n_envs=8, n_steps=32, minibatches=2, seed=0)
+    model.learn(8 * 32 * 6, callback=probe)
+    assert probe.worst < 1e-4
+
+
+def test_a_truncated_episode_is_worth_what_comes_after_and_a_terminal_one_is_not():
+    returns = {}
+    for truncate in (False, True):
+        env = SyncVectorEnv([lambda t=truncate: CountEnv(5, t)] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
+        model = SequencePPO(TransformerPolicy, env, n_steps=10, minibatches=1, n_epochs=1, seed=0)
+        with torch.no_grad():
+            model.policy.value_head.weight.zero_()
+            model.policy.value_head.bias.fill_(10.0)
+        model.collect_rollouts(model.env, *setup(model), model.rollout_buffer, 10)
+        returns[truncate] = model.rollout_buffer.returns[0, 4].item()
+    assert returns[False] == pytest.approx(1.0, abs=1e-4)
+    assert returns[True] == pytest.approx(1.0 + 0.99 * 10.0, abs=1e-4)
+
+
+def setup(model):
+    _, callback = model._setup_learn(1000, None)
+    return (callback,)
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_all_autoreset_modes_of_gymnasium_give_the_same_episodes(mode):
+    env = GymVecEnv(SyncVectorEnv([lambda: CountEnv(3)] * 2, autoreset_mode=mode))
+    obs, seen = env.reset(), []
+    for _ in range(12):
+        experience, infos = step(env, np.zeros(2, int))
+        if not experience.ignore[0]:
+            seen.append((obs[0].item(), experience.final_obs[0].item(), bool(experience.ended[0])))
+        if experience.ended[0]:
+            assert infos[0]["episode"] == {"r": 3.0, "l": 3}
+        obs = experience.obs
+    assert seen[:6] == [(0, 1, False), (1, 2, False), (2, 3, True)] * 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: "CartPole-v1",
+        lambda: gym.make("Pendulum-v1"),
+        lambda: gym.make_vec("CartPole-v1", num_envs=4),
+        lambda: SyncVectorEnv([lambda: gym.make("Pendulum-v1")] * 2),
+        lambda: DummyVecEnv([lambda: gym.make("CartPole-v1")] * 3),
+    ],
+    ids=["id", "Env", "native VectorEnv", "SyncVectorEnv", "SB3 VecEnv"],
+)
+def test_any_environment_can_be_trained_on(make):
+    model = SequencePPO(TransformerPolicy, make(), n_steps=64, minibatches=1, n_epochs=1, seed=0)
+    model.learn(400)
+    assert model.num_timesteps >= 400
+    assert all(torch.isfinite(p).all() for p in model.policy.parameters())
+
+
+def test_cartpole_is_learned():
+    env = as_vec_env("CartPole-v1", 16)
+    model = SequencePPO(TransformerPolicy, env, n_steps=64, minibatches=8, learning_rate=1e-3, seed=0)
+    model.learn(50_000)
+    assert np.mean([episode["r"] for episode in list(model.ep_info_buffer)[-20:]]) > 100
+
+
+def small(env=SIGNPOST, **kwargs) -> SequencePPO:
+    settings = {"n_envs": 4, "n_steps": 16, "minibatches": 2, "seed": 0} | kwargs
+    return SequencePPO(TransformerPolicy, env, **settings)
+
+
+def test_the_same_seed_trains_the_same_network():
+    models = [small(), small()]
+    for model in models:
+        model.learn(200)
+    for a, b in zip(*(m.policy.parameters() for m in models), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_policy_sees_nothing_privileged():
+    model = small()
+    reading = {}
+    for scale in (0.0, 5.0):
+        with torch.no_grad():
+            for parameter in model.policy.critic.parameters():
+                parameter.fill_(scale)
+        obs = np.ones((2, model.observation_space.shape[0]), np.float32)
+        reading[scale] = model.predict(obs, deterministic=True)[0]
+    assert np.array_equal(reading[0.0], reading[5.0])
+    assert model.policy.encoder.in_features == model.observation_space.shape[0]
+
+
+def test_a_saved_policy_acts_the_same_and_a_saved_trainer_goes_on(tmp_path):
+    model = small()
+    model.learn(200)
+    model.save(tmp_path)
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".json", ".safetensors", ".safetensors"]
+    obs = np.random.default_rng(0).normal(size=(5, 198)).astype(np.float32)
+    expected, _ = model.predict(obs, deterministic=True)
+    again, _ = load_policy(tmp_path).predict(obs, deterministic=True)
+    assert np.array_equal(expected, again)
+    resumed = SequencePPO.load(tmp_path, n_envs=4, n_steps=16, minibatches=2)
+    assert resumed.num_timesteps == model.num_timesteps
+    for a, b in zip(model.policy.optimizer.state.values(), resumed.policy.optimizer.state.values(), strict=True):
+        assert torch.equal(a["exp_avg"], b["exp_avg"])
+    resumed.learn(64, reset_num_timesteps=False)
+    assert resumed.num_timesteps == model.num_timesteps + 64
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = small()
+    model.save(tmp_path)
+    return tmp_path
+
+
+def test_a_corrupt_or_hostile_checkpoint_is_refused_and_never_executed(saved, tmp_path_factory):
+    import pickle
+
+    witness = tmp_path_factory.mktemp("witness") / "executed"
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(witness), "w"))
+
+    whole = (saved / "policy.safetensors").read_bytes()
+    for content in (b"", whole[: len(whole) // 2], pickle.dumps(Bomb())):
+        (saved / "policy.safetensors").write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"policy\.safetensors is damaged"):
+            load_policy(saved)
+    assert not witness.exists()
+    (saved / "policy.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"policy\.json is damaged"):
+        load_policy(saved)
+
+
+def test_cards_that_lie_are_refused(saved):
+    card = load_json(saved / "policy.json")
+    for change, message in (
+        ({"format": 99}, "format 99"),
+        ({"policy": "os.system"}, "class 'os.system'"),
+        ({"settings": {"layers": 4}}, "does not fit its card"),
+        ({"settings": {"layers": 99}}, "1 to 12"),
+        ({"observation_space": {"kind": "Box"}}, "cannot be understood"),
+    ):
+        save_json(saved / "policy.json", card | change)
+        with pytest.raises((CheckpointError, ValueError), match=message):
+            load_policy(saved)
+
+
+def test_a_checkpoint_of_another_environment_is_refused_with_both_shapes(saved):
+    with pytest.raises(
+        CheckpointError, match=r"Signpost-v0 with observation_space \(198,\), but CartPole-v1 has \(4,\)"
+    ):
+        SequencePPO.load(saved, "CartPole-v1")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        SequencePPO.load(saved / "nowhere")
+
+
+def test_an_unknown_environment_lists_close_names():
+    with pytest.raises(UnknownNameError, match="embodied/Signpost-v0"):
+        SequencePPO(TransformerPolicy, "embodied/Signpots-v0")
+
+
+def test_a_callback_can_stop_training():
+    class Enough(BaseCallback):
+        def _on_step(self) -> bool:
+            return self.num_timesteps < 100
+
+    model = small()
+    model.learn(10_000, callback=Enough())
+    assert model.num_timesteps < 200
