@@ -85,7 +85,7 @@ class Stream:
 
     def bits(self, step: ArrayLike, worlds: Worlds = ALL) -> NDArray[np.uint64]:
         """Returns 64 random bits per value, `(n, size)`, for step number `step` (scalar or `(n,)`)."""
-        row = mix(self.owner.keys[worlds] + (np.asarray(step, np.uint64) + _ONE) * _GOLDEN)
+        row = mix(self.owner.keys[worlds] + (np.atleast_1d(np.asarray(step, np.uint64)) + _ONE) * _GOLDEN)
         return mix(row[:, None] ^ self.lanes)
 
     def uniform(

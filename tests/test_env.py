@@ -104,7 +104,7 @@ def test_observations_stay_in_bounds_and_no_sensor_is_constant(options):
 
 def test_before_the_sign_is_read_worlds_that_differ_only_in_what_is_hidden_look_the_same():
     n = 64
-    twins = [batch(n, "Disabled"), batch(n, "Disabled")]
+    twins = [batch(n, "Disabled", reading_range=2.0) for _ in range(2)]
     task = twins[1].unwrapped.task
     draw_truth = task._show
     task._show = lambda board, worlds, slot, colour: draw_truth(board, worlds, slot, 1 - colour)

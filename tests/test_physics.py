@@ -73,7 +73,7 @@ def test_each_world_can_have_its_own_mass(model):
     batch = Batch(model, 2)
     mass = batch.field("body_mass")
     chassis = model.body("robot/chassis").id
-    mass[1, chassis] *= 3
+    mass[1, chassis] *= 10
     batch.derive()
     batch.reset()
     batch.forward()

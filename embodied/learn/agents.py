@@ -29,7 +29,6 @@ class NetworkAgent:
 
     def initial(self, n: int, seed: int) -> _NetworkCarry:
         """Returns an empty memory."""
-        torch.manual_seed(seed)
         return _NetworkCarry(self.policy.initial(n), None, torch.Generator().manual_seed(seed))
 
     def act(self, carry: _NetworkCarry, obs: NDArray, first: NDArray) -> tuple[_NetworkCarry, NDArray]:
@@ -39,7 +38,7 @@ class NetworkAgent:
             obs_t = torch.as_tensor(obs, dtype=torch.float32, device=device)
             first_t = torch.as_tensor(first, dtype=torch.bool, device=device)
             reading, memory = self.policy.step(obs_t, first_t, carry.memory)
-            action = self.policy.choose(reading, self.deterministic)
+            action = self.policy.choose(reading, self.deterministic, carry.generator)
         return _NetworkCarry(memory, reading, carry.generator), self.policy.action_head.to_env(action)
 
     def belief(self, carry: _NetworkCarry) -> NDArray | None:

@@ -11,6 +11,38 @@ from torch.distributions import Categorical, Distribution, Independent, Normal
 from embodied.errors import OptionError
 
 
+class ReturnScale(nn.Module):
+    """Running mean and spread of returns, so that a value network works in units of about one.
+
+    Exponential averages over updates, corrected for their start.
+    """
+
+    def __init__(self, rate: float = 0.02) -> None:
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("moments", torch.zeros(3))  # averages of x and x², and the weight they rest on
+
+    def update(self, returns: Tensor) -> None:
+        """Takes in the returns of one rollout."""
+        now = torch.stack([returns.mean(), (returns**2).mean(), torch.ones((), device=returns.device)])
+        self.moments.lerp_(now, self.rate)
+
+    @property
+    def mean_and_spread(self) -> tuple[Tensor, Tensor]:
+        """Mean and spread of returns; 0 and 1 before the first update."""
+        mean, square, weight = self.moments
+        known = weight > 0
+        weight = weight.clamp(min=1e-8)
+        mean = torch.where(known, mean / weight, torch.zeros_like(mean))
+        spread = (square / weight - mean**2).clamp(min=1e-6).sqrt()
+        return mean, torch.where(known, spread, torch.ones_like(spread))
+
+    def to_value(self, output: Tensor) -> Tensor:
+        """What a network's output means as a return."""
+        mean, spread = self.mean_and_spread
+        return output * spread + mean
+
+
 class GaussianHead(nn.Module):
     """A diagonal Gaussian with learned, state-independent spread; actions are clipped to the Box by the caller."""
 
@@ -32,6 +64,11 @@ class GaussianHead(nn.Module):
     def mode(self, distribution: Distribution) -> Tensor:
         """The most likely action."""
         return distribution.mean
+
+    def sample(self, distribution: Distribution, generator: torch.Generator | None) -> Tensor:
+        """A random action."""
+        mean, spread = distribution.mean, distribution.stddev
+        return mean + spread * torch.randn(mean.shape, generator=generator, device=mean.device)
 
     def to_env(self, action: Tensor) -> np.ndarray:
         """Scales actions `(N, size)` from [-1, 1] to the Box, clipped, shaped as the environment wants them."""
@@ -59,6 +96,12 @@ class CategoricalHead(nn.Module):
     def mode(self, distribution: Distribution) -> Tensor:
         """The most likely action."""
         return distribution.base_dist.logits.argmax(-1)  # type: ignore[attr-defined]
+
+    def sample(self, distribution: Distribution, generator: torch.Generator | None) -> Tensor:
+        """A random action, by the Gumbel-max trick."""
+        logits = distribution.base_dist.logits  # type: ignore[attr-defined]
+        uniform = torch.rand(logits.shape, generator=generator, device=logits.device).clamp_(1e-9, 1 - 1e-7)
+        return (logits - (-uniform.log()).log()).argmax(-1)
 
     def to_env(self, action: Tensor) -> np.ndarray:
         """Returns action indices `(N,)` as the environment counts them."""

@@ -20,7 +20,7 @@ from torch.distributions import Distribution
 
 from embodied.errors import CheckpointError, OptionError
 from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card
-from embodied.learn.heads import action_head
+from embodied.learn.heads import ReturnScale, action_head
 
 
 class Core(nn.Module, ABC):
@@ -97,6 +97,7 @@ class SequencePolicy(BasePolicy):
         self.belief_head = nn.Linear(width, privilege.hidden[0]) if privilege.hidden else None
         self.value_head = None if privilege.state else nn.Linear(width, 1)
         self.critic = _critic(privilege, critic_width) if privilege.state else None
+        self.return_scale = ReturnScale()
         offset, scale = _normaliser(observation_space)
         self.register_buffer("obs_offset", offset, persistent=False)
         self.register_buffer("obs_scale", scale, persistent=False)
@@ -131,7 +132,7 @@ class SequencePolicy(BasePolicy):
     def judge(self, state: Tensor, hidden: Tensor) -> Tensor:
         """The privileged critic's value of states `(…, state)` and hidden variables `(…, k)`, `(…,)`."""
         assert self.critic is not None
-        return self.critic(torch.cat([state, hidden * 2 - 1], dim=-1)).squeeze(-1)
+        return self.return_scale.to_value(self.critic(torch.cat([state, hidden * 2 - 1], dim=-1)).squeeze(-1))
 
     def predict(
         self,
@@ -152,11 +153,11 @@ class SequencePolicy(BasePolicy):
         actions = self.action_head.to_env(action)
         return (actions[0] if single else actions), memory
 
-    def choose(self, reading: Reading, deterministic: bool) -> Tensor:
+    def choose(self, reading: Reading, deterministic: bool, generator: torch.Generator | None = None) -> Tensor:
         """Returns an action per environment: the most likely, or a sample."""
         if deterministic:
             return self.action_head.mode(reading.actions)
-        return reading.actions.sample()
+        return self.action_head.sample(reading.actions, generator)
 
     def belief(self, reading: Reading) -> Tensor | None:
         """Returns the probabilities of the hidden variable, `(…, K)`, or None without a belief head."""
@@ -170,7 +171,9 @@ class SequencePolicy(BasePolicy):
     def _read(self, features: Tensor) -> Reading:
         return Reading(
             actions=self.action_head(features),
-            value=None if self.value_head is None else self.value_head(features).squeeze(-1),
+            value=None
+            if self.value_head is None
+            else self.return_scale.to_value(self.value_head(features).squeeze(-1)),
             belief_logits=None if self.belief_head is None else self.belief_head(features),
         )
 

@@ -37,8 +37,9 @@ from embodied.learn.policy import Privilege, Reading, SequencePolicy, load_polic
 from embodied.learn.rollout import Rollout
 from embodied.learn.vec import Experience, as_vec_env, describe_env, step
 
+WORLDS_PER_SEED = 1_000_003  # so that runs of neighbouring seeds share no world
 TRAINER, TRAINER_CARD = "trainer.safetensors", "trainer.json"
-_TORCH_RNG, _SHUFFLE_RNG = "rng.torch", "rng.shuffle"
+_RNG = "generator"
 
 
 @dataclass
@@ -137,7 +138,10 @@ class SequencePPO(OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        self._shuffler = torch.Generator().manual_seed(self.seed if self.seed is not None else 0)
+        if self.seed is not None and self.env is not None:
+            self.env.seed(self.seed * WORLDS_PER_SEED % 2**31)
+        self._generator = torch.Generator(self.device)
+        self._generator.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         self._privileged = self._look_for_privilege()
         self.belief_bits: deque[float] = deque(maxlen=self._stats_window_size)
         self.policy = self.policy_class(  # type: ignore[assignment]
@@ -189,9 +193,11 @@ class SequencePPO(OnPolicyAlgorithm):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
+        self.policy.return_scale.update(rollout.returns)
+        _, self._return_spread = self.policy.return_scale.mean_and_spread
         history = []
         for _ in range(self.n_epochs):
-            for rows in rollout.minibatches(self.minibatches, self._shuffler):
+            for rows in rollout.minibatches(self.minibatches, self._generator):
                 losses = self._losses(rollout, rows)
                 self._descend(losses)
                 history.append(losses)
@@ -204,10 +210,7 @@ class SequencePPO(OnPolicyAlgorithm):
         env_card = {"env": describe_env(self.env)}
         save_policy(folder, self.policy, self.policy.card() | env_card)
         tensors = optimizer_tensors(self.policy.optimizer)
-        save_tensors(
-            folder / TRAINER,
-            tensors | {_TORCH_RNG: torch.get_rng_state(), _SHUFFLE_RNG: self._shuffler.get_state()},
-        )
+        save_tensors(folder / TRAINER, tensors | {_RNG: self._generator.get_state()})
         save_json(folder / TRAINER_CARD, {"num_timesteps": self.num_timesteps, "n_updates": self._n_updates})
 
     @classmethod
@@ -239,8 +242,7 @@ class SequencePPO(OnPolicyAlgorithm):
         tensors = load_tensors(folder / TRAINER)
         counters = load_json(folder / TRAINER_CARD)
         try:
-            torch.set_rng_state(tensors.pop(_TORCH_RNG))
-            self._shuffler.set_state(tensors.pop(_SHUFFLE_RNG))
+            self._generator.set_state(tensors.pop(_RNG))
             self.num_timesteps, self._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
@@ -253,7 +255,7 @@ class SequencePPO(OnPolicyAlgorithm):
         obs = torch.as_tensor(self._last_obs, dtype=torch.float32, device=self.device)
         first = torch.as_tensor(self._last_episode_starts, device=self.device)
         reading, self._memory = self.policy.step(obs, first, self._memory)
-        action = self.policy.choose(reading, deterministic=False)
+        action = self.policy.choose(reading, deterministic=False, generator=self._generator)
         rollout.obs[:, t], rollout.first[:, t] = obs, first
         rollout.action[:, t] = action
         rollout.log_prob[:, t] = reading.actions.log_prob(action)
@@ -326,6 +328,7 @@ class SequencePPO(OnPolicyAlgorithm):
         """Finds out what the environment tells beyond observations; resets it once."""
         assert self.env is not None
         self._last_obs = self.env.reset()  # type: ignore[assignment]
+        self._last_episode_starts = np.ones(self.n_envs, bool)
         privileged = getattr(self.env, "privileged", {})
         hidden = getattr(getattr(self.env, "gym_env", None), "hidden", ())
         discrete = [variable for variable in hidden[:1] if isinstance(variable, Discrete)]
@@ -357,7 +360,7 @@ class SequencePPO(OnPolicyAlgorithm):
         value = self._value(reading, rollout.state[rows], rollout.hidden[rows])
         return Losses(
             policy=-_mean(torch.minimum(ratio * advantage, clipped * advantage), counts),
-            value=_mean((value - rollout.returns[rows]) ** 2, counts),
+            value=_mean(((value - rollout.returns[rows]) / self._return_spread) ** 2, counts),
             entropy=_mean(reading.actions.entropy(), counts),
             belief=self._belief_loss(reading, rollout.hidden[rows], counts),
             approx_kl=_mean(ratio - 1 - log_ratio, counts).detach(),

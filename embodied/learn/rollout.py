@@ -82,7 +82,7 @@ class Rollout:
 
     def minibatches(self, count: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Yields the environments of each minibatch, shuffled."""
-        order = torch.randperm(len(self.obs), generator=generator)
+        order = torch.randperm(len(self.obs), generator=generator, device=self.obs.device)
         yield from (part for part in order.tensor_split(count) if len(part))
 
 
@@ -101,7 +101,7 @@ def advantages(
     following_NT = torch.cat([value_NT[:, 1:], last_value_N[:, None]], dim=1)
     next_value_NT = torch.where(goes_on_NT, following_NT, bootstrap_NT)
     delta_NT = reward_NT + gamma * next_value_NT - value_NT
-    carry_NT = gamma * gae_lambda * goes_on_NT
+    carry_NT = gamma * gae_lambda * goes_on_NT.to(delta_NT.dtype)
     out_NT = torch.empty_like(delta_NT)
     running_N = torch.zeros_like(last_value_N)
     for t in reversed(range(delta_NT.shape[1])):

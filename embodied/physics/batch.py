@@ -124,7 +124,7 @@ class Batch:
         for name in mujoco.batch._STATE_FIELDS:
             view = self._engine.bind(name)
             width = int(np.prod(view.shape[1:], dtype=int))
-            view[rows] = snapshot[rows, start : start + width].reshape(-1, *view.shape[1:])
+            view[rows] = snapshot[rows, start : start + width].reshape(len(rows), *view.shape[1:])
             start += width
         self.forward(worlds)
 

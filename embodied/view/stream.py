@@ -12,16 +12,9 @@ from numpy.typing import NDArray
 
 from embodied.errors import OptionError
 from embodied.view.blueprint import overview
+from embodied.view.palette import colour_of
 from embodied.view.scene import Scene
 
-PALETTE = {
-    "nothing": (226, 229, 234),
-    "wall": (142, 152, 168),
-    "red": (219, 51, 46),
-    "blue": (31, 107, 219),
-    "sign": (240, 196, 64),
-    "hearsay": (150, 120, 190),
-}
 TILE = 12  # screen pixels per camera pixel
 
 
@@ -53,7 +46,7 @@ class Stream:
         self._open(where, overview(title))
         self._scene = Scene(model, self._recording)
         self._beliefs, self._actions = list(beliefs), list(actions)
-        self._colours = np.array([_colour_of(name) for name in classes], np.uint8)
+        self._colours = np.array([colour_of(name) for name in classes], np.uint8)
         self._name_series()
 
     def step(
@@ -113,7 +106,7 @@ class Stream:
     def _name_series(self) -> None:
         """Gives every trace a name and a colour once."""
         for i, name in enumerate(self._beliefs):
-            colour = _colour_of(name, i)
+            colour = colour_of(name, i)
             line = rr.SeriesLines(names=f"agent: {name}", colors=[colour], widths=2.5)
             self._recording.log(f"belief/agent/{name}", line, static=True)
             line = rr.SeriesLines(names=f"ideal observer: {name}", colors=[(*colour, 90)], widths=1.5)
@@ -138,11 +131,3 @@ class Stream:
 
     def _scalar(self, path: str, value: float) -> None:
         self._recording.log(path, rr.Scalars(float(value)))
-
-
-def _colour_of(name: str, fallback: int = 0) -> tuple[int, int, int]:
-    """The colour of a class: that of the last word that has one ("sign says red" is red)."""
-    for word in reversed(name.replace("_", " ").split()):
-        if word in PALETTE:
-            return PALETTE[word]
-    return [(90, 90, 90), (200, 130, 40), (60, 140, 140)][fallback % 3]

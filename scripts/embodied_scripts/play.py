@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from embodied.errors import MissingExtraError, OptionError, UnknownNameError
 
 if TYPE_CHECKING:
     from embodied.agent import Agent
-    from embodied.learn.vec import GymVecEnv
+    from embodied.learn.vec import Experience, GymVecEnv
     from embodied.view.stream import Stream
 
 
@@ -96,51 +97,81 @@ def _open_stream(where: str, env: GymVecEnv, title: str) -> Stream:
     )
 
 
-def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Any) -> None:
+@dataclass
+class _Moment:
+    """Everything that can be shown of one decision."""
+
+    time_s: float
+    first: bool
+    obs: Any
+    action: Any
+    belief: Any
+    observer: Any
+    total: float
+
+
+def decisions(agent: Agent, env: GymVecEnv, seed: int, ended: Callable[[Experience, float], None]) -> Iterator[_Moment]:
+    """Plays on and on in the one world of `env`, yielding every decision before it is carried out."""
     import numpy as np
 
     from embodied.learn.vec import step
     from embodied.mind.belief import DiscreteFilter
 
     world: Any = env.gym_env
-    labels = world.task.hidden[0].labels
     observer = DiscreteFilter(world.hidden[0], 1)
-    env.seed(asked.seed)
-    obs, first, clock, total, episode = env.reset(), np.ones(1, bool), 0.0, 0.0, 0
-    carry = agent.initial(1, asked.seed)
-    period = 1 / world.task.control_hz
-    while episode < asked.episodes:
-        if first[0]:
-            stream.event(clock, f"episode {episode + 1}: the good pad is {labels[int(env.privileged['hidden'][0, 0])]}")
-            observer.begin(first)
+    env.seed(seed)
+    obs, first, clock, total = env.reset(), np.ones(1, bool), 0.0, 0.0
+    carry = agent.initial(1, seed)
+    while True:
+        observer.begin(first)
         observer.update(world.log_likelihood(obs))
         carry, action = agent.act(carry, obs, first)
         belief = getattr(agent, "belief", lambda _: None)(carry)
-        camera = world.body.cameras[0]
+        own = None if belief is None else belief[0]
+        yield _Moment(clock, bool(first[0]), obs[0], action[0], own, observer.probabilities[0], total)
+        experience, _ = step(env, action)
+        total += float(experience.reward[0])
+        clock += 1 / world.task.control_hz
+        obs, first = experience.obs, experience.ended
+        if first[0]:
+            ended(experience, total)
+            total = 0.0
+
+
+def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Any) -> None:
+    world: Any = env.gym_env
+    labels = world.task.hidden[0].labels
+    camera = world.body.cameras[0]
+    results: list[str] = []
+
+    def ended(experience: Experience, total: float) -> None:
+        won = experience.success is not None and bool(experience.success[0])
+        results.append(f"episode {len(results) + 1}: {'success' if won else 'failure'}, return {total:+.2f}")
+        console.print(results[-1])
+
+    for moment in decisions(agent, env, asked.seed, ended):
+        if moment.first:
+            if results:
+                stream.event(moment.time_s, results[-1])
+            if len(results) == asked.episodes:
+                return
+            truth = labels[int(env.privileged["hidden"][0, 0])]
+            stream.event(moment.time_s, f"episode {len(results) + 1}: {world.task.hidden[0].name} is {truth}")
+        data = world.batch.render_pair(0)[1]
         origin, directions = camera.rays()
         stream.step(
-            clock,
-            world.batch.render_pair(0)[1],
+            moment.time_s,
+            data,
             (origin[0], directions[0]),
             camera.ranges[0],
             camera.seen[0],
-            action[0],
-            None if belief is None else belief[0],
-            observer.probabilities[0],
-            total,
+            moment.action,
+            moment.belief,
+            moment.observer,
+            moment.total,
         )
         if not asked.rerun.endswith(".rrd"):
-            time.sleep(period)
-        experience, _ = step(env, action)
-        total += float(experience.reward[0])
-        clock += period
-        obs, first = experience.obs, experience.ended
-        if first[0]:
-            won = experience.success is not None and bool(experience.success[0])
-            said = f"episode {episode + 1}: {'right pad' if won else 'failed'}, return {total:+.2f}"
-            stream.event(clock, said)
-            console.print(said)
-            episode, total = episode + 1, 0.0
+            time.sleep(1 / world.task.control_hz)
 
 
 def _wait() -> None:

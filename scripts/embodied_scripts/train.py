@@ -122,7 +122,6 @@ def _build(settings: Train) -> SequencePPO:
     if settings.id.startswith("embodied/"):
         options["threads"] = threads
     env = as_vec_env(settings.id, settings.worlds, **options)
-    env.seed(settings.seed * 1_000_003)
     start = settings.learning_rate
     return SequencePPO(
         TransformerPolicy,
