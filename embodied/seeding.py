@@ -95,7 +95,7 @@ class Stream:
         return low + (high - low) * as_uniforms(self.bits(step, worlds))[0]
 
 
-def as_uniforms(bits: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def as_uniforms(bits: NDArray[np.uint64]) -> tuple[NDArray, NDArray]:
     """Turns 64 random bits into two independent uniforms on [0, 1)."""
     return (bits >> _S32) * _UNIT_32, (bits & _LOW_32) * _UNIT_32
 

@@ -13,9 +13,10 @@ from embodied.body.datasheet import GearMotor, ServoMotor
 class Actuator(Protocol):
     """A declared actuator: compiles into a MuJoCo actuator; `scale` turns [-1, 1] into its control."""
 
-    name: str
-    joint: str
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def joint(self) -> str: ...
     @property
     def scale(self) -> float: ...
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import mujoco
 
@@ -47,10 +48,10 @@ class Robot:
     @cached_property
     def layout(self) -> Layout:
         """The named layout of what the robot senses."""
-        parts = (*self.cameras, *self.sensors)
+        parts: tuple[LineCamera | Sensor, ...] = (*self.cameras, *self.sensors)
         return Layout(tuple(channel for part in parts for channel in part.channels))
 
-    def looking_for(self, labels: dict[str, str], legible: dict[str, str], **camera: float) -> Robot:
+    def looking_for(self, labels: dict[str, str], legible: dict[str, str], **camera: Any) -> Robot:
         """Returns this robot with its camera taught the classes of a task (see `LineCamera`)."""
         taught = tuple(replace(c, labels=labels, legible=legible, **camera) for c in self.cameras)
         return replace(self, cameras=taught)

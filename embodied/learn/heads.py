@@ -17,6 +17,8 @@ class ReturnScale(nn.Module):
     Exponential averages over updates, corrected for their start.
     """
 
+    moments: Tensor
+
     def __init__(self, rate: float = 0.02) -> None:
         super().__init__()
         self.rate = rate
@@ -45,6 +47,9 @@ class ReturnScale(nn.Module):
 
 class GaussianHead(nn.Module):
     """A diagonal Gaussian with learned, state-independent spread; actions are clipped to the Box by the caller."""
+
+    low: Tensor
+    high: Tensor
 
     def __init__(self, features: int, space: spaces.Box, initial_std: float = 0.5) -> None:
         super().__init__()

@@ -78,6 +78,9 @@ class SequencePolicy(BasePolicy):
         critic_width: width of the privileged critic, used where `privilege.state` > 0.
     """
 
+    obs_offset: Tensor
+    obs_scale: Tensor
+
     def __init__(
         self,
         observation_space: spaces.Space,
@@ -163,7 +166,7 @@ class SequencePolicy(BasePolicy):
         """Returns the probabilities of the hidden variable, `(…, K)`, or None without a belief head."""
         return None if reading.belief_logits is None else reading.belief_logits.softmax(-1)
 
-    def _predict(self, observation: Tensor, deterministic: bool = False) -> Tensor:
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         first = torch.ones(len(observation), dtype=torch.bool, device=observation.device)
         reading, _ = self.step(observation.float(), first, self.initial(len(observation)))
         return self.choose(reading, deterministic)
@@ -211,7 +214,8 @@ def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePol
 
 
 def _subclasses(cls: type) -> list[type]:
-    return [sub for direct in cls.__subclasses__() for sub in (direct, *_subclasses(direct))]
+    direct: list[type] = cls.__subclasses__()
+    return direct + [sub for child in direct for sub in _subclasses(child)]
 
 
 def _critic(privilege: Privilege, width: int) -> nn.Sequential:

@@ -108,8 +108,8 @@ class SequencePPO(OnPolicyAlgorithm):
         self.privileged_critic = privileged_critic
         self.shaping = shaping
         super().__init__(
-            policy=policy,
-            env=as_vec_env(env, n_envs) if env is not None else None,
+            policy=policy,  # type: ignore[arg-type]
+            env=as_vec_env(env, n_envs),
             learning_rate=learning_rate,
             n_steps=n_steps,
             gamma=gamma,

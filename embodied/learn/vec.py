@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from embodied.errors import UnknownNameError
@@ -126,7 +127,7 @@ class GymVecEnv(VecEnv):
         self._returns += experience.reward
         self._lengths += ~experience.ignore
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for i in np.flatnonzero(experience.ended):
+        for i in np.flatnonzero(experience.ended).tolist():
             infos[i] = {
                 "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])},
                 "terminal_observation": _row(experience.final_obs, i),
@@ -157,8 +158,6 @@ class GymVecEnv(VecEnv):
 
     def env_is_wrapped(self, wrapper_class, indices=None) -> list[bool]:
         """Episode statistics are kept here, so this counts as monitored."""
-        from stable_baselines3.common.monitor import Monitor
-
         return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
 
     def get_images(self):
@@ -182,7 +181,7 @@ def as_vec_env(env: str | gym.Env | VectorEnv | VecEnv, num_envs: int | None = N
     if isinstance(env, VectorEnv):
         return GymVecEnv(env)
     if isinstance(env, VecEnv):
-        return env if isinstance(env, GymVecEnv) or env.env_is_wrapped(VecMonitor)[0] else _monitored(env)
+        return env if _is_monitored(env) else VecMonitor(env)
     return VecMonitor(DummyVecEnv([lambda: env]))
 
 
@@ -238,10 +237,8 @@ def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]
     ), infos
 
 
-def _monitored(env: VecEnv) -> VecEnv:
-    from stable_baselines3.common.monitor import Monitor
-
-    return env if all(env.env_is_wrapped(Monitor)) else VecMonitor(env)
+def _is_monitored(env: VecEnv) -> bool:
+    return isinstance(env, VecMonitor) or all(env.env_is_wrapped(Monitor))
 
 
 def _privileged(info: dict[str, Any]) -> dict[str, NDArray]:

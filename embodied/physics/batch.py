@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from embodied.errors import ModelError, UnknownNameError
 from embodied.physics.threads import default_threads
 
-RAY_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # groups 3.. are collision shapes that nobody sees
+# Geom groups: 0 and 1 are met by rays and drawn, 2 is only drawn (print, decoration), from 3 on neither (collision).
+RAY_GROUPS = np.array([1, 1, 0, 0, 0, 0], np.uint8)
 STABLE_SPEED = 1e4  # rad/s or m/s; beyond it a simulation has diverged
 
 

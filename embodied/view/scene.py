@@ -16,7 +16,6 @@ except ImportError as error:  # pragma: no cover - depends on the installation
     raise MissingExtraError("rerun", "view") from error
 
 HIDDEN_GROUPS = 3  # geom groups from here on are collision shapes
-FINE_PRINT = ("_patch", "_seal")  # drawn although rays do not meet them
 
 
 class Scene:
@@ -34,12 +33,13 @@ class Scene:
     def log(self, data: mujoco.MjData) -> None:
         """Logs where every body is, at the recording's present time."""
         for body, path in self._bodies:
-            self._recording.log(path, rr.Transform3D(translation=data.xpos[body], quaternion=_xyzw(data.xquat[body])))
+            turn = rr.Quaternion(xyzw=_xyzw(data.xquat[body]))
+            self._recording.log(path, rr.Transform3D(translation=data.xpos[body], quaternion=turn))
 
     def _log_shape(self, geom: int) -> None:
         model = self._model
         name = model.geom(geom).name or f"geom{geom}"
-        if model.geom_group[geom] >= HIDDEN_GROUPS and not name.endswith(FINE_PRINT):
+        if model.geom_group[geom] >= HIDDEN_GROUPS:
             return
         shape = _shape(model, geom)
         if shape is not None:
@@ -50,8 +50,8 @@ class Scene:
 def _shape(model: mujoco.MjModel, geom: int) -> Any:
     """Returns the archetype of one geom in its body's frame, or None for kinds that are not drawn."""
     size, kind = model.geom_size[geom], model.geom_type[geom]
-    solid = {"colors": [_colour(model, geom)], "fill_mode": "solid"}
-    pose = {"centers": [model.geom_pos[geom]], "quaternions": [_xyzw(model.geom_quat[geom])]}
+    solid: dict[str, Any] = {"colors": [_colour(model, geom)], "fill_mode": "solid"}
+    pose: dict[str, Any] = {"centers": [model.geom_pos[geom]], "quaternions": [_xyzw(model.geom_quat[geom])]}
     types = mujoco.mjtGeom
     if kind == types.mjGEOM_BOX:
         return rr.Boxes3D(half_sizes=[size], **pose, **solid)

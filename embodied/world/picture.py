@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ class Painter:
                 "MUJOCO_GL=egl (Debian packages: libegl1 libgl1-mesa-dri) or MUJOCO_GL=osmesa (libosmesa6) "
                 f"before Python starts. The renderer said: {error}"
             ) from error
+        self._free = weakref.finalize(self, self._renderer.close)
 
     def paint(self, world: int) -> NDArray[np.uint8]:
         """Returns a picture of one world, `(height, width, 3)`."""
@@ -36,5 +39,5 @@ class Painter:
         return self._renderer.render()
 
     def close(self) -> None:
-        """Frees the renderer's context."""
-        self._renderer.close()
+        """Frees the renderer's context; also done when Python ends, before OpenGL is gone."""
+        self._free()

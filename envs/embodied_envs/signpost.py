@@ -21,11 +21,12 @@ from embodied_envs.scout import RIDE_HEIGHT, scout
 
 COLOURS = ("red", "blue")
 PAINT = {"red": [0.86, 0.20, 0.18, 1.0], "blue": [0.12, 0.42, 0.86, 1.0]}
+GOOD_PAD = Discrete("good_pad", COLOURS, (0.5, 0.5))
 PLACES = ("fixed", "swapped", "random")
 WALL = 1.2  # m, from the centre of the arena to its walls
 PAD_RADIUS = 0.25  # m
 PAD_SETBACK = 0.3  # m, from the wall to the middle of a pad
-AWAY = np.array([0.0, 0.0, -3.0])  # where boards wait that are not on show
+AWAY = np.array([0.0, 0.0, -20.0])  # where boards wait that are not on show
 # Places along the walls, x, y, and the heading that faces the room; far enough apart that nothing overlaps.
 SLOTS = np.array(
     [(side * 0.55, sign * WALL, -sign * math.pi / 2) for sign in (-1, 1) for side in (-1, 1)]
@@ -77,7 +78,7 @@ class Signpost(Task):
     def __init__(self, options: SignpostOptions) -> None:
         self.options = options
         self.episode_s = options.episode_s
-        self.hidden = (Discrete("good_pad", COLOURS, (0.5, 0.5)),)
+        self.hidden = (GOOD_PAD,)
         self.robot = scout(self.control_hz).looking_for(
             *_vocabulary(options.decoys), reading_range=options.reading_range, misread=options.misread
         )
@@ -117,7 +118,7 @@ class Signpost(Task):
         self._speed_scale = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
-        self._good[worlds] = draw.choice("good_pad", self.hidden[0].prior)
+        self._good[worlds] = draw.choice("good_pad", GOOD_PAD.prior)
         self._read[worlds] = False
         slots = self._slots(len(worlds), draw)
         for i, colour in enumerate(COLOURS):
@@ -283,7 +284,7 @@ def _add_board(spec: mujoco.MjSpec, name: str, colour: str, sealed: bool) -> Non
         size=[0.002, 0.12, 0.07],
         pos=[0.0215, 0, 0.13],
         rgba=PAINT[colour],
-        group=3,
+        group=2,
         **box,
     )
     if sealed:
@@ -296,5 +297,5 @@ def _add_board(spec: mujoco.MjSpec, name: str, colour: str, sealed: bool) -> Non
             contype=0,
             conaffinity=0,
             rgba=[0.95, 0.74, 0.20, 1],
-            group=3,
+            group=2,
         )

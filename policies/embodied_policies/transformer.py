@@ -10,7 +10,7 @@ of a head, F features.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from gymnasium import spaces
@@ -57,6 +57,8 @@ class Cache:
 
 class TransformerCore(Core):
     """See the module's description."""
+
+    rate: Tensor
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -106,7 +108,7 @@ class TransformerCore(Core):
         seen_N11C = (memory.time_NC[:, None, None, :used]) >= 0
         turn = self._turns(memory.age_N[:, None])
         x_NTF = x_NF[:, None]
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self._layers):
             q_NHTD, k_NHTD, v_NHTD = block.project(x_NTF, turn)
             memory.keys_LNHCD[i, row_N, :, slot_N] = k_NHTD[:, :, 0]
             memory.values_LNHCD[i, row_N, :, slot_N] = v_NHTD[:, :, 0]
@@ -118,12 +120,16 @@ class TransformerCore(Core):
     def sequence(self, x_BTF: Tensor, first_BT: Tensor, memory: Cache) -> Tensor:
         time_BT, seen_B1TS = self._chronology(first_BT, memory)
         turn = self._turns(time_BT)
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self._layers):
             q_BHTD, k_BHTD, v_BHTD = block.project(x_BTF, turn)
             k_BHSD = torch.cat([memory.keys_LNHCD[i], k_BHTD], dim=2)
             v_BHSD = torch.cat([memory.values_LNHCD[i], v_BHTD], dim=2)
             x_BTF = block.mix(x_BTF, q_BHTD, k_BHSD, v_BHSD, seen_B1TS)
         return self.norm(x_BTF)
+
+    @property
+    def _layers(self) -> list[_Block]:
+        return cast("list[_Block]", list(self.blocks))
 
     def _chronology(self, first_BT: Tensor, memory: Cache) -> tuple[Tensor, Tensor]:
         """Returns each step's time in its episode, and which keys (cache, then steps) each step may see."""

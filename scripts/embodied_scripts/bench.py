@@ -43,7 +43,7 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
 
     ours: Any = make_vec("embodied/Signpost-v0", worlds)
     model, robot = ours.batch.model, ours.task.robot
-    same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    same_step: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
     plain = SyncVectorEnv([lambda: PlainSignpost(model, robot)] * worlds, **same_step)
     single = SyncVectorEnv([lambda: gym.make("embodied/Signpost-v0")] * worlds, **same_step)
     bare: Any = make_vec("embodied/Signpost-v0", worlds)

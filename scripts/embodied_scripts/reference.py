@@ -15,7 +15,7 @@ from gymnasium import spaces
 from embodied.body.robot import Robot
 
 CONTROL_HZ, EPISODE_STEPS, SUBSTEPS = 10, 100, 10
-GEOM_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)
+GEOM_GROUPS = np.array([1, 1, 0, 0, 0, 0], np.uint8)
 
 
 class PlainSignpost(gym.Env):
