@@ -64,7 +64,8 @@ class Privilege:
 
     Attributes:
         state: size of the privileged state; 0 without one.
-        hidden: number of values of each discrete hidden variable.
+        hidden: number of values of each hidden variable, 0 for a continuous one; the belief head predicts the
+            first, if it is discrete.
     """
 
     state: int = 0
@@ -97,7 +98,7 @@ class SequencePolicy(BasePolicy):
         width = core.features
         self.encoder = nn.Linear(observation_space.shape[0], width)
         self.action_head = action_head(width, action_space)
-        self.belief_head = nn.Linear(width, privilege.hidden[0]) if privilege.hidden else None
+        self.belief_head = nn.Linear(width, privilege.hidden[0]) if any(privilege.hidden[:1]) else None
         self.value_head = None if privilege.state else nn.Linear(width, 1)
         self.critic = _critic(privilege, critic_width) if privilege.state else None
         self.return_scale = ReturnScale()

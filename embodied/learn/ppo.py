@@ -7,7 +7,6 @@ is what training sees.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
-from torch.nn import functional as F
 
 from embodied.errors import CheckpointError, OptionError
 from embodied.hidden import Discrete
@@ -33,25 +31,14 @@ from embodied.learn.checkpoint import (
     save_policy,
     save_tensors,
 )
+from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.policy import Privilege, Reading, SequencePolicy, load_policy
 from embodied.learn.rollout import Rollout
-from embodied.learn.vec import Experience, as_vec_env, describe_env, step
+from embodied.learn.vec import Experience, GymVecEnv, as_vec_env, describe_env, step
 
 WORLDS_PER_SEED = 1_000_003  # so that runs of neighbouring seeds share no world
 TRAINER, TRAINER_CARD = "trainer.safetensors", "trainer.json"
 _RNG = "generator"
-
-
-@dataclass
-class Losses:
-    """The terms of one minibatch's loss, and what tells whether the update is healthy."""
-
-    policy: Tensor
-    value: Tensor
-    entropy: Tensor
-    belief: Tensor
-    approx_kl: Tensor
-    clip_fraction: Tensor
 
 
 class SequencePPO(OnPolicyAlgorithm):
@@ -158,7 +145,7 @@ class SequencePPO(OnPolicyAlgorithm):
             self.observation_space.shape[0],  # type: ignore[index]
             self.policy.action_head.size,
             self._privileged.state,
-            self._hidden_size,
+            len(self._privileged.hidden),
             self.device,
         )
         self._memory: Any = None
@@ -252,6 +239,7 @@ class SequencePPO(OnPolicyAlgorithm):
 
     def _act(self, rollout: Rollout, t: int) -> Tensor:
         """Reads the present observation, chooses an action and writes both down."""
+        self._privileged_now = self._told()
         obs = torch.as_tensor(self._last_obs, dtype=torch.float32, device=self.device)
         first = torch.as_tensor(self._last_episode_starts, device=self.device)
         reading, self._memory = self.policy.step(obs, first, self._memory)
@@ -279,7 +267,6 @@ class SequencePPO(OnPolicyAlgorithm):
             rollout.terminated[:, t] |= rollout.ignore[:, t]
         self._last_obs = experience.obs
         self._last_episode_starts = experience.ended | experience.ignore
-        self._privileged_now = experience.privileged
 
     def _count_bits(self, hidden: Tensor, ended: Tensor) -> None:
         """Writes down how many bits the policy's belief held when an episode ended."""
@@ -305,14 +292,15 @@ class SequencePPO(OnPolicyAlgorithm):
     def _value_now(self) -> Tensor:
         """The value of the present observation, without committing it to memory, `(N,)`."""
         fresh = torch.as_tensor(self._last_episode_starts, device=self.device)
-        value = self._peek(self._last_obs, self._privileged_now, torch.arange(self.n_envs, device=self.device))
+        value = self._peek(self._last_obs, self._told(), torch.arange(self.n_envs, device=self.device))
         return value.masked_fill(fresh, 0.0)
 
     def _peek(self, obs: Any, privileged: dict[str, np.ndarray], rows: Tensor) -> Tensor:
         """The value of observations in some environments, leaving the memory as it is."""
         as_rows = lambda array: torch.as_tensor(array, dtype=torch.float32, device=self.device)[rows]  # noqa: E731
         if self._privileged.state:
-            return self.policy.judge(as_rows(privileged["state"]), as_rows(privileged["hidden"]))
+            hidden = as_rows(privileged["hidden"]) if self._privileged.hidden else torch.zeros(len(rows), 0)
+            return self.policy.judge(as_rows(privileged["state"]), hidden)
         memory = self.policy.core.rows(self._memory, rows)
         goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
         reading, _ = self.policy.step(as_rows(obs), goes_on, memory)
@@ -329,18 +317,18 @@ class SequencePPO(OnPolicyAlgorithm):
         assert self.env is not None
         self._last_obs = self.env.reset()  # type: ignore[assignment]
         self._last_episode_starts = np.ones(self.n_envs, bool)
-        privileged = getattr(self.env, "privileged", {})
-        hidden = getattr(getattr(self.env, "gym_env", None), "hidden", ())
-        discrete = [variable for variable in hidden[:1] if isinstance(variable, Discrete)]
-        self._prior_bits = sum(variable.entropy_bits for variable in discrete)
-        values = tuple(len(variable.labels) for variable in discrete)
-        self._hidden_size = privileged["hidden"].shape[1] if values else 0
+        privileged = self._told()
+        hidden = getattr(self.env.gym_env, "hidden", ()) if isinstance(self.env, GymVecEnv) else ()
+        self._prior_bits = hidden[0].entropy_bits if hidden and isinstance(hidden[0], Discrete) else 0.0
+        values = tuple(len(variable.labels) if isinstance(variable, Discrete) else 0 for variable in hidden)
         state = privileged["state"].shape[1] if "state" in privileged and self.privileged_critic else 0
         return Privilege(state, values)
 
+    def _told(self) -> dict[str, np.ndarray]:
+        """What the environment now tells beyond its observations; nothing if it is none of Gymnasium's dialect."""
+        return self.env.privileged if isinstance(self.env, GymVecEnv) else {}
+
     def _write_privileged(self, rollout: Rollout, t: int) -> None:
-        if not self._privileged_now:
-            self._privileged_now = getattr(self.env, "privileged", {})
         for name, target in (("state", rollout.state), ("hidden", rollout.hidden)):
             if target.shape[-1]:
                 target[:, t] = torch.as_tensor(self._privileged_now[name], device=self.device)
@@ -348,59 +336,22 @@ class SequencePPO(OnPolicyAlgorithm):
     # --- learning ------------------------------------------------------------------------------------------
 
     def _losses(self, rollout: Rollout, rows: Tensor) -> Losses:
-        reading = self.policy.sequence(
-            rollout.obs[rows], rollout.first[rows], self.policy.core.rows(rollout.memory, rows)
-        )
-        counts = ~rollout.ignore[rows]
-        log_prob = reading.actions.log_prob(rollout.action[rows])
-        log_ratio = log_prob - rollout.log_prob[rows]
-        ratio = log_ratio.exp()
-        advantage = _standardised(rollout.advantage[rows], counts)
-        clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
+        memory = self.policy.core.rows(rollout.memory, rows)
+        reading = self.policy.sequence(rollout.obs[rows], rollout.first[rows], memory)
         value = self._value(reading, rollout.state[rows], rollout.hidden[rows])
-        return Losses(
-            policy=-_mean(torch.minimum(ratio * advantage, clipped * advantage), counts),
-            value=_mean(((value - rollout.returns[rows]) / self._return_spread) ** 2, counts),
-            entropy=_mean(reading.actions.entropy(), counts),
-            belief=self._belief_loss(reading, rollout.hidden[rows], counts),
-            approx_kl=_mean(ratio - 1 - log_ratio, counts).detach(),
-            clip_fraction=_mean(((ratio - 1).abs() > self.clip_range).float(), counts).detach(),
-        )
-
-    def _belief_loss(self, reading: Reading, hidden: Tensor, counts: Tensor) -> Tensor:
-        if reading.belief_logits is None:
-            return torch.zeros((), device=self.device)
-        target = hidden[..., 0].long()
-        return _mean(F.cross_entropy(reading.belief_logits.transpose(1, 2), target, reduction="none"), counts)
+        return ppo_losses(reading, value, rollout, rows, self.clip_range, self._return_spread)
 
     def _descend(self, losses: Losses) -> None:
-        loss = (
-            losses.policy
-            + self.vf_coef * losses.value
-            - self.ent_coef * losses.entropy
-            + self.belief_coef * losses.belief
-        )
         self.policy.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        losses.total(self.vf_coef, self.ent_coef, self.belief_coef).backward()
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm, foreach=True)
         self.policy.optimizer.step()
 
     def _report(self, rollout: Rollout, history: list[Losses]) -> None:
-        for name in ("policy", "value", "entropy", "belief", "approx_kl", "clip_fraction"):
-            self.logger.record(f"train/{name}", torch.stack([getattr(h, name).detach() for h in history]).mean().item())
+        for name in Losses.__dataclass_fields__:
+            mean = torch.stack([getattr(losses, name).detach() for losses in history]).mean()
+            self.logger.record(f"train/{name}", mean.item())
         if self.belief_bits:
             self.logger.record("rollout/belief_bits", float(np.mean(self.belief_bits)))
         unexplained = (rollout.returns - rollout.value).var() / rollout.returns.var().clamp(min=1e-8)
         self.logger.record("train/explained_variance", 1 - unexplained.item())
-
-
-def _mean(x: Tensor, counts: Tensor) -> Tensor:
-    """Mean over the steps that count."""
-    return (x * counts).sum() / counts.sum().clamp(min=1)
-
-
-def _standardised(x: Tensor, counts: Tensor) -> Tensor:
-    """Zero mean and unit spread over the steps that count."""
-    mean = _mean(x, counts)
-    spread = _mean((x - mean) ** 2, counts).sqrt()
-    return (x - mean) / (spread + 1e-8)

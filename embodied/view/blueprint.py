@@ -12,7 +12,7 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 def overview(title: str) -> rrb.Blueprint:
     """One world on the left; line camera, beliefs, actions and return stacked on the right."""
-    eye = rrb.EyeControls3D(position=(0.0, -2.6, 2.9), look_target=(0.0, 0.05, 0.0), eye_up=(0.0, 0.0, 1.0))
+    eye = rrb.EyeControls3D(position=(0.0, -2.0, 2.5), look_target=(0.0, 0.05, 0.0), eye_up=(0.0, 0.0, 1.0))
     return rrb.Blueprint(
         rrb.Horizontal(
             rrb.Spatial3DView(

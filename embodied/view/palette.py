@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 RGB = tuple[int, int, int]
 
 PALETTE: dict[str, RGB] = {
@@ -12,7 +17,14 @@ PALETTE: dict[str, RGB] = {
     "sign": (240, 196, 64),
     "hearsay": (150, 120, 190),
 }
+FAINT, CLEAR = 0.18, 0.8  # opacity of beams that meet nothing of interest, and of those that do
 OTHERS: tuple[RGB, ...] = ((90, 90, 90), (200, 130, 40), (60, 140, 140))
+
+
+def beam_colours(classes: Sequence[str], seen: NDArray) -> NDArray[np.float32]:
+    """RGBA in [0, 1] of beams that met the classes of index `seen (n,)`, `(n, 4)`; walls and nothing are faint."""
+    table = [(*(c / 255 for c in colour_of(k)), FAINT if k in ("nothing", "wall") else CLEAR) for k in classes]
+    return np.asarray(table, np.float32)[seen]
 
 
 def colour_of(name: str, fallback: int = 0) -> RGB:

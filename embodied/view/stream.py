@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import OptionError
 from embodied.view.blueprint import overview
-from embodied.view.palette import colour_of
+from embodied.view.palette import beam_colours, colour_of
 from embodied.view.scene import Scene
 
 TILE = 12  # screen pixels per camera pixel
@@ -46,6 +46,7 @@ class Stream:
         self._open(where, overview(title))
         self._scene = Scene(model, self._recording)
         self._beliefs, self._actions = list(beliefs), list(actions)
+        self._classes = classes
         self._colours = np.array([colour_of(name) for name in classes], np.uint8)
         self._name_series()
 
@@ -81,6 +82,11 @@ class Stream:
                 for name, p in zip(self._beliefs, probabilities, strict=True):
                     self._scalar(f"belief/{who}/{name}", p)
         self._scalar("reward/return", reward)
+
+    def end(self, time_s: float, text: str, total: float) -> None:
+        """Logs how an episode ended, and its whole return."""
+        self.event(time_s, text)
+        self._scalar("reward/return", total)
 
     def event(self, time_s: float, text: str) -> None:
         """Logs something worth noticing."""
@@ -120,10 +126,8 @@ class Stream:
         colours = self._colours[seen]
         ends = origin + directions * ranges[:, None]
         strips = np.stack([np.broadcast_to(origin, ends.shape), ends], axis=1)
-        alpha = np.where(seen > 1, 255, 60).astype(np.uint8)
-        self._recording.log(
-            "world/rays", rr.LineStrips3D(strips, colors=np.column_stack([colours, alpha]), radii=0.003)
-        )
+        beams = beam_colours(self._classes, seen)
+        self._recording.log("world/rays", rr.LineStrips3D(strips, colors=beams, radii=0.003))
         strip = np.repeat(np.repeat(colours[None], TILE * 2, axis=0), TILE, axis=1)
         depth = np.clip(255 * (1 - ranges / max(ranges.max(), 1e-6)), 0, 255).astype(np.uint8)
         near = np.repeat(np.repeat(depth[None, :, None], TILE * 2, axis=0), TILE, axis=1).repeat(3, axis=2)

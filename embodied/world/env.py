@@ -17,12 +17,12 @@ from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
 from embodied.world.body import Body
 from embodied.world.picture import Painter
-from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, World
+from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, TaskFace, World
 
 Rows = NDArray[np.intp]
 
 
-class BatchEnv(VectorEnv):
+class BatchEnv(TaskFace, VectorEnv):
     """N worlds of one task; world `i` of `reset(seed=s)` equals a single world reset with `s + i`.
 
     Args:
@@ -89,15 +89,6 @@ class BatchEnv(VectorEnv):
         self._started = False
         self._painter: Painter | None = None
         self.task.bind(World(self.batch, self.body, self._elapsed_s))
-
-    @property
-    def hidden(self):
-        """The task's hidden variables, as declared."""
-        return self.task.hidden
-
-    def log_likelihood(self, obs: NDArray) -> NDArray | None:
-        """Exact log-likelihood of observations under each value of the hidden variable (see `Task`)."""
-        return self.task.log_likelihood(obs)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

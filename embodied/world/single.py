@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from embodied.errors import ActionError
 from embodied.world.env import BatchEnv
-from embodied.world.task import Task
+from embodied.world.task import Task, TaskFace
 
 
-class SingleEnv(gym.Env):
+class SingleEnv(TaskFace, gym.Env):
     """The batch of one, with the leading axis taken off; `reset` and `step` as Gymnasium defines them.
 
     Raises:
@@ -30,15 +30,6 @@ class SingleEnv(gym.Env):
         self.render_mode = render_mode
         self.observation_space = self.batch_env.single_observation_space
         self.action_space = self.batch_env.single_action_space
-
-    @property
-    def hidden(self):
-        """The task's hidden variables, as declared."""
-        return self.task.hidden
-
-    def log_likelihood(self, obs: NDArray) -> NDArray | None:
-        """Exact log-likelihood of observations `(n, dim)` under each hidden value (see `Task`)."""
-        return self.task.log_likelihood(obs)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

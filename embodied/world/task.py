@@ -114,3 +114,18 @@ class Task(ABC):
         Up to a term that is the same for all values. None where the task knows no exact one.
         """
         return None
+
+
+class TaskFace:
+    """What environments show of their task to those who measure: the hidden variables and the exact likelihood."""
+
+    task: Task
+
+    @property
+    def hidden(self) -> tuple[Hidden, ...]:
+        """The hidden variables, as declared."""
+        return self.task.hidden
+
+    def log_likelihood(self, obs: NDArray) -> NDArray | None:
+        """Exact log-likelihood of observations `(n, dim)` under each hidden value (see `Task`)."""
+        return self.task.log_likelihood(obs)

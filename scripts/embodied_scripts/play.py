@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from embodied.agent import Agent
     from embodied.learn.vec import Experience, GymVecEnv
     from embodied.view.stream import Stream
+    from embodied.world.picture import Beams
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Play:
     """Who plays when the target is an environment: random, blind or oracle."""
     options: tuple[str, ...] = ()
     """Options of the environment, as name=value; a run keeps its own."""
+    storyboard: Path | None = None
+    """Instead of a recording: write four moments of one episode side by side to this PNG file."""
 
     def run(self) -> None:
         """Plays the episodes; live and web keep real time, and web goes on serving until Ctrl-C."""
@@ -42,6 +45,9 @@ class Play:
         if self.episodes < 1:
             raise OptionError("episodes must be at least 1")
         agent, env, title = _cast(self)
+        if self.storyboard is not None:
+            _draw(agent, env, self, self.storyboard)
+            return
         stream = _open_stream(self.rerun, env, title)
         console = Console(soft_wrap=True)
         if stream.url:
@@ -142,17 +148,18 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
     world: Any = env.gym_env
     labels = world.task.hidden[0].labels
     camera = world.body.cameras[0]
-    results: list[str] = []
+    results: list[tuple[str, float]] = []
 
     def ended(experience: Experience, total: float) -> None:
         won = experience.success is not None and bool(experience.success[0])
-        results.append(f"episode {len(results) + 1}: {'success' if won else 'failure'}, return {total:+.2f}")
-        console.print(results[-1])
+        said = f"episode {len(results) + 1}: {'success' if won else 'failure'}, return {total:+.2f}"
+        results.append((said, total))
+        console.print(said)
 
     for moment in decisions(agent, env, asked.seed, ended):
         if moment.first:
             if results:
-                stream.event(moment.time_s, results[-1])
+                stream.end(moment.time_s - 1e-3, *results[-1])
             if len(results) == asked.episodes:
                 return
             truth = labels[int(env.privileged["hidden"][0, 0])]
@@ -172,6 +179,42 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
         )
         if not asked.rerun.endswith(".rrd"):
             time.sleep(1 / world.task.control_hz)
+
+
+def _draw(agent: Agent, env: GymVecEnv, asked: Play, path: Path) -> None:
+    """Writes a storyboard of the first episode: the start, the moment of certainty, on the way, the end."""
+    import numpy as np
+
+    from embodied.learn.evaluate import CERTAINTY
+    from embodied.view.storyboard import Moment, write_storyboard
+    from embodied.world.picture import Painter
+
+    world: Any = env.gym_env
+    painter = Painter(world.batch, height=400, width=460)
+    moments: list[Moment] = []
+    certain: int | None = None
+    for moment in decisions(agent, env, asked.seed, lambda *_: None):
+        if moment.first and moments:
+            break
+        belief = moment.observer if moment.belief is None else moment.belief
+        if certain is None and np.max(moment.observer) >= CERTAINTY:
+            certain = len(moments)
+        moments.append(Moment(painter.paint(0, _beams(world.body.cameras[0])), moment.time_s, belief, ""))
+    certain = len(moments) // 2 if certain is None else certain
+    scenes = {"looking": 0, "reading": certain, "turning": certain + (len(moments) - certain) * 2 // 5, "arriving": -1}
+    write_storyboard(
+        path, [replace(moments[i], caption=caption) for caption, i in scenes.items()], world.task.hidden[0].labels
+    )
+
+
+def _beams(camera: Any) -> Beams:
+    """What the line camera of the only world saw last."""
+    from embodied.view.palette import beam_colours
+    from embodied.world.picture import Beams
+
+    origin, directions = camera.rays()
+    ends = origin[0] + directions[0] * camera.ranges[0][:, None]
+    return Beams(origin[0, 0], ends, beam_colours(camera.camera.classes, camera.seen[0]))
 
 
 def _wait() -> None:

@@ -1,0 +1,67 @@
+"""The terms of the loss: clipped policy gradient, value, entropy and belief, over the steps that count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from embodied.learn.policy import Reading
+from embodied.learn.rollout import Rollout
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of one minibatch's loss, and what tells whether the update is healthy."""
+
+    policy: Tensor
+    value: Tensor
+    entropy: Tensor
+    belief: Tensor
+    approx_kl: Tensor
+    clip_fraction: Tensor
+
+    def total(self, vf_coef: float, ent_coef: float, belief_coef: float) -> Tensor:
+        """The weighted sum to descend."""
+        return self.policy + vf_coef * self.value - ent_coef * self.entropy + belief_coef * self.belief
+
+
+def ppo_losses(
+    reading: Reading, value: Tensor, rollout: Rollout, rows: Tensor, clip_range: float, return_spread: Tensor
+) -> Losses:
+    """Compares what the policy now makes of the environments `rows` with what happened (Schulman et al. 2017)."""
+    counts = ~rollout.ignore[rows]
+    log_ratio = reading.actions.log_prob(rollout.action[rows]) - rollout.log_prob[rows]
+    ratio = log_ratio.exp()
+    advantage = standardised(rollout.advantage[rows], counts)
+    clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+    return Losses(
+        policy=-mean_over(torch.minimum(ratio * advantage, clipped * advantage), counts),
+        value=mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
+        entropy=mean_over(reading.actions.entropy(), counts),
+        belief=belief_loss(reading, rollout.hidden[rows], counts),
+        approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
+        clip_fraction=mean_over(((ratio - 1).abs() > clip_range).float(), counts).detach(),
+    )
+
+
+def belief_loss(reading: Reading, hidden: Tensor, counts: Tensor) -> Tensor:
+    """Cross-entropy of the belief about the discrete hidden variable [nats]; 0 without a belief head."""
+    if reading.belief_logits is None:
+        return torch.zeros((), device=counts.device)
+    target = hidden[..., 0].long()
+    return mean_over(F.cross_entropy(reading.belief_logits.transpose(1, 2), target, reduction="none"), counts)
+
+
+def mean_over(x: Tensor, counts: Tensor) -> Tensor:
+    """Mean over the steps that count."""
+    return (x * counts).sum() / counts.sum().clamp(min=1)
+
+
+def standardised(x: Tensor, counts: Tensor) -> Tensor:
+    """Zero mean and unit spread over the steps that count."""
+    mean = mean_over(x, counts)
+    spread = mean_over((x - mean) ** 2, counts).sqrt()
+    return (x - mean) / (spread + 1e-8)
