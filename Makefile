@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STEPS ?= 1500000
-export MUJOCO_GL ?= egl
 
 .PHONY: setup demo test lint clean
 

@@ -1,7 +1,3 @@
-import os
-
-os.environ.setdefault("MUJOCO_GL", "egl")
-
 import pytest
 import torch
 

@@ -1,5 +1,8 @@
 """What every environment promises: spaces, determinism, autoreset, privacy, and clear errors."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import gymnasium as gym
@@ -10,6 +13,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from embodied.errors import ActionError, NotResetError, OptionError, UnknownNameError, WorldFailureWarning
+from embodied.renderer import _loads
 
 HARD = {"places": "random", "decoys": 2, "occluders": 5}
 VARIANTS = [{}, {"places": "swapped", "decoys": 1}, HARD]
@@ -255,19 +259,22 @@ def test_gymnasiums_own_vectorisation_works_beside_the_native_one():
     assert np.array_equal(obs, native)
 
 
-def test_a_machine_without_a_renderer_is_told_what_to_install(monkeypatch):
-    import mujoco
-
-    from embodied.errors import RenderingError
-
-    def fail(*_):
-        raise ImportError("Cannot initialize a EGL device display")
-
-    monkeypatch.setattr(mujoco, "Renderer", fail)
-    env = gym.make(SIGNPOST, render_mode="rgb_array")
-    env.reset(seed=0)
-    with pytest.raises(RenderingError, match="MUJOCO_GL=egl"):
-        env.render()
+@pytest.mark.parametrize(
+    ("setting", "script", "message"),
+    [
+        ("osmesa", f"gym.make('{SIGNPOST}')", "libOSMesa.so.8 cannot be loaded: install it"),
+        ("disable", f"e = gym.make('{SIGNPOST}', render_mode='rgb_array'); e.reset(); e.render()", "MUJOCO_GL=egl"),
+    ],
+)
+def test_a_machine_without_a_renderer_is_told_what_to_install(setting, script, message):
+    if setting == "osmesa" and _loads("osmesa"):
+        pytest.skip("OSMesa is installed here")
+    code = f"import gymnasium as gym, embodied_envs; {script}"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "MUJOCO_GL": setting}, capture_output=True, text=True
+    )
+    assert "RenderingError" in result.stderr
+    assert message in result.stderr
 
 
 def test_the_picture_shows_the_scene():
