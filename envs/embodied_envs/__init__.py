@@ -2,6 +2,8 @@
 
 from gymnasium.envs.registration import register
 
+import embodied  # noqa: F401  (chooses the renderer before anything imports MuJoCo)
+
 TASKS = {"Signpost-v0": "embodied_envs.signpost"}
 
 for _name, _module in TASKS.items():
