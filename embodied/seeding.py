@@ -84,9 +84,10 @@ class Stream:
     lanes: NDArray[np.uint64]
 
     def bits(self, step: ArrayLike, worlds: Worlds = ALL) -> NDArray[np.uint64]:
-        """Returns 64 random bits per value, `(n, size)`, for step number `step` (scalar or `(n,)`)."""
-        row = mix(self.owner.keys[worlds] + (np.atleast_1d(np.asarray(step, np.uint64)) + _ONE) * _GOLDEN)
-        return mix(row[:, None] ^ self.lanes)
+        """Returns 64 random bits per value, `(n, …, size)`, for step numbers `step` (scalar or `(n, …)`)."""
+        counter = np.atleast_1d(np.asarray(step, np.uint64))
+        keys = self.owner.keys[worlds].reshape(-1, *[1] * (counter.ndim - 1))
+        return mix(mix(keys + (counter + _ONE) * _GOLDEN)[..., None] ^ self.lanes)
 
     def uniform(
         self, step: ArrayLike, low: float = 0.0, high: float = 1.0, worlds: Worlds = ALL

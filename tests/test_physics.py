@@ -14,7 +14,7 @@ from embodied_envs.signpost import Signpost, SignpostOptions
 def model() -> mujoco.MjModel:
     task = Signpost(SignpostOptions())
     spec = task.compose()
-    spec.attach(task.robot.build(), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
+    spec.attach(task.robot.build(0.01), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
     return spec.compile()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 import mujoco
 
 from embodied.body.actuators import Actuator
-from embodied.body.sensors import LineCamera, Sensor
+from embodied.body.camera import LineCamera
+from embodied.body.sensors import Sensor
 from embodied.errors import ModelError, UnknownNameError
 from embodied.layout import Layout
+
+HISTORY_MARGIN = 2.0  # how many times longer than declared the lag may become in a randomised world
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,23 @@ class Robot:
         taught = tuple(replace(c, labels=labels, legible=legible, **camera) for c in self.cameras)
         return replace(self, cameras=taught)
 
-    def build(self) -> mujoco.MjSpec:
-        """Returns the robot's MJCF with its actuators compiled in, ready to be attached to an arena."""
+    def build(self, tick_s: float) -> mujoco.MjSpec:
+        """Returns the MJCF with actuators and history buffers compiled in, for an arena with steps of `tick_s`.
+
+        Raises:
+            ModelError: a sensor is faster than the physics.
+        """
         spec = mujoco.MjSpec.from_file(str(self.mjcf))
         for actuator in self.actuators:
             actuator.compile(spec)
+        for sensor in self.sensors:
+            if not sensor.timing.immediate:
+                for source in sensor.sources:
+                    _remember(spec.sensor(source), sensor.timing.longest_lag_s(tick_s), tick_s)
         return spec
+
+
+def _remember(sensor: mujoco.MjsSensor, lag_s: float, tick_s: float) -> None:
+    """Gives a MuJoCo sensor a history of `lag_s`; its delay is set anew before every decision."""
+    sensor.nsample = math.ceil(HISTORY_MARGIN * lag_s / tick_s) + 2
+    sensor.delay = tick_s

@@ -73,12 +73,12 @@ class BatchEnv(TaskFace, VectorEnv):
 
     def _build(self, threads: int | None) -> None:
         spec = self.task.compose()
-        spec.attach(self.task.robot.build(), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
+        spec.attach(self.task.robot.build(spec.option.timestep), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
         model = spec.compile()
         n = self.num_envs
         self.batch = Batch(model, n, threads)
         self.streams = WorldStreams(n)
-        self.body = Body(self.task.robot, self.batch, self.streams, ROBOT_PREFIX)
+        self.body = Body(self.task.robot, self.batch, self.streams, ROBOT_PREFIX, 1 / self.task.control_hz)
         self.substeps = round(1 / self.task.control_hz / model.opt.timestep)
         self._limit = round(self.task.episode_s * self.task.control_hz)
         self._steps = np.zeros(n, np.int64)
@@ -169,8 +169,9 @@ class BatchEnv(TaskFace, VectorEnv):
         live = None if not stale.size else np.setdiff1d(np.arange(self.num_envs), stale)
         rows = slice(None) if live is None else live
         self.body.command(commands[rows], rows)
-        failed = self.batch.step(self.substeps, live) if live is None or live.size else stale[:0]
         self._steps[rows] += 1
+        self.body.aim(self._steps[rows] * self.substeps, rows)
+        failed = self.batch.step(self.substeps, live) if live is None or live.size else stale[:0]
         self._elapsed_s[rows] = self._steps[rows] / self.task.control_hz
         if failed.size:
             self._lay_to_rest(failed)
@@ -199,7 +200,7 @@ class BatchEnv(TaskFace, VectorEnv):
     def _observe(self, failed: Rows) -> None:
         """Senses in all worlds; a failed world repeats its last observation."""
         last = self._obs[failed]
-        self.body.sense(self._obs, self._steps)
+        self.body.sense(self._obs, self._steps, self._steps * self.substeps)
         self._obs[failed] = last
         self.task.track()
 
@@ -213,8 +214,10 @@ class BatchEnv(TaskFace, VectorEnv):
         self._ended[worlds] = False
         self.batch.reset(worlds)
         self.task.begin(worlds, Draw(self.streams, worlds))
+        self.body.begin(worlds)
         self.batch.forward(worlds)
-        self.body.sense(self._obs, self._steps, worlds)
+        self.body.settle(worlds)
+        self.body.sense(self._obs, self._steps, self._steps * self.substeps, worlds)
         self.task.track()
 
     def _restart(self, info: dict[str, Any]) -> dict[str, Any]:

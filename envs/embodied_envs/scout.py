@@ -6,9 +6,11 @@ import math
 
 import embodied_assets as assets
 from embodied.body.actuators import DCMotor, Servo
+from embodied.body.camera import LineCamera
 from embodied.body.datasheet import read_gear_motor, read_servo
+from embodied.body.error_model import ErrorModel
 from embodied.body.robot import Robot
-from embodied.body.sensors import LineCamera, Sensor
+from embodied.body.sensors import Sensor
 
 RIDE_HEIGHT = 0.035  # m, of the chassis' frame above the floor
 
@@ -23,10 +25,16 @@ def scout(control_hz: float) -> Robot:
         mjcf=assets.robot_path("scout"),
         base="chassis",
         sensors=(
-            Sensor("wheel_speed", ("left_wheel_speed", "right_wheel_speed"), "rad/s", 30.0, 0.02, one_count),
-            Sensor("gyro", ("gyro",), "rad/s", 8.7, 0.01, axes=(2,)),
-            Sensor("acceleration", ("accelerometer",), "m/s^2", 39.2, 0.1, axes=(0, 1)),
-            Sensor("pan_angle", ("pan_angle",), "rad", math.pi / 2, 0.01),
+            Sensor(
+                "wheel_speed",
+                ("left_wheel_speed", "right_wheel_speed"),
+                "rad/s",
+                limit=30.0,
+                errors=ErrorModel(noise=0.02, resolution=one_count),
+            ),
+            Sensor("gyro", ("gyro",), "rad/s", limit=8.7, errors=ErrorModel(noise=0.01), axes=(2,)),
+            Sensor("acceleration", ("accelerometer",), "m/s^2", 39.2, ErrorModel(noise=0.1), axes=(0, 1)),
+            Sensor("pan_angle", ("pan_angle",), "rad", limit=math.pi / 2, errors=ErrorModel(noise=0.01)),
         ),
         cameras=(LineCamera("camera", site="camera", body="head"),),
         actuators=(

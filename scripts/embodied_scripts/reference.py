@@ -40,8 +40,8 @@ class PlainSignpost(gym.Env):
             for axis in s.axes
         ]
         self.limits = np.concatenate([np.full(s.size, s.limit) for s in robot.sensors])
-        self.noise = np.concatenate([np.full(s.size, s.noise) for s in robot.sensors])
-        self.resolution = np.concatenate([np.full(s.size, s.resolution or 1e-9) for s in robot.sensors])
+        self.noise = np.concatenate([np.full(s.size, s.errors.noise) for s in robot.sensors])
+        self.resolution = np.concatenate([np.full(s.size, s.errors.resolution or 1e-9) for s in robot.sensors])
         self.eye = np.eye(len(camera.classes), dtype=np.float32)
         self.geom_ids = np.zeros(camera.pixels, np.int32)
         self.distances = np.zeros(camera.pixels)

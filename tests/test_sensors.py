@@ -1,0 +1,235 @@
+"""Sensors do what they declare: latency and jitter, rates, dropouts, Allan deviation, per-world parameters."""
+
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+import pytest
+
+from embodied.body.error_model import ErrorModel, ErrorsInWorlds, drift_of_bias_instability
+from embodied.body.robot import Robot
+from embodied.body.sensors import Sensor
+from embodied.body.timing import BEFORE_START, FrameClock, Timing
+from embodied.errors import ModelError
+from embodied.physics.batch import Batch
+from embodied.seeding import WorldStreams
+from embodied.world.body import Body
+from embodied_envs.scout import scout
+
+TICK = 0.002
+
+
+def clock(timing: Timing, n: int, seed: int = 0) -> FrameClock:
+    streams = WorldStreams(n)
+    streams.seed(seed)
+    streams.begin()
+    made = FrameClock(timing, n, TICK, streams.stream(("clock", 2)))
+    made.begin()
+    return made
+
+
+def ages(timing: Timing, n: int = 500, ticks: int = 400) -> np.ndarray:
+    """Age of the newest frame at every tick [s], `(ticks, n)`, without the first tenth."""
+    c, out = clock(timing, n), []
+    for tick in range(ticks):
+        c.read(np.full(n, tick))
+        out.append((tick - c.captured_tick) * TICK)
+    return np.array(out[ticks // 10 :])
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.003, 0.02, 0.05])
+def test_the_latency_is_what_was_declared_within_half_a_physics_step(latency):
+    age = ages(Timing(latency_s=latency))
+    assert age.mean() == pytest.approx(latency, abs=TICK / 2 + 1e-9)
+
+
+def arrivals(timing: Timing, n: int = 400, ticks: int = 400) -> np.ndarray:
+    """Time from capture to the first tick at which each frame is seen, for frames that are seen at all [s]."""
+    c, lags, last = clock(timing, n), [], np.full(n, -1)
+    for tick in range(ticks):
+        c.read(np.full(n, tick))
+        new = c.index != last
+        lags.append((tick - c.captured_tick)[new & (c.index > 2)] * TICK)
+        last = c.index.copy()
+    return np.concatenate(lags)
+
+
+def test_latency_and_jitter_are_what_was_declared_within_half_a_physics_step():
+    lag = arrivals(Timing(rate_hz=10.0, latency_s=0.03, jitter_s=0.006))
+    assert lag.mean() - TICK / 2 == pytest.approx(0.03, abs=TICK / 2)  # a frame waits half a tick for its reader
+    assert lag.std() == pytest.approx(0.006, abs=TICK / 2)
+
+
+def test_frames_never_run_backwards_and_come_at_their_rate():
+    timing = Timing(rate_hz=100.0, latency_s=0.015, jitter_s=0.01, dropout=0.2)
+    c, seen = clock(timing, 200), []
+    for tick in range(500):
+        c.read(np.full(200, tick))
+        seen.append(c.index.copy())
+    steps = np.diff(seen, axis=0)
+    assert steps.min() >= 0
+    assert (steps.sum(axis=0) / (500 * TICK)).mean() == pytest.approx(100.0, rel=0.05)
+
+
+def test_lost_frames_are_held_and_their_share_is_the_dropout():
+    age = ages(Timing(rate_hz=1 / TICK, dropout=0.3))
+    assert (age > TICK / 2).mean() == pytest.approx(0.3, abs=0.01)
+    assert (age > 1.5 * TICK).mean() == pytest.approx(0.09, abs=0.01)
+
+
+def test_the_phase_moves_the_captures():
+    early, late = (clock(Timing(rate_hz=50.0, phase_s=phase), 1) for phase in (0.0, 0.01))
+    for c in (early, late):
+        c.read(np.array([13]))
+    assert early.captured_tick[0] == 10
+    assert late.captured_tick[0] == 5
+
+
+def errors(model: ErrorModel, n: int, size: int = 1, limit: float = 1e9, period: float = 0.01) -> ErrorsInWorlds:
+    streams = WorldStreams(n)
+    streams.seed(0)
+    streams.begin()
+    lanes = 3 * size
+    made = ErrorsInWorlds(model, n, size, limit, period, streams.stream(("a", lanes)), streams.stream(("b", lanes)))
+    made.begin()
+    return made
+
+
+def record(model: ErrorModel, n: int, frames: int, period: float = 0.01) -> np.ndarray:
+    """What the sensor says of zero, frame after frame, `(frames, n)`."""
+    e, zero = errors(model, n, period=period), np.zeros((n, 1))
+    return np.array(
+        [e.apply(zero, np.full(n, k), np.full(n, k + BEFORE_START, np.uint64))[:, 0] for k in range(1, frames + 1)]
+    )
+
+
+def allan_deviation(x: np.ndarray, m: int) -> float:
+    """Overlapping-free Allan deviation at m samples, over all worlds."""
+    means = x[: len(x) // m * m].reshape(-1, m, x.shape[1]).mean(axis=1)
+    return float(np.sqrt(0.5 * (np.diff(means, axis=0) ** 2).mean()))
+
+
+def test_the_allan_deviation_shows_the_declared_noise_density_at_every_averaging_time():
+    density, period = 0.005, 0.01
+    x = record(ErrorModel(noise_density=density), 200, 2000, period)
+    for m in (1, 4, 16, 64):
+        assert allan_deviation(x, m) * np.sqrt(m * period) == pytest.approx(density, rel=0.05)
+
+
+def test_the_allan_deviation_has_its_floor_at_the_declared_bias_instability():
+    instability, period = 0.01, 0.05
+    model = ErrorModel(drift=drift_of_bias_instability(instability), drift_time_s=2.0)
+    x = record(model, 1000, 2000, period)
+    peak = max(allan_deviation(x, m) for m in (40, 60, 76, 90, 120))
+    assert peak / 0.664 == pytest.approx(instability, rel=0.1)
+
+
+def test_a_random_walk_grows_with_the_root_of_time():
+    x = record(ErrorModel(random_walk=0.2), 4000, 400, period=0.01)
+    assert x[99].std() == pytest.approx(0.2 * np.sqrt(1.0), rel=0.05)
+    assert x[399].std() == pytest.approx(0.2 * np.sqrt(4.0), rel=0.05)
+
+
+def test_bias_and_scale_are_constant_in_an_episode_and_spread_over_worlds():
+    e = errors(ErrorModel(bias=0.5, scale=0.1), 5000)
+    at_zero = e.apply(np.zeros((5000, 1)), np.ones(5000, int), np.ones(5000, np.uint64))
+    at_ten = e.apply(np.full((5000, 1), 10.0), np.full(5000, 2), np.full(5000, 2, np.uint64))
+    assert at_zero.std() == pytest.approx(0.5, rel=0.05)
+    assert ((at_ten - at_zero) / 10).std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_readings_are_quantised_and_saturate():
+    e = errors(ErrorModel(noise=0.1, resolution=0.5), 2000, limit=2.0)
+    apply = lambda truth: e.apply(np.full((2000, 1), truth), np.ones(2000, int), np.ones(2000, np.uint64))  # noqa: E731
+    assert set(np.unique(apply(0.3))) <= {-0.5, 0.0, 0.5, 1.0}
+    assert (apply(99.0) == 2.0).all()
+
+
+def test_a_held_frame_keeps_its_noise_and_a_new_one_does_not():
+    e, zero = errors(ErrorModel(noise=1.0, drift=1.0, drift_time_s=1.0), 3), np.zeros((3, 1))
+    read = lambda k: e.apply(zero, np.full(3, k), np.full(3, k + BEFORE_START, np.uint64))  # noqa: E731
+    first, held, later = read(5), read(5), read(6)
+    assert np.array_equal(first, held)
+    assert not np.array_equal(held, later)
+
+
+CART = """<mujoco><option gravity="0 0 0" timestep="0.002"/><worldbody><body name="base"><freejoint/>
+<geom size=".1" mass="1"/></body></worldbody><sensor><framepos name="place" objtype="body" objname="base"/>
+</sensor></mujoco>"""
+
+
+def moving_cart(tmp_path, timing: Timing, n: int) -> tuple[Batch, Body]:
+    """Bodies that move along x at 1 m/s, so that a late reading is wrong by its age."""
+    file = tmp_path / "cart.xml"
+    file.write_text(CART)
+    robot = Robot("cart", file, "base", (Sensor("place", ("place",), "m", 100.0, timing=timing),), (), ())
+    streams = WorldStreams(n)
+    streams.seed(0)
+    streams.begin()
+    spec = mujoco.MjSpec()
+    spec.option.timestep, spec.option.gravity = TICK, [0, 0, 0]
+    spec.attach(robot.build(TICK), prefix="robot/", frame=spec.worldbody.add_frame())
+    batch = Batch(spec.compile(), n)
+    body = Body(robot, batch, streams, "robot/", 0.02)
+    everyone = np.arange(n)
+    batch.reset()
+    body.begin(everyone)
+    batch.array("qvel")[:, 0] = 1.0
+    batch.forward()
+    body.settle(everyone)
+    return batch, body
+
+
+def drive(batch: Batch, body: Body, decisions: int) -> np.ndarray:
+    """How late the last reading is [s], `(n,)`."""
+    out = np.zeros((batch.n, 1))
+    for k in range(1, decisions + 1):
+        ticks = np.full(batch.n, 10 * k)
+        body.aim(ticks, slice(None))
+        batch.step(10)
+        body.sense(out, np.full(batch.n, k), ticks)
+    return decisions * 0.02 - out[:, 0]
+
+
+def test_mujocos_own_history_delivers_the_declared_latency(tmp_path):
+    batch, body = moving_cart(tmp_path, Timing(latency_s=0.03), 2)
+    assert drive(batch, body, 30) == pytest.approx([0.03, 0.03], abs=1e-6)
+
+
+def test_every_world_can_have_another_latency_and_noise(tmp_path):
+    latencies = np.array([0.0, 0.01, 0.02, 0.04])
+    batch, body = moving_cart(tmp_path, Timing(latency_s=0.03), 4)
+    sensor = body.sensors[0]
+    sensor.clock.latency_s[:] = latencies
+    assert drive(batch, body, 30) == pytest.approx(latencies, abs=1e-6)
+    sensor.errors.noise[:, 0] = [0.0, 0.1, 0.2, 0.4]
+    readings = []
+    for index in range(2000):
+        sensor.clock.index[:] = index
+        readings.append(sensor.frame(np.zeros(4), np.zeros(4), slice(None))[0][:, 0])
+    assert np.std(readings, axis=0) == pytest.approx([0.0, 0.1, 0.2, 0.4], rel=0.06)
+
+
+def test_before_the_first_frame_arrives_the_start_is_seen(tmp_path):
+    batch, body = moving_cart(tmp_path, Timing(latency_s=0.05), 1)
+    assert 0.04 - drive(batch, body, 2)[0] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("timing", "message"),
+    [
+        ({"rate_hz": -1.0}, "negative"),
+        ({"rate_hz": 10.0, "phase_s": 0.2}, "beyond one period"),
+        ({"dropout": 1.5}, "probability"),
+    ],
+)
+def test_impossible_timings_are_refused_when_they_are_declared(timing, message):
+    with pytest.raises(ModelError, match=message):
+        Timing(**timing)
+
+
+def test_a_rate_above_the_physics_is_refused_when_the_robot_is_built():
+    robot = scout(10.0)
+    fast = replace(robot.sensors[0], timing=Timing(rate_hz=1000.0))
+    with pytest.raises(ModelError, match="1000 Hz is above the physics rate of 100 Hz"):
+        replace(robot, sensors=(fast,)).build(0.01)
