@@ -7,10 +7,12 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from embodied.body.error_model import ErrorModel, drift_of_bias_instability
 from embodied.errors import ModelError
 
 STANDARD_GRAVITY = 9.80665  # m/s², by definition (CGPM 1901)
 RPM = 2 * math.pi / 60  # rad/s
+TOLERANCE = 3.0  # standard deviations that a printed tolerance stands for
 KGCM = STANDARD_GRAVITY * 0.01  # N·m
 
 
@@ -52,6 +54,49 @@ class ServoMotor:
     half_range: float  # rad
     stiffness: float  # N·m/rad
     armature: float  # kg·m²
+
+
+@dataclass(frozen=True)
+class Imu:
+    """A gyroscope [rad/s] and an accelerometer [m/s²] on one chip; tolerances are read as three deviations."""
+
+    name: str
+    gyro: ErrorModel
+    gyro_limit: float  # rad/s
+    accelerometer: ErrorModel
+    accelerometer_limit: float  # m/s²
+    filter_delay: float  # s
+
+
+def read_imu(path: Path) -> Imu:
+    """Reads an inertial measurement unit.
+
+    Raises:
+        ModelError: a field is missing, no number, or outside the range it may have.
+    """
+    sheet = _Sheet(path, "imu")
+    left = sheet.number("calibration", "offset_left_percent", 0, 100) / 100
+    dps, g = math.radians(1), STANDARD_GRAVITY
+    return Imu(
+        name=sheet.name,
+        gyro=ErrorModel(
+            noise_density=sheet.number("gyro", "noise_density_dps_rtHz", 0, 10) * dps,
+            bias=left * sheet.number("gyro", "zero_offset_dps", 0, 1000) * dps / TOLERANCE,
+            drift=drift_of_bias_instability(sheet.number("calibration", "gyro_bias_instability_dps", 0, 10) * dps),
+            scale=sheet.number("gyro", "scale_error_percent", 0, 50) / 100 / TOLERANCE,
+        ),
+        gyro_limit=sheet.number("gyro", "full_scale_dps", 10, 1e4) * dps,
+        accelerometer=ErrorModel(
+            noise_density=sheet.number("accelerometer", "noise_density_ug_rtHz", 0, 1e5) * 1e-6 * g,
+            bias=left * sheet.number("accelerometer", "zero_offset_mg", 0, 1e4) * 1e-3 * g / TOLERANCE,
+            drift=drift_of_bias_instability(
+                sheet.number("calibration", "accelerometer_bias_instability_mg", 0, 1e3) * 1e-3 * g
+            ),
+            scale=sheet.number("accelerometer", "scale_error_percent", 0, 50) / 100 / TOLERANCE,
+        ),
+        accelerometer_limit=sheet.number("accelerometer", "full_scale_g", 0.1, 1e3) * g,
+        filter_delay=sheet.number("output", "filter_delay_s", 0, 1),
+    )
 
 
 def read_gear_motor(path: Path) -> GearMotor:

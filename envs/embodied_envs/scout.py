@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import embodied_assets as assets
 from embodied.body.actuators import DCMotor, Servo
 from embodied.body.camera import LineCamera
-from embodied.body.datasheet import read_gear_motor, read_servo
+from embodied.body.datasheet import read_gear_motor, read_imu, read_servo
 from embodied.body.error_model import ErrorModel
 from embodied.body.robot import Robot
 from embodied.body.sensors import Sensor
+from embodied.body.timing import Timing
 
 RIDE_HEIGHT = 0.035  # m, of the chassis' frame above the floor
 
@@ -19,7 +21,10 @@ def scout(control_hz: float) -> Robot:
     """Returns Scout as it comes: actions are left wheel, right wheel (voltage) and head (angle)."""
     motor = read_gear_motor(assets.datasheet_path("pololu_25d_47_hp12"))
     servo = read_servo(assets.datasheet_path("sg90"))
+    imu = read_imu(assets.datasheet_path("mpu6050"))
     one_count = 2 * math.pi / motor.counts_per_rev * control_hz  # rad/s, one encoder count per decision
+    bus = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001)  # read by a microcontroller, sent over a serial line
+    chip = replace(bus, latency_s=bus.latency_s + imu.filter_delay)
     return Robot(
         name="scout",
         mjcf=assets.robot_path("scout"),
@@ -31,12 +36,28 @@ def scout(control_hz: float) -> Robot:
                 "rad/s",
                 limit=30.0,
                 errors=ErrorModel(noise=0.02, resolution=one_count),
+                timing=bus,
             ),
-            Sensor("gyro", ("gyro",), "rad/s", limit=8.7, errors=ErrorModel(noise=0.01), axes=(2,)),
-            Sensor("acceleration", ("accelerometer",), "m/s^2", 39.2, ErrorModel(noise=0.1), axes=(0, 1)),
-            Sensor("pan_angle", ("pan_angle",), "rad", limit=math.pi / 2, errors=ErrorModel(noise=0.01)),
+            Sensor("gyro", ("gyro",), "rad/s", imu.gyro_limit, imu.gyro, chip, axes=(2,)),
+            Sensor(
+                "acceleration",
+                ("accelerometer",),
+                "m/s^2",
+                imu.accelerometer_limit,
+                imu.accelerometer,
+                chip,
+                axes=(0, 1),
+            ),
+            Sensor("pan_angle", ("pan_angle",), "rad", math.pi / 2, ErrorModel(noise=0.01, bias=0.01), bus),
         ),
-        cameras=(LineCamera("camera", site="camera", body="head"),),
+        cameras=(
+            LineCamera(
+                "camera",
+                site="camera",
+                body="head",
+                timing=Timing(rate_hz=control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
+            ),
+        ),
         actuators=(
             DCMotor("left_motor", "left_wheel", motor),
             DCMotor("right_motor", "right_wheel", motor),

@@ -115,6 +115,7 @@ class Signpost(Task):
         camera = self.robot.cameras[0]
         self._sealed = np.array([camera.classes.index(f"sign says {c}") for c in COLOURS])
         self._classes = self.robot.layout.slice("camera/class")
+        self._new = self.robot.layout.slice("camera/new")
         self._speed_scale = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
@@ -175,10 +176,10 @@ class Signpost(Task):
         return -np.where(self._read, straight, approach + beyond) / (2 * WALL)
 
     def log_likelihood(self, obs: NDArray) -> NDArray[np.float64]:
-        """Each pixel that reads the sealed sign is an independent vote; no other pixel tells anything."""
+        """Each pixel that reads the sealed sign is an independent vote; other pixels and held frames tell nothing."""
         camera = self.robot.cameras[0]
         pixels = obs[:, self._classes].reshape(len(obs), camera.pixels, len(camera.classes))
-        votes = pixels[:, :, self._sealed].sum(axis=1, dtype=np.float64)
+        votes = pixels[:, :, self._sealed].sum(axis=1, dtype=np.float64) * obs[:, self._new]
         wrong = max(self.options.misread, 1e-9)
         return votes * math.log(1 - wrong) + votes[:, ::-1] * math.log(wrong)
 

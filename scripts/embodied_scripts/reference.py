@@ -40,7 +40,9 @@ class PlainSignpost(gym.Env):
             for axis in s.axes
         ]
         self.limits = np.concatenate([np.full(s.size, s.limit) for s in robot.sensors])
-        self.noise = np.concatenate([np.full(s.size, s.errors.noise) for s in robot.sensors])
+        self.noise = np.concatenate(
+            [np.full(s.size, math.hypot(s.errors.noise, 10 * s.errors.noise_density)) for s in robot.sensors]
+        )
         self.resolution = np.concatenate([np.full(s.size, s.errors.resolution or 1e-9) for s in robot.sensors])
         self.eye = np.eye(len(camera.classes), dtype=np.float32)
         self.geom_ids = np.zeros(camera.pixels, np.int32)
@@ -66,6 +68,7 @@ class PlainSignpost(gym.Env):
             self.data.mocap_pos[mocap] = [*place, 0.0]
             turn = math.pi / 2 if place[1] < 0 else -math.pi / 2
             self.data.mocap_quat[mocap] = [math.cos(turn / 2), 0, 0, math.sin(turn / 2)]
+        self.model.sensor_delay[:] = 0.0
         mujoco.mj_forward(self.model, self.data)
         self.steps = 0
         return self._observe(), {}
@@ -94,8 +97,15 @@ class PlainSignpost(gym.Env):
         lost = (self.distances < 0) | (self.distances > camera.max_range) | (rng.random(n) < camera.dropout)
         seen[lost] = 0
         noisy = self.distances * (1 + camera.range_noise * rng.standard_normal(n))
-        self.obs[:n] = np.where(lost, camera.max_range, np.clip(noisy, 0, camera.max_range))
-        self.obs[n : n + self.eye.shape[0] * n] = self.eye[seen].ravel()
+        frame = np.where(lost, camera.max_range, np.clip(noisy, 0, camera.max_range)), self.eye[seen].ravel()
+        if self.steps == 0:
+            self.late = frame
+        ranges, classes = self.late  # a frame arrives one decision late
+        self.late = frame
+        self.obs[:n] = ranges
+        self.obs[n : n + len(classes)] = classes
+        self.obs[n + len(classes)] = 0.1
+        self.obs[n + len(classes) + 1] = 1.0
         readings = self.data.sensordata[self.sensor_columns] + self.noise * rng.standard_normal(len(self.noise))
         readings = np.round(readings / self.resolution) * self.resolution
         self.obs[-len(self.limits) :] = np.clip(readings, -self.limits, self.limits)
