@@ -68,6 +68,68 @@ class Imu:
     filter_delay: float  # s
 
 
+@dataclass(frozen=True)
+class BusServo:
+    """A servo that closes a position loop in firmware: duty = gain · error in counts · duty per gain and count.
+
+    Attributes:
+        stiffness_V: voltage per error [V/rad] at the declared gain.
+        deadband: error below which the firmware does nothing, each way [rad].
+    """
+
+    name: str
+    voltage: float  # V
+    stall_torque: float  # N·m
+    no_load_speed: float  # rad/s
+    stall_current: float  # A
+    count: float  # rad
+    gain: float  # firmware units
+    duty_per_gain_count: float
+    max_duty: float
+    deadband: float  # rad
+    backlash: float  # rad
+    armature: float  # kg·m²
+
+    @property
+    def motor_constant(self) -> float:
+        """Torque constant = back-EMF constant [N·m/A = V·s/rad] that draws the printed torque-speed line."""
+        return self.voltage / self.no_load_speed
+
+    @property
+    def resistance(self) -> float:
+        """Winding resistance [Ω] that draws the printed line."""
+        return self.motor_constant * self.voltage / self.stall_torque
+
+    @property
+    def stiffness_V(self) -> float:
+        """Voltage per error [V/rad]."""
+        return self.voltage * self.gain * self.duty_per_gain_count / self.count
+
+
+def read_bus_servo(path: Path) -> BusServo:
+    """Reads a bus servo.
+
+    Raises:
+        ModelError: a field is missing, no number, or outside the range it may have.
+    """
+    sheet = _Sheet(path, "bus_servo")
+    count = 2 * math.pi / sheet.number("encoder", "counts_per_rev", 16, 1e7)
+    return BusServo(
+        name=sheet.name,
+        voltage=sheet.number("nominal", "voltage_V", 0.5, 100),
+        stall_torque=sheet.number("nominal", "stall_torque_Nm", 1e-4, 1e3),
+        no_load_speed=sheet.number("nominal", "no_load_speed_rpm", 0.1, 1e5) * RPM,
+        stall_current=sheet.number("nominal", "stall_current_A", 1e-3, 1e3),
+        count=count,
+        gain=sheet.number("firmware", "gain", 0, 1e6),
+        duty_per_gain_count=sheet.number("firmware", "duty_per_gain_count", 1e-12, 1),
+        max_duty=sheet.number("firmware", "max_duty", 0.01, 1),
+        deadband=sheet.number("firmware", "deadband_counts", 0, 1e4) * count,
+        backlash=math.radians(sheet.number("gear", "backlash_deg", 0, 45)),
+        armature=sheet.number("rotor", "reflected_inertia_kgm2", 1e-9, 10),
+    )
+
+
 def read_imu(path: Path) -> Imu:
     """Reads an inertial measurement unit.
 
