@@ -12,7 +12,9 @@ import mujoco
 
 from embodied.body.actuators import Actuator
 from embodied.body.camera import LineCamera
+from embodied.body.error_model import EXACT
 from embodied.body.sensors import Sensor
+from embodied.body.timing import IMMEDIATE
 from embodied.errors import ModelError, UnknownNameError
 from embodied.layout import Layout
 
@@ -59,6 +61,12 @@ class Robot:
         """Returns this robot with its camera taught the classes of a task (see `LineCamera`)."""
         taught = tuple(replace(c, labels=labels, legible=legible, **camera) for c in self.cameras)
         return replace(self, cameras=taught)
+
+    def ideal(self) -> Robot:
+        """Returns this robot with perfect sensors: fresh, exact, nothing lost; for comparison."""
+        sensors = tuple(replace(s, errors=EXACT, timing=IMMEDIATE) for s in self.sensors)
+        perfect: dict[str, Any] = {"timing": IMMEDIATE, "range_noise": 0.0, "dropout": 0.0, "misread": 0.0}
+        return replace(self, sensors=sensors, cameras=tuple(replace(c, **perfect) for c in self.cameras))
 
     def build(self, tick_s: float) -> mujoco.MjSpec:
         """Returns the MJCF with actuators and history buffers compiled in, for an arena with steps of `tick_s`.

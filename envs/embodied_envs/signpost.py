@@ -115,7 +115,8 @@ class Signpost(Task):
         camera = self.robot.cameras[0]
         self._sealed = np.array([camera.classes.index(f"sign says {c}") for c in COLOURS])
         self._classes = self.robot.layout.slice("camera/class")
-        self._new = self.robot.layout.slice("camera/new")
+        late = not camera.timing.immediate
+        self._new = self.robot.layout.slice("camera/new") if late else None
         self._speed_scale = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
@@ -179,7 +180,9 @@ class Signpost(Task):
         """Each pixel that reads the sealed sign is an independent vote; other pixels and held frames tell nothing."""
         camera = self.robot.cameras[0]
         pixels = obs[:, self._classes].reshape(len(obs), camera.pixels, len(camera.classes))
-        votes = pixels[:, :, self._sealed].sum(axis=1, dtype=np.float64) * obs[:, self._new]
+        votes = pixels[:, :, self._sealed].sum(axis=1, dtype=np.float64)
+        if self._new is not None:
+            votes *= obs[:, self._new]
         wrong = max(self.options.misread, 1e-9)
         return votes * math.log(1 - wrong) + votes[:, ::-1] * math.log(wrong)
 

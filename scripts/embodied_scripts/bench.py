@@ -15,9 +15,13 @@ import tyro
 
 @dataclass
 class Bench:
-    """Measure speed: `env` (stepping, random actions) or `learn` (environment steps per second, learning included)."""
+    """Measure speed.
 
-    what: Annotated[Literal["env", "learn"], tyro.conf.Positional]
+    `env`: stepping with random actions. `learn`: environment steps per second with learning. `sensors`: what the
+    imperfections of the sensors cost.
+    """
+
+    what: Annotated[Literal["env", "learn", "sensors"], tyro.conf.Positional]
     """What to measure."""
     rounds: int = 5
     """Rounds; the contestants take turns, and medians are reported."""
@@ -26,7 +30,9 @@ class Bench:
 
     def run(self) -> None:
         """Prints the figures and their ratios."""
-        rates = _env_rates(self.rounds) if self.what == "env" else _learn_rates(self.rounds)
+        measures: dict[str, Callable[[int], dict[str, list[float]]]]
+        measures = {"env": _env_rates, "learn": _learn_rates, "sensors": _sensor_rates}
+        rates = measures[self.what](self.rounds)
         _print(self.what, rates)
         if self.json is not None:
             self.json.write_text(json.dumps(rates, indent=1))
@@ -71,6 +77,26 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
         },
         rounds,
     )
+
+
+def _sensor_rates(rounds: int, worlds: int = 256, steps: int = 30) -> dict[str, list[float]]:
+    """Steps per second of 256 worlds with the whole sensor chain and with perfect sensors, in each round."""
+    import numpy as np
+
+    from embodied.world.env import BatchEnv
+    from embodied_envs.signpost import Signpost, SignpostOptions
+
+    honest, ideal = Signpost(SignpostOptions()), Signpost(SignpostOptions())
+    ideal.robot = ideal.robot.ideal()
+    envs = [BatchEnv(task, worlds, autoreset_mode="SameStep") for task in (honest, ideal)]
+    actions = np.random.default_rng(0).uniform(-1, 1, (steps, worlds, 3))
+    for env in envs:
+        env.reset(seed=0)
+
+    def stepping(env: BatchEnv) -> Callable[[], int]:
+        return lambda: sum(len(env.step(a)[1]) for a in actions)
+
+    return _take_turns({"sensor chain on": stepping(envs[0]), "sensor chain off": stepping(envs[1])}, rounds)
 
 
 def _learn_rates(rounds: int, worlds: int = 128, rollout: int = 64, epochs: int = 4) -> dict[str, list[float]]:
