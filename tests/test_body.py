@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import embodied_assets as assets
-from embodied.body.camera import LineCamera
 from embodied.body.datasheet import read_gear_motor, read_servo
+from embodied.body.rays import LineCamera
 from embodied.body.sensors import Sensor
 from embodied.errors import ModelError
 from embodied_envs.scout import scout

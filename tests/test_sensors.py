@@ -6,6 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
+import embodied_assets as assets
+from embodied.body.datasheet import read_ranger
 from embodied.body.error_model import ErrorModel, ErrorsInWorlds, drift_of_bias_instability
 from embodied.body.robot import Robot
 from embodied.body.sensors import Sensor
@@ -233,3 +235,68 @@ def test_a_rate_above_the_physics_is_refused_when_the_robot_is_built():
     fast = replace(robot.sensors[0], timing=Timing(rate_hz=1000.0))
     with pytest.raises(ModelError, match="1000 Hz is above the physics rate of 100 Hz"):
         replace(robot, sensors=(fast,)).build(0.01)
+
+
+ROOM = """<mujoco><worldbody><geom name="wall" type="box" size=".1 5 1" pos="2.1 0 0"/></worldbody></mujoco>"""
+
+
+def ranger(tmp_path, sheet: str, n: int, **changes) -> tuple[Batch, Body]:
+    """A ranger two metres from a wall, on a body that moves towards it at half a metre per second."""
+    file = tmp_path / "rover.xml"
+    file.write_text(
+        "<mujoco><worldbody><body name='base'><freejoint/><geom size='.05' mass='1'/><site name='eye'/></body>"
+        "</worldbody></mujoco>"
+    )
+    fan = replace(read_ranger(assets.datasheet_path(sheet), "ranger", "eye", "base"), **changes)
+    robot = Robot("rover", file, "base", (), (), (), rangers=(fan,))
+    streams = WorldStreams(n)
+    streams.seed(0)
+    streams.begin()
+    spec = mujoco.MjSpec.from_string(ROOM)
+    spec.option.timestep, spec.option.gravity = TICK, [0, 0, 0]
+    spec.attach(robot.build(TICK), prefix="robot/", frame=spec.worldbody.add_frame())
+    batch = Batch(spec.compile(), n)
+    body = Body(robot, batch, streams, "robot/", 0.02)
+    batch.reset()
+    body.begin(np.arange(n))
+    batch.array("qvel")[:, 0] = 0.5
+    batch.forward()
+    body.settle(np.arange(n))
+    return batch, body
+
+
+def watch(batch: Batch, body: Body, decisions: int) -> np.ndarray:
+    """Observations after some decisions, `(n, dim)`."""
+    out = np.zeros((batch.n, body.robot.layout.size))
+    for k in range(decisions + 1):
+        if k:
+            batch.step(10)
+        body.sense(out, np.full(batch.n, k), np.full(batch.n, 10 * k))
+    return out
+
+
+def test_a_lidar_sees_all_around_with_the_noise_of_its_datasheet(tmp_path):
+    batch, body = ranger(tmp_path, "ld06", 200, dropout=0.0)
+    out, layout = watch(batch, body, 0), body.robot.layout
+    ranges, valid = out[:, layout.slice("ranger/range")], out[:, layout.slice("ranger/valid")]
+    ahead = body.robot.rangers[0].directions[:, 0].argmax()
+    assert ranges[:, ahead].mean() == pytest.approx(2.0, abs=0.005)
+    assert ranges[:, ahead].std() == pytest.approx(0.015, rel=0.15)
+    assert valid[:, ahead].all()
+    assert not valid[:, 0].any()  # nothing is behind
+    assert (ranges[:, 0] == 12.0).all()
+
+
+def test_a_late_ranger_is_wrong_by_how_far_the_robot_has_moved_and_says_how_old_it_is(tmp_path):
+    changes = {"range_noise": 0.0, "range_floor": 0.0, "resolution": 0.0, "dropout": 0.0, "max_range": 3.0}
+    batch, body = ranger(tmp_path, "vl53l0x", 1, **changes)
+    out, layout = watch(batch, body, 20), body.robot.layout
+    age = out[0, layout.slice("ranger/age")][0]
+    assert 0.02 < age < 0.1
+    assert out[0, 0] == pytest.approx(2.0 - 0.5 * (20 * 0.02 - age), abs=1e-9)
+
+
+def test_a_ranger_beyond_its_range_says_that_it_is_invalid(tmp_path):
+    batch, body = ranger(tmp_path, "vl53l0x", 1)
+    out = watch(batch, body, 0)
+    assert out[0, :2].tolist() == [1.2, 0.0]

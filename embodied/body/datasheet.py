@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embodied.body.error_model import ErrorModel, drift_of_bias_instability
+from embodied.body.rays import RayFan
+from embodied.body.timing import Timing
 from embodied.errors import ModelError
 
 STANDARD_GRAVITY = 9.80665  # m/s², by definition (CGPM 1901)
@@ -127,6 +129,32 @@ def read_bus_servo(path: Path) -> BusServo:
         deadband=sheet.number("firmware", "deadband_counts", 0, 1e4) * count,
         backlash=math.radians(sheet.number("gear", "backlash_deg", 0, 45)),
         armature=sheet.number("rotor", "reflected_inertia_kgm2", 1e-9, 10),
+    )
+
+
+def read_ranger(path: Path, name: str, site: str, body: str) -> RayFan:
+    """Reads a ranger or lidar as beams from `site`, which `body` carries.
+
+    Raises:
+        ModelError: a field is missing, no number, or outside the range it may have.
+    """
+    sheet = _Sheet(path, "ranger")
+    beams = round(sheet.number("beam", "count", 1, 10_000))
+    return RayFan(
+        name=name,
+        site=site,
+        body=body,
+        pixels=beams,
+        fov=math.radians(sheet.number("beam", "fov_deg", 0.01, 360)),
+        min_range=sheet.number("range", "min_m", 0, 10),
+        max_range=sheet.number("range", "max_m", 0.01, 1000),
+        range_noise=sheet.number("range", "accuracy_percent", 0, 50) / 100,
+        range_floor=sheet.number("range", "floor_mm", 0, 1000) / 1000,
+        resolution=sheet.number("range", "resolution_mm", 0, 1000) / 1000,
+        dropout=sheet.number("output", "lost_percent", 0, 90) / 100,
+        timing=Timing(
+            rate_hz=sheet.number("output", "rate_hz", 0.1, 1e5), latency_s=sheet.number("output", "latency_s", 0, 10)
+        ),
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import mujoco
 
 from embodied.body.actuators import Actuator
-from embodied.body.camera import LineCamera
 from embodied.body.error_model import EXACT
+from embodied.body.rays import LineCamera, RayFan
 from embodied.body.sensors import Sensor
 from embodied.body.timing import IMMEDIATE
 from embodied.errors import ModelError, UnknownNameError
@@ -35,6 +35,7 @@ class Robot:
     sensors: tuple[Sensor, ...]
     cameras: tuple[LineCamera, ...]
     actuators: tuple[Actuator, ...]
+    rangers: tuple[RayFan, ...] = ()
 
     def __post_init__(self) -> None:
         spec = mujoco.MjSpec.from_file(str(self.mjcf))
@@ -46,7 +47,7 @@ class Robot:
         }
         wanted = [("sensor", source) for s in self.sensors for source in s.sources]
         wanted += [("joint", a.joint) for a in self.actuators] + [("body", self.base)]
-        wanted += [pair for c in self.cameras for pair in (("site", c.site), ("body", c.body))]
+        wanted += [pair for c in (*self.cameras, *self.rangers) for pair in (("site", c.site), ("body", c.body))]
         for kind, name in wanted:
             if name not in known[kind]:
                 raise ModelError(f"robot {self.name!r}: {UnknownNameError(kind, name, known[kind])}")
@@ -54,7 +55,7 @@ class Robot:
     @cached_property
     def layout(self) -> Layout:
         """The named layout of what the robot senses."""
-        parts: tuple[LineCamera | Sensor, ...] = (*self.cameras, *self.sensors)
+        parts: tuple[RayFan | Sensor, ...] = (*self.cameras, *self.rangers, *self.sensors)
         return Layout(tuple(channel for part in parts for channel in part.channels))
 
     def looking_for(self, labels: dict[str, str], legible: dict[str, str], **camera: Any) -> Robot:
@@ -65,8 +66,11 @@ class Robot:
     def ideal(self) -> Robot:
         """Returns this robot with perfect sensors: fresh, exact, nothing lost; for comparison."""
         sensors = tuple(replace(s, errors=EXACT, timing=IMMEDIATE) for s in self.sensors)
-        perfect: dict[str, Any] = {"timing": IMMEDIATE, "range_noise": 0.0, "dropout": 0.0, "misread": 0.0}
-        return replace(self, sensors=sensors, cameras=tuple(replace(c, **perfect) for c in self.cameras))
+        exact: dict[str, Any] = {"timing": IMMEDIATE, "range_noise": 0.0, "range_floor": 0.0, "resolution": 0.0}
+        exact["dropout"] = 0.0
+        cameras = tuple(replace(c, misread=0.0, **exact) for c in self.cameras)
+        rangers = tuple(replace(r, **exact) for r in self.rangers)
+        return replace(self, sensors=sensors, cameras=cameras, rangers=rangers)
 
     def build(self, tick_s: float) -> mujoco.MjSpec:
         """Returns the MJCF with actuators and history buffers compiled in, for an arena with steps of `tick_s`.

@@ -29,6 +29,7 @@ class Body:
         self._scale = np.array([a.scale for a in robot.actuators])
         self._controls = [model.actuator(prefix + a.name).id for a in robot.actuators]
         self.cameras = [CameraInWorlds(c, batch, streams, prefix, decision_s) for c in robot.cameras]
+        self.rangers = [CameraInWorlds(r, batch, streams, prefix, decision_s) for r in robot.rangers]
         self.sensors = [SensorInWorlds(s, batch, streams, prefix, decision_s) for s in robot.sensors]
         self._slices = [robot.layout.slice(c.name) for c in robot.layout.channels]
         self._ctrl = batch.array("ctrl")
@@ -71,7 +72,7 @@ class Body:
 
     def begin(self, worlds: NDArray[np.intp]) -> None:
         """Starts an episode: draws the errors that stay, and forgets the frames of the last one."""
-        for camera in self.cameras:
+        for camera in (*self.cameras, *self.rangers):
             camera.begin(worlds)
         for sensor in self.sensors:
             sensor.begin(worlds)
@@ -84,7 +85,7 @@ class Body:
     def sense(self, out: NDArray, step: NDArray, ticks: NDArray, worlds: NDArray[np.intp] | None = None) -> None:
         """Writes what is read at decision `step (N,)` into the rows `worlds` of `out (N, dim)`."""
         rows: NDArray[np.intp] | slice = slice(None) if worlds is None else worlds
-        parts = [part for camera in self.cameras for part in camera.frame(step[rows], worlds)]
+        parts = [part for camera in (*self.cameras, *self.rangers) for part in camera.frame(step[rows], worlds)]
         parts += [part for sensor in self.sensors for part in sensor.frame(ticks[rows], step[rows], rows)]
         for place, part in zip(self._slices, parts, strict=True):
             out[rows, place] = part

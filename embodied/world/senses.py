@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.camera import LineCamera
 from embodied.body.error_model import ErrorsInWorlds
+from embodied.body.rays import RayFan
 from embodied.body.robot import HISTORY_MARGIN
 from embodied.body.sensors import Sensor
 from embodied.body.timing import AGE_LIMIT_S, BEFORE_START, FrameClock
@@ -97,12 +97,12 @@ class _History:
 
 
 class CameraInWorlds:
-    """A line camera of every world; `seen` and `ranges (N, pixels)` are the frame that was read last.
+    """A line camera or ranger of every world; `seen` and `ranges (N, pixels)` are the frame that was read last.
 
     Frames are cast at every decision and kept until the slowest of them can have arrived.
     """
 
-    def __init__(self, camera: LineCamera, batch: Batch, streams: WorldStreams, prefix: str, decision_s: float) -> None:
+    def __init__(self, camera: RayFan, batch: Batch, streams: WorldStreams, prefix: str, decision_s: float) -> None:
         self.camera = camera
         self._batch = batch
         model, n, name = batch.model, batch.n, f"{prefix}{camera.name}"
@@ -143,7 +143,7 @@ class CameraInWorlds:
         bits = self._noise.bits((index + BEFORE_START).astype(np.uint64), rows)
         ranges, seen = self.camera.see(distance, label, bits)
         self.ranges[rows], self.seen[rows] = ranges, seen
-        return [ranges, self.camera.indicators(seen).reshape(len(seen), -1), *timing]
+        return [ranges, self.camera.encode(seen), *timing]
 
     def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:
         """Returns origins `(n, 1, 3)` [m] and directions `(n, pixels, 3)` in the world frame."""

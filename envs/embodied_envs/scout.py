@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import embodied_assets as assets
 from embodied.body.actuators import DCMotor, Servo
-from embodied.body.camera import LineCamera
 from embodied.body.datasheet import read_gear_motor, read_imu, read_servo
 from embodied.body.error_model import ErrorModel
+from embodied.body.rays import LineCamera
 from embodied.body.robot import Robot
 from embodied.body.sensors import Sensor
 from embodied.body.timing import Timing
