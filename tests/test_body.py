@@ -23,7 +23,6 @@ def bench(voltage: float, load: float) -> float:
         "<joint name='left_wheel' axis='0 1 0'/><geom size='.02' mass='.05'/></body></worldbody></mujoco>"
     )
     scout(10.0).actuators[0].compile(spec)
-    spec.joint("left_wheel").frictionloss = 0
     model = spec.compile()
     data = mujoco.MjData(model)
     data.ctrl[0], data.qfrc_applied[0] = voltage, -load

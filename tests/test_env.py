@@ -114,7 +114,7 @@ def test_before_the_sign_is_read_worlds_that_differ_only_in_what_is_hidden_look_
     task._show = lambda board, worlds, slot, colour: draw_truth(board, worlds, slot, 1 - colour)
     (obs, _), (other, _) = (env.reset(seed=0) for env in twins)
     unread = ~task._read & ~twins[0].unwrapped.task._read
-    for command in actions(n, 60) * [0.5, 0.5, 1.0]:
+    for command in actions(n, 30) * [0.5, 0.5, 1.0]:
         assert np.array_equal(obs[unread], other[unread])
         (obs, *_), (other, *_) = (env.step(command) for env in twins)
         unread &= ~task._read & ~twins[0].unwrapped.task._read

@@ -59,16 +59,16 @@ def env():
 
 def test_the_filter_of_signpost_is_calibrated_on_what_a_wanderer_sees(env):
     """Noise in, truth out: over many histories, a posterior of p is right in a share p of the worlds."""
-    world = GymVecEnv(make_vec(SIGNPOST, 512, misread=0.4, reading_range=2.5))
+    world = GymVecEnv(make_vec(SIGNPOST, 2048, misread=0.4, reading_range=2.5))
     world.seed(0)
     obs = world.reset()
     truth = world.privileged["hidden"][:, 0].astype(int)
-    belief, rng = DiscreteFilter(world.gym_env.hidden[0], 512), np.random.default_rng(0)
+    belief, rng = DiscreteFilter(world.gym_env.hidden[0], 2048), np.random.default_rng(0)
     posteriors = []
     for _ in range(12):
         belief.update(world.gym_env.log_likelihood(obs))
         posteriors.append(belief.probabilities)
-        obs, _, done, _ = world.step(rng.uniform(-1, 1, (512, 3)).astype(np.float32))
+        obs, _, done, _ = world.step(rng.uniform(-1, 1, (2048, 3)).astype(np.float32))
         assert not done.any()
     uncertain = np.concatenate(posteriors)
     told = np.tile(truth, len(posteriors))

@@ -160,25 +160,29 @@ CART = """<mujoco><option gravity="0 0 0" timestep="0.002"/><worldbody><body nam
 </sensor></mujoco>"""
 
 
+def placed(robot: Robot, scene: mujoco.MjSpec, n: int, speed: float = 0.0) -> tuple[Batch, Body]:
+    """A weightless robot in a scene, moving along x, at the start of an episode; a decision every 10 ticks."""
+    streams = WorldStreams(n)
+    streams.seed(0)
+    streams.begin()
+    scene.option.timestep, scene.option.gravity = TICK, [0, 0, 0]
+    scene.attach(robot.build(TICK), prefix="robot/", frame=scene.worldbody.add_frame())
+    batch = Batch(scene.compile(), n)
+    body = Body(robot, batch, streams, "robot/", 10 * TICK)
+    batch.reset()
+    body.begin(np.arange(n))
+    batch.array("qvel")[:, 0] = speed
+    batch.forward()
+    body.settle(np.arange(n))
+    return batch, body
+
+
 def moving_cart(tmp_path, timing: Timing, n: int) -> tuple[Batch, Body]:
     """Bodies that move along x at 1 m/s, so that a late reading is wrong by its age."""
     file = tmp_path / "cart.xml"
     file.write_text(CART)
     robot = Robot("cart", file, "base", (Sensor("place", ("place",), "m", 100.0, timing=timing),), (), ())
-    streams = WorldStreams(n)
-    streams.seed(0)
-    streams.begin()
-    spec = mujoco.MjSpec()
-    spec.option.timestep, spec.option.gravity = TICK, [0, 0, 0]
-    spec.attach(robot.build(TICK), prefix="robot/", frame=spec.worldbody.add_frame())
-    batch = Batch(spec.compile(), n)
-    body = Body(robot, batch, streams, "robot/", 0.02)
-    everyone = np.arange(n)
-    batch.reset()
-    body.begin(everyone)
-    batch.array("qvel")[:, 0] = 1.0
-    batch.forward()
-    body.settle(everyone)
+    batch, body = placed(robot, mujoco.MjSpec(), n, speed=1.0)
     return batch, body
 
 
@@ -249,19 +253,7 @@ def ranger(tmp_path, sheet: str, n: int, **changes) -> tuple[Batch, Body]:
     )
     fan = replace(read_ranger(assets.datasheet_path(sheet), "ranger", "eye", "base"), **changes)
     robot = Robot("rover", file, "base", (), (), (), rangers=(fan,))
-    streams = WorldStreams(n)
-    streams.seed(0)
-    streams.begin()
-    spec = mujoco.MjSpec.from_string(ROOM)
-    spec.option.timestep, spec.option.gravity = TICK, [0, 0, 0]
-    spec.attach(robot.build(TICK), prefix="robot/", frame=spec.worldbody.add_frame())
-    batch = Batch(spec.compile(), n)
-    body = Body(robot, batch, streams, "robot/", 0.02)
-    batch.reset()
-    body.begin(np.arange(n))
-    batch.array("qvel")[:, 0] = 0.5
-    batch.forward()
-    body.settle(np.arange(n))
+    batch, body = placed(robot, mujoco.MjSpec.from_string(ROOM), n, speed=0.5)
     return batch, body
 
 
@@ -300,3 +292,22 @@ def test_a_ranger_beyond_its_range_says_that_it_is_invalid(tmp_path):
     batch, body = ranger(tmp_path, "vl53l0x", 1)
     out = watch(batch, body, 0)
     assert out[0, :2].tolist() == [1.2, 0.0]
+
+
+def test_an_accelerometer_is_as_late_as_declared_and_not_a_tick_more(tmp_path):
+    file = tmp_path / "sled.xml"
+    file.write_text(
+        "<mujoco><worldbody><body name='base'><freejoint/><geom size='.1' mass='1'/><site name='imu'/></body>"
+        "</worldbody><sensor><accelerometer name='acc' site='imu'/></sensor></mujoco>"
+    )
+    timing = Timing(latency_s=0.006)
+    robot = Robot("sled", file, "base", (Sensor("acc", ("acc",), "m/s^2", 1e3, timing=timing),), (), ())
+    batch, body = placed(robot, mujoco.MjSpec(), 1)
+    force, out = batch.array("xfrc_applied"), np.zeros((1, 1))
+    for k in range(1, 61):  # one decision per tick; the force during tick k is k
+        body.aim(np.full(1, k), slice(None))
+        force[0, -1, 0] = k
+        batch.step(1)
+        body.sense(out, np.full(1, k), np.full(1, k))
+    captured = out[0, 0] - 1  # force k acts from tick k - 1 on
+    assert (60 - captured) * TICK == pytest.approx(0.006, abs=1e-9)

@@ -58,7 +58,7 @@ class DCMotor:
         actuator.set_to_dcmotor(motorconst=[motor.motor_constant] * 2, resistance=motor.resistance)
         joint = spec.joint(self.joint)
         joint.armature = motor.armature
-        joint.frictionloss = motor.motor_constant * motor.no_load_current
+        joint.frictionloss = motor.friction
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ KGCM = STANDARD_GRAVITY * 0.01  # N·m
 class GearMotor:
     """A brushed DC motor with gear and encoder, all values at the output shaft.
 
-    The two electrical constants follow from the two ends of the torque-speed line:
-    stall torque = K V / R and no-load speed = V / K.
+    Motor constant, resistance and friction follow from the printed torque-speed line: at no-load speed ω₀ the motor's
+    torque K (V − K ω₀) / R is just its friction K I₀, and at rest K V / R − K I₀ is the stall torque τ. Hence
+    I₀ ω₀ K² + ω₀ τ K − V τ = 0. The current at stall is then below the printed one, by what the gear loses.
     """
 
     name: str
@@ -38,12 +39,24 @@ class GearMotor:
     @property
     def motor_constant(self) -> float:
         """Torque constant = back-EMF constant [N·m/A = V·s/rad] that draws the printed line."""
-        return self.voltage / self.no_load_speed
+        linear = self.no_load_speed * self.stall_torque
+        square = self.no_load_current * self.no_load_speed
+        return (
+            2
+            * self.voltage
+            * self.stall_torque
+            / (linear + math.sqrt(linear**2 + 4 * square * self.voltage * self.stall_torque))
+        )
+
+    @property
+    def friction(self) -> float:
+        """Dry friction of motor and gear [N·m]."""
+        return self.motor_constant * self.no_load_current
 
     @property
     def resistance(self) -> float:
         """Winding resistance [Ω] that draws the printed line."""
-        return self.motor_constant * self.voltage / self.stall_torque
+        return self.motor_constant * self.voltage / (self.stall_torque + self.friction)
 
 
 @dataclass(frozen=True)

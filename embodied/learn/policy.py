@@ -227,6 +227,7 @@ def _critic(privilege: Privilege, width: int) -> nn.Sequential:
 def _normaliser(space: spaces.Box) -> tuple[Tensor, Tensor]:
     """Offset and scale that bring bounded channels into [-1, 1] and leave unbounded ones alone."""
     bounded = np.isfinite(space.low) & np.isfinite(space.high) & (space.high - space.low < 1e6)
+    bounded &= space.high > space.low
     low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
     offset = torch.as_tensor((low + high) / 2, dtype=torch.float32)
     return offset, torch.as_tensor(2 / (high - low), dtype=torch.float32)

@@ -265,6 +265,7 @@ class SequencePPO(OnPolicyAlgorithm):
             self._count_bits(rollout.hidden[:, t], as_tensor(experience.ended))
         if experience.ignore.any():  # a reset step belongs to no episode: nothing flows through it
             rollout.terminated[:, t] |= rollout.ignore[:, t]
+            rollout.bootstrap[:, t] = torch.where(rollout.ignore[:, t], rollout.value[:, t], rollout.bootstrap[:, t])
         self._last_obs = experience.obs
         self._last_episode_starts = experience.ended | experience.ignore
 

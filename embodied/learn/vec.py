@@ -28,7 +28,8 @@ class Experience:
         obs: what the next step starts from; the first observation of a new episode where `ended`.
         final_obs: what the step led to; equals `obs` except where `ended`.
         reward, terminated, truncated: `(N,)`.
-        ignore: the environment used this step only to reset itself, `(N,)`; nothing is to be learned from it.
+        ignore: nothing is to be learned from this step, `(N,)`: the environment used it only to reset itself, or its
+            physics failed.
         privileged, final_privileged: `hidden`, `state` and `shaping` that go with `obs` and `final_obs`;
             empty where the environment has none.
         success: `(N,)`, or None where the environment does not say.
@@ -118,6 +119,8 @@ class GymVecEnv(VecEnv):
                 for key, value in experience.privileged.items()
             }
             experience.success = final.get("success", experience.success)
+            if "failed" in final:
+                experience.ignore |= final["failed"]
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
             experience.privileged = _privileged(info)

@@ -31,6 +31,7 @@ class Batch:
     def __init__(self, model: mujoco.MjModel, n: int, threads: int | None = None) -> None:
         if n < 1 or (threads is not None and threads < 1):
             raise ModelError(f"a batch needs at least one world and one thread, not {n} and {threads}")
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a failure is to be told, not repaired
         self.model = model
         self.n = n
         self.threads = threads or default_threads(n)

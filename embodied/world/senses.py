@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +30,9 @@ class SensorInWorlds:
         self._ids = [model.sensor(prefix + source).id for source in sensor.sources]
         self._columns = [model.sensor_adr[i] + axis for i in self._ids for axis in sensor.axes]
         self._data = batch.array("sensordata")
+        # after a step, forces and accelerations are those before its last tick
+        late = [model.sensor_needstage[i] == mujoco.mjtStage.mjSTAGE_ACC for i in self._ids]
+        self._late_s = self._tick_s * np.array(late)
         self.clock: FrameClock | None = None
         period_s = decision_s
         if not sensor.timing.immediate:
@@ -53,20 +57,23 @@ class SensorInWorlds:
             self.clock.read(tick, rows)
             lag = (tick - self.clock.captured_tick[rows]) * self._tick_s
             # a quarter tick less, so that rounding never picks the sample before
-            self._delay[rows, self._ids[0] : self._ids[-1] + 1] = np.maximum(lag - 0.25 * self._tick_s, 0.0)[:, None]
+            self._write_delay(rows, np.maximum(lag[:, None] - self._late_s - 0.25 * self._tick_s, 0.0))
 
     def begin(self, rows: Rows) -> None:
         """Starts an episode: draws the errors that stay, and asks MuJoCo for present readings."""
         self.errors.begin(rows)
         if self.clock is not None:
             self.clock.begin(rows)
-            self._delay[rows, self._ids[0] : self._ids[-1] + 1] = 0.0
+            self._write_delay(rows, 0.0)
 
     def settle(self, rows: Rows) -> None:
         """Once the present readings are there: makes them the whole past."""
         if self.clock is not None:
             for history in self._history:
                 history.fill(rows)
+
+    def _write_delay(self, rows: Rows, delay: NDArray | float) -> None:
+        self._delay[rows[:, None] if isinstance(rows, np.ndarray) else rows, self._ids] = delay
 
     def frame(self, tick: NDArray, step: NDArray, rows: Rows) -> list[NDArray]:
         """Returns the readings `(n, size)`, and their age `(n, 1)` [s] if it is observed."""
@@ -158,9 +165,9 @@ class CameraInWorlds:
         n = np.arange(len(self.seen))[rows]
         depth = self._distance.shape[1]
         starts = step == 0
-        slots = np.where(starts[:, None], np.arange(depth), step[:, None] % depth)  # a start fills the whole past
-        self._distance[n[:, None], slots] = distance[:, None]
-        self._label[n[:, None], slots] = label[:, None]
+        self._distance[n, step % depth], self._label[n, step % depth] = distance, label
+        if starts.any():  # what is seen at the start has been seen all along
+            self._distance[n[starts]], self._label[n[starts]] = distance[starts, None], label[starts, None]
         before = self.clock.index[rows].copy()
         self.clock.read(step, rows)
         captured, index = self.clock.captured_tick[rows], self.clock.index[rows]

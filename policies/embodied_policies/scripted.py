@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from embodied.layout import Layout
 
-CRUISE = 0.8  # share of nominal voltage
-STEERING = 1.2  # change of voltage share per half field of view
-SEARCH_TURN = 0.35  # share of nominal voltage, in opposite directions
+CRUISE = 0.7  # share of nominal voltage
+STEERING = 0.6  # change of voltage share per half field of view
+SEARCH_TURN = 0.4  # share of nominal voltage, in opposite directions
 
 
 @dataclass
