@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ def options_of(cls: type[T], given: dict[str, Any]) -> T:
             raise UnknownNameError("option", name, known)
         expected = type(known[name].default)
         whole = isinstance(value, int) and not isinstance(value, bool)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise OptionError(f"option {name!r} is {value!r}, expected a finite number")
         if not (isinstance(value, expected) or (expected is float and whole)):
             raise OptionError(f"option {name!r} is {value!r}, expected {expected.__name__}")
     return cls(**given)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-
-from embodied.errors import RenderingError
+import warnings
 
 LIBRARIES = {"egl": ("libEGL.so.1",), "osmesa": ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")}
 PACKAGES = {"egl": "libegl1 libgl1-mesa-dri", "osmesa": "libosmesa6"}
 
 
 def choose_renderer() -> None:
-    """On Linux without a screen, draws with EGL if it is there; checks what the user chose.
-
-    Raises:
-        RenderingError: `MUJOCO_GL` names a library that this machine does not have.
-    """
+    """On Linux without a screen, draws with EGL if it is there; goes without pictures where it is missing."""
     if sys.platform != "linux":
         return
     chosen = os.environ.get("MUJOCO_GL", "").lower()
@@ -25,9 +20,12 @@ def choose_renderer() -> None:
     if not chosen and not screen and _loads("egl"):
         os.environ["MUJOCO_GL"] = "egl"
     elif chosen in LIBRARIES and not _loads(chosen):
-        raise RenderingError(
-            f"MUJOCO_GL is {chosen!r}, but {LIBRARIES[chosen][0]} cannot be loaded: install it (Debian packages: "
-            f"{PACKAGES[chosen]}), choose another of {', '.join(LIBRARIES)}, or unset MUJOCO_GL to do without pictures"
+        os.environ["MUJOCO_GL"] = "disable"
+        warnings.warn(
+            f"MUJOCO_GL is {chosen!r}, but {LIBRARIES[chosen][0]} cannot be loaded, so there will be no pictures: "
+            f"install it (Debian packages: {PACKAGES[chosen]})",
+            RuntimeWarning,
+            stacklevel=3,
         )
 
 

@@ -57,10 +57,10 @@ class WorldStreams:
         self.episodes = np.zeros(self.n, np.uint64)
         self.keys = np.zeros(self.n, np.uint64)
 
-    def seed(self, seed: int) -> None:
-        """Gives world `i` the seed `seed + i` and puts every world before its first episode."""
-        self.seeds[:] = np.arange(self.n, dtype=np.uint64) + np.uint64(seed % 2**64)
-        self.episodes[:] = 0
+    def seed(self, seed: int, worlds: Worlds = ALL) -> None:
+        """Gives world `i` the seed `seed + i`, and puts these worlds before their first episode."""
+        self.seeds[worlds] = np.arange(self.n, dtype=np.uint64)[worlds] + np.uint64(seed % 2**64)
+        self.episodes[worlds] = 0
 
     def begin(self, worlds: Worlds = ALL) -> None:
         """Moves `worlds` on to their next episode."""

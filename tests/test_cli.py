@@ -88,7 +88,34 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert "--resume" in stdout
-    assert (folder / "policy" / "policy.safetensors").exists()
+    done = json.loads((folder / "policy" / "trainer.json").read_text())["num_timesteps"]
+    result = embodied("train", "Signpost-v0", "--run", folder, "--resume", "--steps", str(done + 8192))
+    assert result.returncode == 0, result.stderr
+    assert json.loads((folder / "policy" / "trainer.json").read_text())["num_timesteps"] > done
+
+
+def test_a_mistake_leaves_no_run_behind(tmp_path):
+    folder = tmp_path / "fresh"
+    assert embodied("train", "Signpost-v0", "--options", "placs=random", "--run", folder).returncode == 2
+    assert embodied("train", "Signpost-v0", "--run", folder, *TINY).returncode == 0
+
+
+def test_what_a_run_was_begun_with_cannot_be_changed_by_resuming(run):
+    result = embodied("train", "Signpost-v0", "--run", run, "--resume", "--layers", "3")
+    assert result.returncode == 2
+    assert "begun with layers = 2" in result.stderr
+
+
+@pytest.mark.parametrize("what", ["env", "sensors", "learn"])
+def test_every_benchmark_runs_and_names_its_ratios(what, tmp_path):
+    if what == "learn":
+        pytest.importorskip("sb3_contrib")
+    out = tmp_path / "rates.json"
+    result = embodied("bench", what, "--rounds", "1", "--small", "--json", out)
+    assert result.returncode == 0, result.stderr
+    rates = json.loads(out.read_text())
+    assert len(rates) >= 2
+    assert all(rate > 0 for figures in rates.values() for rate in figures)
 
 
 def test_list_shows_what_is_hidden():

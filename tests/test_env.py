@@ -92,6 +92,14 @@ def test_the_prior_of_the_hidden_variable_is_what_is_declared():
     assert info["hidden"].mean() == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.parametrize("options", VARIANTS[1:])
+def test_hard_variants_are_as_deterministic(options):
+    commands = actions(6, 60)
+    together = trace(batch(6, threads=2, **options), commands)
+    assert equal(together, trace(batch(6, threads=1, **options), commands))
+    assert equal([x[4:5] for x in together], trace(batch(1, **options), commands[:, 4:5], seed=3 + 4))
+
+
 @pytest.mark.parametrize("options", VARIANTS)
 def test_observations_stay_in_bounds_and_no_sensor_is_constant(options):
     env = batch(32, **options)
@@ -106,12 +114,15 @@ def test_observations_stay_in_bounds_and_no_sensor_is_constant(options):
         assert spread[env.unwrapped.layout.slice(channel.name)].max() > 0, channel.name
 
 
-def test_before_the_sign_is_read_worlds_that_differ_only_in_what_is_hidden_look_the_same():
+@pytest.mark.parametrize("options", VARIANTS)
+def test_before_the_sign_is_read_worlds_that_differ_only_in_what_is_hidden_look_the_same(options):
     n = 64
-    twins = [batch(n, "Disabled", reading_range=2.0) for _ in range(2)]
+    twins = [batch(n, "Disabled", reading_range=2.0, **options) for _ in range(2)]
     task = twins[1].unwrapped.task
-    draw_truth = task._show
-    task._show = lambda board, worlds, slot, colour: draw_truth(board, worlds, slot, 1 - colour)
+    show = task._show
+    task._show = lambda board, worlds, slot, colour: show(
+        board, worlds, slot, 1 - colour if board == "sign" else colour
+    )
     (obs, _), (other, _) = (env.reset(seed=0) for env in twins)
     unread = ~task._read & ~twins[0].unwrapped.task._read
     for command in actions(n, 30) * [0.5, 0.5, 1.0]:
@@ -252,6 +263,30 @@ def test_hard_variants_never_put_two_things_in_one_place():
     assert (np.linalg.norm(start, axis=2)[height >= 0] > 0.3).all()
 
 
+def test_a_reset_mask_must_be_one_flag_per_world_and_a_seed_reaches_only_its_worlds():
+    env = batch(3, "Disabled")
+    env.reset(seed=0)
+    for mask in (np.array([0, 2, 1]), np.ones(5, bool)):
+        with pytest.raises(OptionError, match="3 booleans"):
+            env.reset(options={"reset_mask": mask})
+    env.reset(seed=50, options={"reset_mask": np.array([True, False, False])})
+    seeds = env.unwrapped.streams.seeds
+    assert seeds.tolist() == [50, 1, 2]
+
+
+def test_a_failure_is_told_even_by_a_model_that_would_repair_itself():
+    import mujoco
+
+    from embodied.physics.batch import Batch
+
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><worldbody><body><freejoint/><geom size='.1'/></body></worldbody></mujoco>"
+    )
+    lone = Batch(model, 2)
+    lone.array("qvel")[1, 0] = np.nan
+    assert lone.step(3).tolist() == [1]
+
+
 def test_gymnasiums_own_vectorisation_works_beside_the_native_one():
     env = gym.make_vec(SIGNPOST, num_envs=2, vectorization_mode="sync")
     native, _ = batch(2).reset(seed=4)
@@ -260,19 +295,21 @@ def test_gymnasiums_own_vectorisation_works_beside_the_native_one():
 
 
 @pytest.mark.parametrize(
-    ("setting", "script", "message"),
+    ("setting", "message"),
     [
-        ("osmesa", f"gym.make('{SIGNPOST}')", "libOSMesa.so.8 cannot be loaded: install it"),
-        ("disable", f"e = gym.make('{SIGNPOST}', render_mode='rgb_array'); e.reset(); e.render()", "MUJOCO_GL=egl"),
+        ("osmesa", "libOSMesa.so.8 cannot be loaded, so there will be no pictures: install it"),
+        ("disable", "set the environment variable MUJOCO_GL=egl"),
     ],
 )
-def test_a_machine_without_a_renderer_is_told_what_to_install(setting, script, message):
+def test_a_machine_without_a_renderer_works_without_pictures_and_is_told_what_to_install(setting, message):
     if setting == "osmesa" and _loads("osmesa"):
         pytest.skip("OSMesa is installed here")
-    code = f"import gymnasium as gym, embodied_envs; {script}"
+    make = f"e = gym.make('{SIGNPOST}', render_mode='rgb_array'); e.reset(seed=0); print('reset'); e.render()"
+    code = f"import gymnasium as gym, embodied_envs; {make}"
     result = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "MUJOCO_GL": setting}, capture_output=True, text=True
     )
+    assert result.stdout.strip() == "reset"
     assert "RenderingError" in result.stderr
     assert message in result.stderr
 

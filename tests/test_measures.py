@@ -1,15 +1,18 @@
 """Entropy, calibration, the exact filter and the evaluation agree with what can be computed by hand."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import SIGNPOST
+from gymnasium.vector import AutoresetMode
 
 from embodied.hidden import Discrete
-from embodied.learn.agents import RandomAgent
+from embodied.learn.agents import NetworkAgent, RandomAgent
 from embodied.learn.evaluate import evaluate
 from embodied.learn.vec import GymVecEnv, make_vec
 from embodied.mind.belief import DiscreteFilter
 from embodied.mind.information import calibration_error, entropy_bits, negative_log_likelihood
+from embodied_policies.transformer import TransformerPolicy
 from embodied_scripts.players import reference_players
 
 COIN = Discrete("coin", ("heads", "tails"), (0.5, 0.5))
@@ -105,3 +108,23 @@ def test_bits_are_those_of_the_history_not_of_a_claim(env):
     report = evaluate(Liar(env.action_space), env, episodes=64)
     assert report.bits < 0.2
     assert report.calibration_error > 0.3
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_every_autoreset_mode_is_measured_alike(mode):
+    made = gym.make_vec(SIGNPOST, num_envs=8, autoreset_mode=mode, episode_s=1.0, reading_range=3.0)
+    report = evaluate(RandomAgent(made.single_action_space), GymVecEnv(made), episodes=8)
+    assert report.length_s == pytest.approx(1.0)
+    same = gym.make_vec(SIGNPOST, num_envs=8, autoreset_mode="SameStep", episode_s=1.0, reading_range=3.0)
+    assert report == evaluate(RandomAgent(made.single_action_space), GymVecEnv(same), episodes=8)
+
+
+def test_a_carry_is_a_value_that_can_be_gone_on_from_twice(env):
+    agent = NetworkAgent(TransformerPolicy(env.observation_space, env.action_space), deterministic=False)
+    obs = np.random.default_rng(0).normal(size=(3, 4, env.observation_space.shape[0])).astype(np.float32)
+    carry = agent.initial(4, 0)
+    carry, _ = agent.act(carry, obs[0], np.ones(4, bool))
+    _, once = agent.act(carry, obs[1], np.zeros(4, bool))
+    agent.act(carry, obs[2], np.zeros(4, bool))
+    _, twice = agent.act(carry, obs[1], np.zeros(4, bool))
+    assert np.array_equal(once, twice)

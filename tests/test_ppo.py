@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from embodied.errors import CheckpointError, UnknownNameError
-from embodied.learn.checkpoint import load_json, save_json
+from embodied.learn.checkpoint import check_spaces, load_json, save_json
 from embodied.learn.policy import load_policy
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.rollout import advantages
@@ -293,3 +293,54 @@ def test_a_callback_can_stop_training():
     model = small()
     model.learn(10_000, callback=Enough())
     assert model.num_timesteps < 200
+
+
+def test_a_foreign_environment_can_be_saved_and_loaded(tmp_path):
+    model = small("CartPole-v1", gamma=0.9)
+    model.learn(64)
+    model.save(tmp_path)
+    resumed = SequencePPO.load(tmp_path, n_envs=4)
+    assert (resumed.gamma, resumed.n_steps) == (0.9, 16)
+    card = model.policy.card()
+    with pytest.raises(CheckpointError, match=r"action_space Discrete\(2\), but it has Discrete\(5\)"):
+        check_spaces(card, model.observation_space, spaces.Discrete(5), "it")
+
+
+def test_the_policys_own_load_is_as_safe_as_the_trainers(tmp_path):
+    import pickle
+
+    witness = tmp_path / "executed"
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(witness), "w"))
+
+    bomb = tmp_path / "policy.zip"
+    bomb.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError):
+        TransformerPolicy.load(bomb)
+    assert not witness.exists()
+    model = small()
+    model.policy.save(tmp_path / "policy")
+    assert isinstance(TransformerPolicy.load(tmp_path / "policy"), TransformerPolicy)
+
+
+def test_a_resumed_run_meets_other_worlds(tmp_path):
+    model = small()
+    first = model._last_obs.copy()
+    model.learn(64)
+    model.save(tmp_path)
+    resumed = SequencePPO.load(tmp_path, n_envs=4)
+    assert not np.array_equal(first, resumed.env.reset())
+
+
+def test_one_world_is_as_privileged_as_a_batch():
+    model = SequencePPO(TransformerPolicy, gym.make(SIGNPOST), n_steps=8, minibatches=1, seed=0)
+    assert model.policy.privilege == small().policy.privilege
+    model.learn(150)
+
+
+def test_a_channel_that_never_changes_is_no_trouble():
+    policy = TransformerPolicy(spaces.Box(np.array([0, 0]), np.array([1, 0]), dtype=np.float32), spaces.Discrete(2))
+    reading, _ = policy.step(torch.zeros(3, 2), torch.ones(3, dtype=torch.bool), policy.initial(3))
+    assert torch.isfinite(reading.value).all()

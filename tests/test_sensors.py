@@ -237,7 +237,7 @@ def test_impossible_timings_are_refused_when_they_are_declared(timing, message):
 def test_a_rate_above_the_physics_is_refused_when_the_robot_is_built():
     robot = scout(10.0)
     fast = replace(robot.sensors[0], timing=Timing(rate_hz=1000.0))
-    with pytest.raises(ModelError, match="1000 Hz is above the physics rate of 100 Hz"):
+    with pytest.raises(ModelError, match="1000 Hz is above the 100 Hz"):
         replace(robot, sensors=(fast,)).build(0.01)
 
 
@@ -311,3 +311,45 @@ def test_an_accelerometer_is_as_late_as_declared_and_not_a_tick_more(tmp_path):
         body.sense(out, np.full(1, k), np.full(1, k))
     captured = out[0, 0] - 1  # force k acts from tick k - 1 on
     assert (60 - captured) * TICK == pytest.approx(0.006, abs=1e-9)
+
+
+def test_sensors_that_are_wired_wrongly_are_refused_when_the_robot_is_made():
+    robot = scout(10.0)
+    gyro = robot.sensors[1]
+    for sensors, message in (
+        ((gyro, gyro), "gyro is declared twice"),
+        ((gyro, replace(gyro, name="rate")), "source gyro is declared twice"),
+        ((replace(gyro, axes=(3,)),), "reads axes \\(3,\\) of 'gyro', which has 3"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            replace(robot, sensors=sensors)
+
+
+def test_sources_in_any_order_are_read_at_their_delay(tmp_path):
+    file = tmp_path / "train.xml"
+    bodies = "".join(
+        f"<body name='b{i}' pos='0 {i} 0'><joint name='j{i}' type='slide' axis='1 0 0'/><geom size='.1'/></body>"
+        for i in range(3)
+    )
+    sensors = "".join(f"<jointpos name='p{i}' joint='j{i}'/>" for i in range(3))
+    file.write_text(
+        f"<mujoco><worldbody><body name='base' pos='0 0 5'><freejoint/><geom size='.1' mass='1'/></body>{bodies}"
+        f"</worldbody><sensor>{sensors}</sensor></mujoco>"
+    )
+    timing = Timing(latency_s=0.01)
+    robot = Robot("train", file, "base", (Sensor("ends", ("p2", "p0"), "m", 99.0, timing=timing),), (), ())
+    batch, body = placed(robot, mujoco.MjSpec(), 1)
+    batch.array("qvel")[0, :] = 1.0
+    out = np.zeros((1, 2))
+    for k in range(1, 20):
+        body.aim(np.full(1, 10 * k), slice(None))
+        batch.step(10)
+        body.sense(out, np.full(1, k), np.full(1, 10 * k))
+    assert 19 * 0.02 - out[0] == pytest.approx([0.01, 0.01], abs=1e-6)
+
+
+def test_a_latency_beyond_the_buffer_is_refused_when_the_episode_begins(tmp_path):
+    _, body = moving_cart(tmp_path, Timing(latency_s=0.03), 2)
+    body.sensors[0].clock.latency_s[1] = 1.0
+    with pytest.raises(ModelError, match="beyond the buffer"):
+        body.begin(np.arange(2))

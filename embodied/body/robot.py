@@ -51,6 +51,25 @@ class Robot:
         for kind, name in wanted:
             if name not in known[kind]:
                 raise ModelError(f"robot {self.name!r}: {UnknownNameError(kind, name, known[kind])}")
+        self._check_wiring(spec)
+
+    def _check_wiring(self, spec: mujoco.MjSpec) -> None:
+        """Refuses names used twice, sources read by two sensors, and axes that a source does not have."""
+        names = [c.name for c in (*self.cameras, *self.rangers)] + [s.name for s in self.sensors]
+        sources = [source for sensor in self.sensors for source in sensor.sources]
+        for kind, listed in (("sensor", names), ("actuator", [a.name for a in self.actuators]), ("source", sources)):
+            twice = sorted({name for name in listed if listed.count(name) > 1})
+            if twice:
+                raise ModelError(f"robot {self.name!r}: {kind} {', '.join(twice)} is declared twice")
+        sizes = mujoco.MjSpec.compile(spec).sensor_dim
+        dimension = {sensor.name: int(size) for sensor, size in zip(spec.sensors, sizes, strict=True)}
+        for sensor in self.sensors:
+            for source in sensor.sources:
+                if not all(0 <= axis < dimension[source] for axis in sensor.axes):
+                    raise ModelError(
+                        f"robot {self.name!r}: sensor {sensor.name!r} reads axes {sensor.axes} of {source!r}, "
+                        f"which has {dimension[source]}"
+                    )
 
     @cached_property
     def layout(self) -> Layout:

@@ -63,7 +63,9 @@ class Timing:
             ModelError: the rate is above that of the physics.
         """
         if self.rate_hz * tick_s > 1 + 1e-9:
-            raise ModelError(f"a rate of {self.rate_hz:g} Hz is above the physics rate of {1 / tick_s:g} Hz")
+            raise ModelError(
+                f"a rate of {self.rate_hz:g} Hz is above the {1 / tick_s:g} Hz at which frames can be captured"
+            )
         period = 1 / self.rate_hz if self.rate_hz else tick_s
         lost = math.ceil(math.log(LOST_IN_A_ROW) / math.log(self.dropout)) if self.dropout else 0
         return self.latency_s + JITTER_SPAN * self.jitter_s + (1 + lost) * period
@@ -100,7 +102,17 @@ class FrameClock:
         self._window = np.arange(math.ceil(self.longest_lag_s / self.period_s) + 1)
 
     def begin(self, worlds: Worlds = ALL) -> None:
-        """Forgets the frames of the last episode; before the first frame of the new one its start is seen."""
+        """Forgets the frames of the last episode; before the first frame of the new one its start is seen.
+
+        Raises:
+            ModelError: in some world, latency and jitter are longer than the buffer.
+        """
+        longest = (self.latency_s[worlds] + JITTER_SPAN * self.jitter_s[worlds]).max(initial=0.0) + self.period_s
+        if longest > self.longest_lag_s + 1e-9:
+            raise ModelError(
+                f"a latency with jitter of {longest - self.period_s:g} s is beyond the buffer, which reaches back "
+                f"{self.longest_lag_s - self.period_s:g} s: declare a longer latency"
+            )
         self.index[worlds] = -1
         self.captured_tick[worlds] = 0
 

@@ -37,9 +37,10 @@ class NetworkAgent:
         with torch.inference_mode():
             obs_t = torch.as_tensor(obs, dtype=torch.float32, device=device)
             first_t = torch.as_tensor(first, dtype=torch.bool, device=device)
-            reading, memory = self.policy.step(obs_t, first_t, carry.memory)
-            action = self.policy.choose(reading, self.deterministic, carry.generator)
-        return _NetworkCarry(memory, reading, carry.generator), self.policy.action_head.to_env(action)
+            reading, memory = self.policy.step(obs_t, first_t, self.policy.core.clone(carry.memory))
+            generator = carry.generator.clone_state()
+            action = self.policy.choose(reading, self.deterministic, generator)
+        return _NetworkCarry(memory, reading, generator), self.policy.action_head.to_env(action)
 
     def belief(self, carry: _NetworkCarry) -> NDArray | None:
         """Probabilities of the hidden variable, `(n, k)`, or None without a belief head."""

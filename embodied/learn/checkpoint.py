@@ -82,10 +82,13 @@ def check_spaces(card: dict[str, Any], observation: spaces.Space, action: spaces
     """
     for name, space in (("observation_space", observation), ("action_space", action)):
         saved = build_space(card[name])
-        if saved.shape != space.shape or type(saved) is not type(space):
+        if saved != space:
+            differ = f"{saved.shape}, but {env} has {space.shape}"
+            if saved.shape == space.shape:
+                differ = f"{saved}, but {env} has {space}"
             raise CheckpointError(
                 f"this policy was trained on {card.get('env', {}).get('id', 'another environment')} with "
-                f"{name} {saved.shape}, but {env} has {space.shape}; evaluate it on the environment it was trained on"
+                f"{name} {differ}; use it on the environment it was trained on"
             )
 
 
@@ -149,10 +152,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
         CheckpointError: they are not this optimiser's.
     """
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
     try:
+        for name, value in tensors.items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"the saved optimiser does not fit the policy: {error}") from error

@@ -88,7 +88,7 @@ def _run(agent: Agent, env: GymVecEnv, per_world: int, seed: int) -> Report:
         belief = getattr(agent, "belief", lambda _: None)(carry)
         experience, _ = step(env, action)
         total += experience.reward
-        steps += 1
+        steps += ~experience.ignore
         ended = experience.ended
         if ended.any():
             observer.see_last(experience)
@@ -96,7 +96,7 @@ def _run(agent: Agent, env: GymVecEnv, per_world: int, seed: int) -> Report:
             _keep(kept, counted, experience, total, steps, observer, belief, truth)
             done_so_far[ended] += 1
             total[ended], steps[ended] = 0, 0
-        obs, first = experience.obs, ended
+        obs, first = experience.obs, ended | experience.ignore
     return _report(kept, env, observer)
 
 
@@ -104,7 +104,7 @@ class _Observer:
     """An ideal observer of the history: the exact filter of the task's first hidden variable, if it has one."""
 
     def __init__(self, env: GymVecEnv) -> None:
-        variables = getattr(env.gym_env, "hidden", ())
+        variables = env.hidden
         self.variable = variables[0] if variables and isinstance(variables[0], Discrete) else None
         self._log_likelihood = getattr(env.gym_env, "log_likelihood", lambda obs: None)
         self.filter = DiscreteFilter(self.variable, env.num_envs) if self.variable else None

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from embodied.errors import CheckpointError, OptionError
-from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card
+from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card, save_policy
 from embodied.learn.heads import ReturnScale, action_head
 
 
@@ -43,6 +43,10 @@ class Core(nn.Module, ABC):
     @abstractmethod
     def snapshot(self, memory: Any) -> Any:
         """Returns a copy that later steps leave alone, as small as it can be."""
+
+    @abstractmethod
+    def clone(self, memory: Any) -> Any:
+        """Returns a copy to go on from; `step` may write into the memory that it is given."""
 
     @abstractmethod
     def rows(self, memory: Any, index: Tensor) -> Any:
@@ -119,6 +123,15 @@ class SequencePolicy(BasePolicy):
             "observation_space": describe_space(self.observation_space),
             "action_space": describe_space(self.action_space),
         }
+
+    def save(self, path: str | Path) -> None:
+        """Writes weights (safetensors) and card (JSON) into the folder `path`."""
+        save_policy(Path(path), self, self.card())
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SequencePolicy:
+        """See `load_policy`; nothing that is loaded can run code."""
+        return load_policy(Path(path), device)
 
     def initial(self, n: int) -> Any:
         """Returns the empty memory of `n` environments."""

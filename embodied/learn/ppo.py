@@ -41,6 +41,19 @@ TRAINER, TRAINER_CARD = "trainer.safetensors", "trainer.json"
 _RNG = "generator"
 
 
+SETTINGS = (
+    "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
+    "max_grad_norm", "privileged_critic", "shaping", "seed",
+)  # fmt: skip
+
+
+def _settings_in(path: Path) -> dict[str, Any]:
+    saved = load_json(path).get("settings")
+    if not isinstance(saved, dict) or not set(saved) <= set(SETTINGS):
+        raise CheckpointError(f"{path} holds no settings of a trainer")
+    return saved
+
+
 class SequencePPO(OnPolicyAlgorithm):
     """Trains a `SequencePolicy` on any Gymnasium environment with flat Box observations.
 
@@ -198,11 +211,14 @@ class SequencePPO(OnPolicyAlgorithm):
         save_policy(folder, self.policy, self.policy.card() | env_card)
         tensors = optimizer_tensors(self.policy.optimizer)
         save_tensors(folder / TRAINER, tensors | {_RNG: self._generator.get_state()})
-        save_json(folder / TRAINER_CARD, {"num_timesteps": self.num_timesteps, "n_updates": self._n_updates})
+        counters = {"num_timesteps": self.num_timesteps, "n_updates": self._n_updates}
+        save_json(folder / TRAINER_CARD, counters | {"settings": {name: getattr(self, name) for name in SETTINGS}})
 
     @classmethod
     def load(cls, path: str | Path, env: Any = None, device: Any = "auto", **kwargs: Any) -> SequencePPO:  # type: ignore[override]
-        """Builds a trainer that goes on where the saved one stopped; `kwargs` as in the constructor.
+        """Builds a trainer that goes on where the saved one stopped, with its settings unless `kwargs` has others.
+
+        The learning rate, which may be a function, is not saved: the default holds unless it is given.
 
         Raises:
             CheckpointError: the folder is incomplete or damaged, or was saved for another environment.
@@ -214,8 +230,9 @@ class SequencePPO(OnPolicyAlgorithm):
         vec = (
             as_vec_env(target, kwargs.pop("n_envs", None), **options) if isinstance(target, str) else as_vec_env(target)
         )
+        settings = _settings_in(folder / TRAINER_CARD) | kwargs
         check_spaces(card, vec.observation_space, vec.action_space, describe_env(vec)["id"])
-        model = cls(type(saved), vec, policy_kwargs=saved.settings(), device=device, **kwargs)
+        model = cls(type(saved), vec, policy_kwargs=saved.settings(), device=device, **settings)
         model.resume(folder)
         return model
 
@@ -234,6 +251,10 @@ class SequencePPO(OnPolicyAlgorithm):
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
         restore_optimizer(self.policy.optimizer, tensors)
+        assert self.env is not None
+        self.env.seed(int(np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(1)[0]) >> 1)
+        self._last_obs = None
+        self._memory = None
 
     # --- acting --------------------------------------------------------------------------------------------
 
@@ -300,7 +321,7 @@ class SequencePPO(OnPolicyAlgorithm):
         """The value of observations in some environments, leaving the memory as it is."""
         as_rows = lambda array: torch.as_tensor(array, dtype=torch.float32, device=self.device)[rows]  # noqa: E731
         if self._privileged.state:
-            hidden = as_rows(privileged["hidden"]) if self._privileged.hidden else torch.zeros(len(rows), 0)
+            hidden = as_rows(privileged.get("hidden", np.zeros((self.n_envs, 0))))
             return self.policy.judge(as_rows(privileged["state"]), hidden)
         memory = self.policy.core.rows(self._memory, rows)
         goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
@@ -319,7 +340,7 @@ class SequencePPO(OnPolicyAlgorithm):
         self._last_obs = self.env.reset()  # type: ignore[assignment]
         self._last_episode_starts = np.ones(self.n_envs, bool)
         privileged = self._told()
-        hidden = getattr(self.env.gym_env, "hidden", ()) if isinstance(self.env, GymVecEnv) else ()
+        hidden = self.env.hidden if isinstance(self.env, GymVecEnv) else ()
         self._prior_bits = hidden[0].entropy_bits if hidden and isinstance(hidden[0], Discrete) else 0.0
         values = tuple(len(variable.labels) if isinstance(variable, Discrete) else 0 for variable in hidden)
         state = privileged["state"].shape[1] if "state" in privileged and self.privileged_critic else 0

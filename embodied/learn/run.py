@@ -31,16 +31,24 @@ class RunFolder:
         """The folder of the newest checkpoint."""
         return self.path / POLICY
 
+    def check_free(self, resume: bool) -> None:
+        """Checks that a new run would overwrite nothing.
+
+        Raises:
+            CheckpointError: the folder already holds a run, and it is not to be resumed.
+        """
+        if not resume and (self.path / RUN).exists():
+            raise CheckpointError(
+                f"{self.path} already holds a run: choose another --run, go on with --resume, or delete it"
+            )
+
     def begin(self, settings: dict[str, Any]) -> None:
         """Creates the folder and writes down where the run comes from.
 
         Raises:
             CheckpointError: the folder already holds a run.
         """
-        if (self.path / RUN).exists():
-            raise CheckpointError(
-                f"{self.path} already holds a run: choose another --run, go on with --resume, or delete it"
-            )
+        self.check_free(False)
         self.path.mkdir(parents=True, exist_ok=True)
         origin = {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

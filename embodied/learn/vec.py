@@ -10,13 +10,23 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from embodied.errors import UnknownNameError
 
+# what `gymnasium.make_vec` keeps beside the options of the environment itself
+NOT_OPTIONS = (
+    "num_envs",
+    "threads",
+    "autoreset_mode",
+    "render_mode",
+    "vectorization_mode",
+    "vector_kwargs",
+    "wrappers",
+)
 PRIVILEGED = ("hidden", "state", "shaping")
 
 
@@ -66,6 +76,7 @@ class GymVecEnv(VecEnv):
         self._was_done = np.zeros(env.num_envs, bool)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, int)
+        self.hidden: tuple[Any, ...] = _declared_hidden(env)
         self.privileged: dict[str, NDArray] = {}
         self.experience: Experience | None = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
@@ -81,7 +92,7 @@ class GymVecEnv(VecEnv):
         self._seed = None
         self._was_done[:] = False
         self._returns[:], self._lengths[:] = 0, 0
-        self.privileged = _privileged(info)
+        self.privileged = self._told(info)
         return obs
 
     def step_async(self, actions: NDArray) -> None:
@@ -98,8 +109,8 @@ class GymVecEnv(VecEnv):
             terminated=np.asarray(terminated),
             truncated=np.asarray(truncated) & ~np.asarray(terminated),
             ignore=self._was_done.copy() if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._was_done),
-            privileged=_privileged(info),
-            final_privileged=_privileged(info),
+            privileged=self._told(info),
+            final_privileged=self._told(info),
             success=info.get("success"),
         )
         self._was_done = experience.ended
@@ -123,7 +134,13 @@ class GymVecEnv(VecEnv):
                 experience.ignore |= final["failed"]
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
-            experience.privileged = _privileged(info)
+            experience.privileged = self._told(info)
+
+    def _told(self, info: dict[str, Any]) -> dict[str, NDArray]:
+        """What an environment that declares hidden variables tells beyond its observations."""
+        if not self.hidden:
+            return {}
+        return {key: _numbers(info[key]) for key in PRIVILEGED if key in info}
 
     def _infos(self, experience: Experience) -> list[dict[str, Any]]:
         """Returns the per-environment dicts of Stable-Baselines3, filled where an episode ended."""
@@ -185,27 +202,22 @@ def as_vec_env(env: str | gym.Env | VectorEnv | VecEnv, num_envs: int | None = N
         return GymVecEnv(env)
     if isinstance(env, VecEnv):
         return env if _is_monitored(env) else VecMonitor(env)
-    return VecMonitor(DummyVecEnv([lambda: env]))
+    return GymVecEnv(SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP))
 
 
 def make_vec(env_id: str, num_envs: int, **options: Any) -> VectorEnv:
-    """`gymnasium.make_vec` in same-step mode, with an error that lists close names.
+    """`gymnasium.make_vec` in same-step mode, with an error that lists close names. The id must be registered.
 
     Raises:
         UnknownNameError: no such id.
     """
-    if env_id.partition(":")[2] == "" and env_id not in gym.registry:
+    if env_id not in gym.registry:
         raise UnknownNameError("environment", env_id, _similar_ids(env_id))
     spec = gym.spec(env_id)
-    if spec.vector_entry_point is not None and spec.entry_point is not None and spec.namespace == "embodied":
+    if spec.vector_entry_point is not None and spec.namespace == "embodied":
         return gym.make_vec(env_id, num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
-    return gym.make_vec(
-        env_id,
-        num_envs,
-        vectorization_mode="sync",
-        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-        **options,
-    )
+    same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return gym.make_vec(env_id, num_envs, vectorization_mode="sync", vector_kwargs=same_step, **options)
 
 
 def describe_env(env: VecEnv | None) -> dict[str, Any]:
@@ -214,8 +226,7 @@ def describe_env(env: VecEnv | None) -> dict[str, Any]:
     spec = getattr(gym_env, "spec", None)
     if spec is None:
         return {"id": type(gym_env or env).__name__, "options": {}}
-    own = ("num_envs", "threads", "autoreset_mode", "render_mode", "vectorization_mode")
-    return {"id": spec.id, "options": {k: v for k, v in spec.kwargs.items() if k not in own}}
+    return {"id": spec.id, "options": {k: v for k, v in spec.kwargs.items() if k not in NOT_OPTIONS}}
 
 
 def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]]]:
@@ -244,8 +255,19 @@ def _is_monitored(env: VecEnv) -> bool:
     return isinstance(env, VecMonitor) or all(env.env_is_wrapped(Monitor))
 
 
-def _privileged(info: dict[str, Any]) -> dict[str, NDArray]:
-    return {key: np.asarray(info[key], np.float32) for key in PRIVILEGED if key in info}
+def _declared_hidden(env: VectorEnv) -> tuple[Any, ...]:
+    """The hidden variables that an environment, or the first of several, declares."""
+    members = getattr(env, "envs", ())
+    return getattr(members[0].unwrapped if members else env.unwrapped, "hidden", ())
+
+
+def _numbers(values: Any) -> NDArray[np.float32]:
+    """An array of numbers, also from Gymnasium's arrays of objects, whose empty rows become zeros."""
+    array = np.asarray(values)
+    if array.dtype != object:
+        return array.astype(np.float32, copy=False)
+    shape = next((np.shape(row) for row in array if row is not None), ())
+    return np.stack([np.zeros(shape) if row is None else np.asarray(row) for row in array]).astype(np.float32)
 
 
 def _merge(obs: Any, final: Any, ended: NDArray[np.bool_]) -> Any:

@@ -115,7 +115,10 @@ class Batch:
         return self._engine.ray(origin, direction, geomgroup=RAY_GROUPS, bodyexclude=ignore_body, ids=worlds)
 
     def snapshot(self) -> NDArray:
-        """Returns the whole physical state of all worlds, `(N, …)`, to be given back to `restore`."""
+        """Returns the physical state of all worlds, `(N, …)`, to be given back to `restore`.
+
+        Per-world model fields are parameters, not state; what sensors remember outside MuJoCo is not in it either.
+        """
         specs = mujoco.batch._STATE_FIELDS
         return np.concatenate([self._engine.bind(f).reshape(self.n, -1) for f in specs], axis=1)
 

@@ -98,13 +98,13 @@ class BatchEnv(TaskFace, VectorEnv):
         With a seed, every world starts over at its first episode; without one, at its next.
         """
         super().reset(seed=seed)
+        worlds = self._masked((options or {}).get("reset_mask"))
         if seed is None and not self._started:
             seed = int(self.np_random.integers(2**31))
         if seed is not None:
-            self.streams.seed(seed)
+            self.streams.seed(seed, worlds)
         self._started = True
-        mask = (options or {}).get("reset_mask")
-        self._begin(np.arange(self.num_envs) if mask is None else np.flatnonzero(mask))
+        self._begin(worlds)
         return self._obs.copy(), self._info()
 
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
@@ -144,6 +144,15 @@ class BatchEnv(TaskFace, VectorEnv):
             self._painter.close()
             self._painter = None
 
+    def _masked(self, mask: Any) -> Rows:
+        """Returns the worlds of a reset mask; all without one."""
+        if mask is None:
+            return np.arange(self.num_envs)
+        mask = np.asarray(mask)
+        if mask.shape != (self.num_envs,) or mask.dtype != bool:
+            raise OptionError(f"reset_mask must be {self.num_envs} booleans, not {mask.dtype} of shape {mask.shape}")
+        return np.flatnonzero(mask)
+
     def _checked(self, actions: NDArray) -> NDArray:
         actions = np.asarray(actions, np.float64)
         if actions.shape != self.action_space.shape:
@@ -159,9 +168,8 @@ class BatchEnv(TaskFace, VectorEnv):
             raise NotResetError("call reset() before the first step()")
         stale = np.flatnonzero(self._ended)
         if self.autoreset_mode is AutoresetMode.DISABLED and stale.size:
-            raise NotResetError(
-                f"the episodes of worlds {stale.tolist()} have ended; call reset(options={{'reset_mask': …}})"
-            )
+            mend = "reset()" if self.num_envs == 1 else "reset(options={'reset_mask': …})"
+            raise NotResetError(f"the episodes of worlds {stale.tolist()} have ended; call {mend}")
         return stale
 
     def _advance(self, commands: NDArray, stale: Rows) -> Rows:

@@ -127,6 +127,7 @@ class CameraInWorlds:
             depth = int(np.ceil(self.clock.longest_lag_s / decision_s)) + 2
             self._distance = np.zeros((n, depth, camera.pixels))
             self._label = np.zeros((n, depth, camera.pixels), self._class_of_geom.dtype)
+            self._read = self._distance[:, 0].copy(), self._label[:, 0].copy()
         self.seen = np.zeros((n, camera.pixels), np.intp)
         self.ranges = np.full((n, camera.pixels), camera.max_range)
 
@@ -173,9 +174,6 @@ class CameraInWorlds:
         captured, index = self.clock.captured_tick[rows], self.clock.index[rows]
         age = np.minimum((step - captured) * self._decision_s, AGE_LIMIT_S)
         new = (index != before) | starts
-        return (
-            self._distance[n, captured % depth],
-            self._label[n, captured % depth],
-            index,
-            [age[:, None], new[:, None]],
-        )
+        arrived = captured[new] % depth
+        self._read[0][n[new]], self._read[1][n[new]] = self._distance[n[new], arrived], self._label[n[new], arrived]
+        return self._read[0][rows], self._read[1][rows], index, [age[:, None], new[:, None]]

@@ -9,7 +9,7 @@ of a head, F features.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
 import torch
@@ -87,6 +87,9 @@ class TransformerCore(Core):
             memory.time_NC[index],
             memory.age_N[index],
         )
+
+    def clone(self, memory: Cache) -> Cache:
+        return Cache(*(getattr(memory, f.name).clone() for f in fields(Cache)))
 
     def snapshot(self, memory: Cache) -> Cache:
         used = int((memory.time_NC.amax(0) >= 0).sum())

@@ -27,12 +27,15 @@ class Bench:
     """Rounds; the contestants take turns, and medians are reported."""
     json: Path | None = None
     """Also write the figures to this file."""
+    small: bool = False
+    """Few worlds and steps, to see whether it runs; the ratios mean nothing then."""
 
     def run(self) -> None:
         """Prints the figures and their ratios."""
-        measures: dict[str, Callable[[int], dict[str, list[float]]]]
+        measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {"env": _env_rates, "learn": _learn_rates, "sensors": _sensor_rates}
-        rates = measures[self.what](self.rounds)
+        size = {"worlds": 4, "steps": 5} if self.small else {}
+        rates = measures[self.what](self.rounds, **size)
         _print(self.what, rates)
         if self.json is not None:
             self.json.write_text(json.dumps(rates, indent=1))
@@ -99,15 +102,14 @@ def _sensor_rates(rounds: int, worlds: int = 256, steps: int = 30) -> dict[str, 
     return _take_turns({"sensor chain on": stepping(envs[0]), "sensor chain off": stepping(envs[1])}, rounds)
 
 
-def _learn_rates(rounds: int, worlds: int = 128, rollout: int = 64, epochs: int = 4) -> dict[str, list[float]]:
+def _learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4) -> dict[str, list[float]]:
     """Environment steps per second with learning, in each round, by contestant; ours first."""
-    import os
-
     import torch
 
     from embodied.errors import MissingExtraError
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.vec import as_vec_env
+    from embodied.physics.threads import default_threads
     from embodied_policies.transformer import TransformerPolicy
 
     try:
@@ -115,13 +117,13 @@ def _learn_rates(rounds: int, worlds: int = 128, rollout: int = 64, epochs: int 
     except ImportError as error:
         raise MissingExtraError("sb3_contrib", "bench") from error
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(default_threads())
     torch.set_flush_denormal(True)
-    env_id, batch = "embodied/Signpost-v0", 512
+    env_id, batch = "embodied/Signpost-v0", worlds * steps // 16
     ours = SequencePPO(
         TransformerPolicy,
         as_vec_env(env_id, worlds),
-        n_steps=rollout,
+        n_steps=steps,
         n_epochs=epochs,
         minibatches=16,
         seed=0,
@@ -129,7 +131,7 @@ def _learn_rates(rounds: int, worlds: int = 128, rollout: int = 64, epochs: int 
     theirs = RecurrentPPO(
         "MlpLstmPolicy",
         as_vec_env(env_id, worlds),
-        n_steps=rollout,
+        n_steps=steps,
         n_epochs=epochs,
         batch_size=batch,
         seed=0,
@@ -138,7 +140,7 @@ def _learn_rates(rounds: int, worlds: int = 128, rollout: int = 64, epochs: int 
     def learning(model: Any) -> Callable[[], int]:
         def one_update() -> int:
             before = model.num_timesteps
-            model.learn(worlds * rollout, reset_num_timesteps=False)
+            model.learn(worlds * steps, reset_num_timesteps=False)
             return model.num_timesteps - before
 
         return one_update

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from embodied.errors import CheckpointError
+from embodied.errors import CheckpointError, OptionError
 
 if TYPE_CHECKING:
     from embodied.learn.evaluate import Report
     from embodied.learn.policy import SequencePolicy
 
 WORLDS = 64
+REFERENCES = ("random", "blind", "oracle")
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Evaluate:
         from embodied.learn.vec import GymVecEnv, make_vec
         from embodied_scripts.players import reference_players
 
+        if not self.runs or self.episodes < 1:
+            raise OptionError("name at least one run, and at least one episode: embodied evaluate runs/demo")
         policies, env_card = load_runs([run for given in self.runs for run in runs_in(given)])
         env = GymVecEnv(make_vec(env_card["id"], min(WORLDS, self.episodes), **env_card["options"]))
         players = reference_players(env) if self.references else {}
@@ -73,7 +76,10 @@ def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], dict[str,
     for folder, card in zip(folders, cards, strict=True):
         if card.get("env") != cards[0].get("env"):
             raise CheckpointError(f"{folder} was trained on {card.get('env')}, {folders[0]} on {cards[0].get('env')}")
-    return {folder.name: load_policy(folder / "policy") for folder in folders}, cards[0]["env"]
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names) or set(names) & set(REFERENCES):
+        names = [str(folder) for folder in folders]
+    return {name: load_policy(folder / "policy") for name, folder in zip(names, folders, strict=True)}, cards[0]["env"]
 
 
 def _kind(policy: SequencePolicy) -> str:

@@ -45,6 +45,8 @@ class Play:
         if self.episodes < 1:
             raise OptionError("episodes must be at least 1")
         agent, env, title = _cast(self)
+        if not hasattr(env.gym_env, "task"):
+            raise OptionError(f"{title}: only this toolkit's own environments can be shown")
         if self.storyboard is not None:
             _draw(agent, env, self, self.storyboard)
             return
@@ -89,9 +91,7 @@ def _open_stream(where: str, env: GymVecEnv, title: str) -> Stream:
         raise
     except ImportError as error:
         raise MissingExtraError("rerun", "view") from error
-    task: Any = getattr(env.gym_env, "task", None)
-    if task is None:
-        raise OptionError(f"{title}: only this toolkit's own environments can be shown")
+    task: Any = env.gym_env.task  # type: ignore[attr-defined]
     robot = task.robot
     return Stream(
         where,

@@ -97,7 +97,7 @@ class Progress(BaseCallback):
         if model.ep_success_buffer:
             parts.append(f"success {np.mean(model.ep_success_buffer):.0%}")
         if getattr(model, "belief_bits", None):
-            parts.append(f"bits {np.mean(model.belief_bits):+.2f}")
+            parts.append(f"belief bits {np.mean(model.belief_bits):+.2f}")
         return "  ".join(parts)
 
     def _seconds(self) -> float:

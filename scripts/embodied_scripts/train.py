@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.run import RunFolder
 
+STEPS = 1_500_000
 MEMORYLESS_CONTEXT = 1
 
 
@@ -27,8 +28,8 @@ class Train:
 
     id: Annotated[str, tyro.conf.Positional]
     """Environment, with or without the prefix: Signpost-v0."""
-    steps: int = 1_500_000
-    """Environment steps, over all worlds together."""
+    steps: int | None = None
+    """Environment steps, over all worlds together (default: 1,500,000, or what a resumed run was meant to make)."""
     seed: int = 0
     """Decides everything that is random."""
     run_dir: Annotated[Path | None, tyro.conf.arg(name="run")] = None
@@ -64,8 +65,10 @@ class Train:
 
         settings = replace(self, id=resolve_id(self.id))
         parse_options(self.options)
-        if min(self.steps, self.worlds, self.rollout, self.seeds) < 1:
+        if min(self.worlds, self.rollout, self.seeds) < 1 or (self.steps is not None and self.steps < 1):
             raise OptionError("steps, worlds, rollout and seeds must be at least 1")
+        if self.threads < 0:
+            raise OptionError("threads must be at least 1, or 0 for one per core")
         name = settings.id.split("/")[-1]
         if self.seeds == 1 and not self.with_memoryless:
             _train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))
@@ -74,48 +77,54 @@ class Train:
 
 
 def _train_study(study: Train) -> None:
-    """Trains every seed with and without memory; runs that are complete are left as they are."""
+    """Trains every seed with and without memory, one after the other; with `--resume`, goes on where it stopped."""
     assert study.run_dir is not None
     contexts = {"memory": study.context} | ({"memoryless": MEMORYLESS_CONTEXT} if study.with_memoryless else {})
     for seed in range(study.seed, study.seed + study.seeds):
         for name, context in contexts.items():
             folder = study.run_dir / f"{name}-{seed}"
-            started = (folder / "run.json").exists()
-            _train_one(replace(study, seed=seed, context=context, run_dir=folder, resume=started and study.resume))
+            resume = study.resume and (folder / "run.json").exists()
+            if not _train_one(replace(study, seed=seed, context=context, run_dir=folder, resume=resume)):
+                return
 
 
-def _train_one(settings: Train) -> None:
+def _train_one(given: Train) -> bool:
+    """Trains one run to its end; False if the person stopped it."""
     from rich.console import Console
 
     from embodied.learn.run import RunFolder
 
-    assert settings.run_dir is not None
-    folder = RunFolder(settings.run_dir)
-    if settings.resume:
-        settings = _settings_of(folder, settings)
+    assert given.run_dir is not None
+    folder = RunFolder(given.run_dir)
+    settings = _settings_of(folder, given) if given.resume else replace(given, steps=given.steps or STEPS)
+    folder.check_free(given.resume)
+    model = _build(settings)
+    if given.resume:
+        model.resume(folder.policy)
     else:
         folder.begin(_jsonable(settings))
-    model = _build(settings)
-    if settings.resume:
-        model.resume(folder.policy)
+        model.save(folder.policy)
     model.set_logger(folder.logger())
     finished = _learn(model, settings, folder)
     model.save(folder.policy)
     command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
-    Console().print(f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}")
+    said = f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}"
+    Console(soft_wrap=True).print(said, markup=False, highlight=False)
+    return finished
 
 
 def _build(settings: Train) -> SequencePPO:
-    import os
-
     import torch
 
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.vec import as_vec_env
+    from embodied.physics.threads import default_threads
     from embodied_policies.transformer import TransformerPolicy
     from embodied_scripts.names import parse_options
 
-    threads = settings.threads or len(os.sched_getaffinity(0))
+    threads = settings.threads or default_threads()
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise OptionError("--device is cuda, but torch finds no GPU here; known: cpu")
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     options = parse_options(settings.options)
@@ -139,6 +148,7 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
     """Trains to the end, with progress and checkpoints; False if the person stopped it."""
     from embodied_scripts.progress import Checkpoints, Progress, Stop
 
+    assert settings.steps is not None
     left = settings.steps - model.num_timesteps
     if left <= 0:
         return True
@@ -153,15 +163,24 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
 
 
 def _settings_of(folder: RunFolder, given: Train) -> Train:
-    """Returns the settings with which a run began; only the number of steps may grow."""
+    """Returns the settings with which a run began; only the number of steps may be another.
+
+    Raises:
+        CheckpointError: the folder holds no such run.
+        OptionError: settings were given that the run does not have.
+    """
     saved = folder.settings()
-    if saved.get("id") != given.id:
-        raise CheckpointError(f"{folder.path} is a run of {saved.get('id')}, not of {given.id}")
     try:
-        begun = replace(given, **saved | {"options": tuple(saved["options"])})
+        begun = replace(Train(id=saved["id"]), **saved | {"options": tuple(saved["options"])})
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"the settings in {folder.path} are of another version: {error}") from error
-    return replace(begun, run_dir=folder.path, resume=True, steps=max(begun.steps, given.steps))
+    if begun.id != given.id:
+        raise CheckpointError(f"{folder.path} is a run of {begun.id}, not of {given.id}")
+    plain, wanted, had = (asdict(train) for train in (Train(id=given.id), given, begun))
+    for name in _jsonable(begun).keys() - {"steps"}:
+        if wanted[name] not in (plain[name], had[name]):
+            raise OptionError(f"{folder.path} was begun with {name} = {had[name]!r}, which --resume cannot change")
+    return replace(begun, run_dir=folder.path, resume=True, steps=given.steps or begun.steps)
 
 
 def _jsonable(settings: Train) -> dict[str, Any]:
