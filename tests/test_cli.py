@@ -118,6 +118,15 @@ def test_every_benchmark_runs_and_names_its_ratios(what, tmp_path):
     assert all(rate > 0 for figures in rates.values() for rate in figures)
 
 
+def test_inspect_prints_the_body_and_draws_it(tmp_path):
+    picture = tmp_path / "scout.png"
+    result = embodied("inspect", "scout", "--picture", picture)
+    assert result.returncode == 0, result.stderr
+    for word in ("wheel_speed", "9.9 ± 1 ms", "100 Hz", "left_motor", "1.47 N·m", "Pololu"):
+        assert word in result.stdout, word
+    assert picture.stat().st_size > 20_000
+
+
 def test_list_shows_what_is_hidden():
     result = embodied("list")
     assert "Signpost" in result.stdout
@@ -133,6 +142,8 @@ def test_list_shows_what_is_hidden():
         (("train", "Signpost-v0", "--layers", "40"), "expected 1 to 12"),
         (("train", "Signpost-v0", "--run", "nowhere", "--resume"), "does not exist"),
         (("evaluate", "nowhere"), "holds no run"),
+        (("evaluate",), "name at least one run"),
+        (("inspect", "rover"), "known: scout"),
         (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "blind, oracle, random"),
         (("play", "Signpost-v0", "--rerun", "movie.mp4"), "live, web, or a file"),
     ],

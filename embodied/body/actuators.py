@@ -153,6 +153,15 @@ def firmware_gainprm(constant: ArrayLike, resistance: ArrayLike, stiffness_V: Ar
     return np.stack([R, K, zero, zero, K / R * k, zero, K**2 / R, V], axis=-1)
 
 
+def torque_speed(actuator: Actuator) -> tuple[NDArray, NDArray] | None:
+    """The ends of an actuator's torque-speed line at full command: speeds [rad/s] and torques [N·m]."""
+    if isinstance(actuator, DCMotor):
+        return np.array([0.0, actuator.motor.no_load_speed]), np.array([actuator.motor.stall_torque, 0.0])
+    if isinstance(actuator, FirmwareServo | Servo):
+        return np.array([0.0, actuator.servo.no_load_speed]), np.array([actuator.servo.stall_torque, 0.0])
+    return None
+
+
 def add_backlash(spec: mujoco.MjSpec, joint: str, width: float) -> mujoco.MjsJoint:
     """Puts a loose hinge of `width` [rad] between a motor's joint and its load; returns the loose hinge.
 

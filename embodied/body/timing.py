@@ -128,12 +128,12 @@ class FrameClock:
         phase = self.phase_s[worlds][:, None]
         last = np.floor((now - phase) / self.period_s).astype(np.int64)
         frames = np.broadcast_to(last - self._window, (len(phase), len(self._window)))
-        latency, lost = self._fate(frames, worlds)
+        latency, lost = self.fate(frames, worlds)
         arrived = self._capture_tick(frames, phase) * self.tick_s + latency <= now
         return np.where(arrived & ~lost & (frames >= 0), frames, -1).max(axis=1)
 
-    def _fate(self, frames: NDArray[np.int64], worlds: Worlds) -> tuple[NDArray, NDArray]:
-        """The latency of each frame [s], and whether it is lost; a frame's fate never changes."""
+    def fate(self, frames: NDArray[np.int64], worlds: Worlds = ALL) -> tuple[NDArray, NDArray]:
+        """The latency of each frame `(n, …)` [s], and whether it is lost; a frame's fate never changes."""
         bits = self._stream.bits((frames + BEFORE_START).astype(np.uint64), worlds)
         late = np.clip(as_normal(bits[..., 0]), -JITTER_SPAN, JITTER_SPAN) * self.jitter_s[worlds][:, None]
         lost = as_uniforms(bits[..., 1])[0] < self.dropout[worlds][:, None]

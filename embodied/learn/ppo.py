@@ -175,7 +175,7 @@ class SequencePPO(OnPolicyAlgorithm):
             with torch.inference_mode(), torch.no_grad():
                 action = self._act(rollout, t)
             experience, infos = step(env, self.policy.action_head.to_env(action))
-            dones = experience.ended
+            rewards, dones = experience.reward, experience.ended
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
