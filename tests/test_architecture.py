@@ -36,6 +36,11 @@ HEAVY: dict[str, set[str]] = {
     "stable_baselines3": {"embodied.learn", "embodied_policies", "embodied_scripts"},
     "mujoco_warp": {"embodied.physics"},
     "rerun": {"embodied.view"},
+    "matplotlib": {"embodied.view"},
+    "cv2": {"embodied.body"},
+    "gymnasium": {"embodied.world", "embodied.learn", "embodied_envs", "embodied_policies", "embodied_scripts"},
+    "tyro": {"embodied_scripts"},
+    "rich": {"embodied_scripts"},
 }
 
 

@@ -111,7 +111,7 @@ class GymVecEnv(VecEnv):
             ignore=self._was_done.copy() if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._was_done),
             privileged=self._told(info),
             final_privileged=self._told(info),
-            success=info.get("success"),
+            success=_flags(info["success"]) if "success" in info else None,
         )
         self._was_done = experience.ended
         if experience.ended.any():
@@ -129,9 +129,10 @@ class GymVecEnv(VecEnv):
                 key: _merge(value, final.get(key, value), experience.ended)
                 for key, value in experience.privileged.items()
             }
-            experience.success = final.get("success", experience.success)
+            if "success" in final:
+                experience.success = _flags(final["success"])
             if "failed" in final:
-                experience.ignore |= final["failed"]
+                experience.ignore |= _flags(final["failed"])
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
             experience.privileged = self._told(info)
@@ -279,6 +280,11 @@ def _merge(obs: Any, final: Any, ended: NDArray[np.bool_]) -> Any:
     for i in np.flatnonzero(ended):
         merged[i] = final[i]
     return merged
+
+
+def _flags(values: Any) -> NDArray[np.bool_]:
+    """An array of flags, also from Gymnasium's arrays of objects, where None is False."""
+    return np.array([bool(value) for value in values])
 
 
 def _row(obs: Any, i: int) -> Any:

@@ -32,6 +32,8 @@ class Bench:
 
     def run(self) -> None:
         """Prints the figures and their ratios."""
+        import embodied_envs  # noqa: F401  (registers the ids)
+
         measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {"env": _env_rates, "learn": _learn_rates, "sensors": _sensor_rates}
         size = {"worlds": 4, "steps": 5} if self.small else {}
@@ -119,7 +121,7 @@ def _learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 
 
     torch.set_num_threads(default_threads())
     torch.set_flush_denormal(True)
-    env_id, batch = "embodied/Signpost-v0", worlds * steps // 16
+    env_id, batch = "embodied/Signpost-v0", max(16, worlds * steps // 16)
     ours = SequencePPO(
         TransformerPolicy,
         as_vec_env(env_id, worlds),

@@ -109,7 +109,7 @@ def _print(reports: dict[str, Report], kinds: dict[str, str], env: dict[str, Any
     episodes = next(iter(reports.values())).episodes
     title = f"{env['id']}{f' ({options})' if options else ''}, {episodes} episodes each"
     table = Table(title=title, title_justify="left")
-    table.add_column("player")
+    table.add_column("player", no_wrap=True)
     for column in (
         "success",
         "return",
