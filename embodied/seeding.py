@@ -83,6 +83,10 @@ class Stream:
     owner: WorldStreams
     lanes: NDArray[np.uint64]
 
+    def lane(self, index: int | slice) -> Stream:
+        """Returns the stream of some lanes alone; their draws stay what they are."""
+        return Stream(self.owner, np.atleast_1d(self.lanes[index]))
+
     def bits(self, step: ArrayLike, worlds: Worlds = ALL) -> NDArray[np.uint64]:
         """Returns 64 random bits per value, `(n, …, size)`, for step numbers `step` (scalar or `(n, …)`)."""
         counter = np.atleast_1d(np.asarray(step, np.uint64))

@@ -74,10 +74,10 @@ class ErrorsInWorlds:
         self.drift, self.drift_time_s, self.random_walk = (
             np.full((n, 1), value) for value in (model.drift, model.drift_time_s, model.random_walk)
         )
-        self._start, self._frame = start, frame
+        self._wanders = bool(model.drift or model.random_walk)
+        self._start, self._white, self._walking = start, frame.lane(slice(size)), frame.lane(slice(size, None))
         self._offset, self._gain, self._drifting, self._walked = (np.zeros((n, size)) for _ in range(4))
         self._last = np.zeros(n, np.int64)
-        self._wanders = bool(model.drift or model.random_walk)
 
     def begin(self, worlds: Worlds = ALL) -> None:
         """Draws what is constant within an episode."""
@@ -91,13 +91,13 @@ class ErrorsInWorlds:
 
     def apply(self, truth: NDArray, index: NDArray[np.int64], step: ArrayLike, worlds: Worlds = ALL) -> NDArray:
         """Returns readings `(n, size)` of the frames `index (n,)`, of which `step` are the random counters."""
-        z = as_normal(self._frame.bits(step, worlds))
-        white, drift, walk = z[:, : self.size], z[:, self.size : 2 * self.size], z[:, 2 * self.size :]
-        if self._wanders:
-            self._wander(index, drift, walk, worlds)
+        white = as_normal(self._white.bits(step, worlds))
         spread = np.sqrt(self.noise[worlds] ** 2 + self.noise_density[worlds] ** 2 / self.period_s)
         reading = truth * self._gain[worlds] + self._offset[worlds] + spread * white
-        reading += self._drifting[worlds] + self._walked[worlds]
+        if self._wanders:
+            drift, walk = np.split(as_normal(self._walking.bits(step, worlds)), 2, axis=1)
+            self._wander(index, drift, walk, worlds)
+            reading += self._drifting[worlds] + self._walked[worlds]
         return np.clip(self._quantised(reading, worlds), -self.limit, self.limit)
 
     def _wander(self, index: NDArray[np.int64], drift: NDArray, walk: NDArray, worlds: Worlds) -> None:

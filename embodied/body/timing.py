@@ -32,6 +32,8 @@ class Timing:
         latency_s: mean time from capture to arrival.
         jitter_s: standard deviation of that time; no frame arrives before it is captured.
         dropout: probability that a frame is lost; the reader then keeps the frame before.
+        line: sensors of one robot that name the same line, with the same timing, are read together: the same frames,
+            with the same fate. Empty for a sensor on its own.
 
     Raises:
         ModelError: a negative time, a dropout that is no probability, or a phase beyond one period.
@@ -42,6 +44,7 @@ class Timing:
     latency_s: float = 0.0
     jitter_s: float = 0.0
     dropout: float = 0.0
+    line: str = ""
 
     def __post_init__(self) -> None:
         if min(self.rate_hz, self.phase_s, self.latency_s, self.jitter_s) < 0:
@@ -98,7 +101,7 @@ class FrameClock:
         )
         self.index = np.full(n, -1, np.int64)
         self.captured_tick = np.zeros(n, np.int64)
-        self._stream = stream
+        self._jitter, self._losses = stream.lane(0), stream.lane(1)
         self._window = np.arange(math.ceil(self.longest_lag_s / self.period_s) + 1)
 
     def begin(self, worlds: Worlds = ALL) -> None:
@@ -134,10 +137,16 @@ class FrameClock:
 
     def fate(self, frames: NDArray[np.int64], worlds: Worlds = ALL) -> tuple[NDArray, NDArray]:
         """The latency of each frame `(n, …)` [s], and whether it is lost; a frame's fate never changes."""
-        bits = self._stream.bits((frames + BEFORE_START).astype(np.uint64), worlds)
-        late = np.clip(as_normal(bits[..., 0]), -JITTER_SPAN, JITTER_SPAN) * self.jitter_s[worlds][:, None]
-        lost = as_uniforms(bits[..., 1])[0] < self.dropout[worlds][:, None]
-        return np.maximum(self.latency_s[worlds][:, None] + late, 0.0), lost
+        counter = (frames + BEFORE_START).astype(np.uint64)
+        jitter, dropout = self.jitter_s[worlds][:, None], self.dropout[worlds][:, None]
+        late, lost = np.zeros((1, 1)), np.zeros((1, 1), bool)
+        if jitter.any():
+            late = np.clip(as_normal(self._jitter.bits(counter, worlds)[..., 0]), -JITTER_SPAN, JITTER_SPAN) * jitter
+        if dropout.any():
+            lost = as_uniforms(self._losses.bits(counter, worlds)[..., 0])[0] < dropout
+        shape = frames.shape
+        latency = np.maximum(self.latency_s[worlds][:, None] + late, 0.0)
+        return np.broadcast_to(latency, shape), np.broadcast_to(lost, shape)
 
     def _capture_tick(self, frame: NDArray[np.int64], phase: NDArray) -> NDArray[np.int64]:
         return np.ceil((phase + frame * self.period_s) / self.tick_s - 1e-6).astype(np.int64)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.body.robot import Robot
+from embodied.body.timing import FrameClock, Timing
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
 from embodied.world.senses import CameraInWorlds, SensorInWorlds
@@ -30,7 +31,8 @@ class Body:
         self._controls = [model.actuator(prefix + a.name).id for a in robot.actuators]
         self.cameras = [CameraInWorlds(c, batch, streams, prefix, decision_s) for c in robot.cameras]
         self.rangers = [CameraInWorlds(r, batch, streams, prefix, decision_s) for r in robot.rangers]
-        self.sensors = [SensorInWorlds(s, batch, streams, prefix, decision_s) for s in robot.sensors]
+        clocks: dict[Timing, FrameClock] = {}
+        self.sensors = [SensorInWorlds(s, batch, streams, prefix, decision_s, clocks) for s in robot.sensors]
         self._slices = [robot.layout.slice(c.name) for c in robot.layout.channels]
         self._ctrl = batch.array("ctrl")
         self._qpos = batch.array("qpos")

@@ -10,7 +10,7 @@ from embodied.body.error_model import ErrorsInWorlds
 from embodied.body.rays import RayFan
 from embodied.body.robot import HISTORY_MARGIN
 from embodied.body.sensors import Sensor
-from embodied.body.timing import AGE_LIMIT_S, BEFORE_START, FrameClock
+from embodied.body.timing import AGE_LIMIT_S, BEFORE_START, FrameClock, Timing
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
 
@@ -20,10 +20,19 @@ Rows = NDArray[np.intp] | slice
 class SensorInWorlds:
     """A MuJoCo sensor of every world. MuJoCo keeps its history; this decides how far back it is read.
 
-    `clock` (None for a sensor without timing) and `errors` hold the parameters of every world.
+    `clock` (None for a sensor without timing; shared by the sensors of a line, of which the first `leads`) and `errors`
+    hold the parameters of every world.
     """
 
-    def __init__(self, sensor: Sensor, batch: Batch, streams: WorldStreams, prefix: str, decision_s: float) -> None:
+    def __init__(
+        self,
+        sensor: Sensor,
+        batch: Batch,
+        streams: WorldStreams,
+        prefix: str,
+        decision_s: float,
+        clocks: dict[Timing, FrameClock],
+    ) -> None:
         self.sensor = sensor
         model, n, name = batch.model, batch.n, f"{prefix}{sensor.name}"
         self._tick_s = model.opt.timestep
@@ -36,8 +45,11 @@ class SensorInWorlds:
         self.clock: FrameClock | None = None
         period_s = decision_s
         if not sensor.timing.immediate:
-            fate = streams.stream((f"{name}/timing", 2))
-            self.clock = FrameClock(sensor.timing, n, self._tick_s, fate, HISTORY_MARGIN)
+            shared = clocks.get(sensor.timing) if sensor.timing.line else None
+            self.leads = shared is None
+            fate = streams.stream((f"{prefix}{sensor.timing.line or sensor.name}/timing", 2))
+            self.clock = shared or FrameClock(sensor.timing, n, self._tick_s, fate, HISTORY_MARGIN)
+            clocks[sensor.timing] = self.clock
             period_s = self.clock.period_s
             self._delay = batch.field("sensor_delay")
             self._history = [_History(batch, i) for i in self._ids]
@@ -54,7 +66,8 @@ class SensorInWorlds:
     def aim(self, tick: NDArray, rows: Rows) -> None:
         """Before the physics moves on to `tick (n,)`, sets how far back MuJoCo is to read then."""
         if self.clock is not None:
-            self.clock.read(tick, rows)
+            if self.leads:
+                self.clock.read(tick, rows)
             lag = (tick - self.clock.captured_tick[rows]) * self._tick_s
             # a quarter tick less, so that rounding never picks the sample before
             self._write_delay(rows, np.maximum(lag[:, None] - self._late_s - 0.25 * self._tick_s, 0.0))

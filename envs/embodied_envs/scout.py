@@ -23,8 +23,9 @@ def scout(control_hz: float) -> Robot:
     servo = read_servo(assets.datasheet_path("sg90"))
     imu = read_imu(assets.datasheet_path("mpu6050"))
     one_count = 2 * math.pi / motor.counts_per_rev * control_hz  # rad/s, one encoder count per decision
-    bus = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001)  # read by a microcontroller, sent over a serial line
-    chip = replace(bus, latency_s=bus.latency_s + imu.filter_delay)
+    # read by a microcontroller, sent over a serial line
+    bus = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001, line="bus")
+    chip = replace(bus, latency_s=bus.latency_s + imu.filter_delay, line="imu")
     return Robot(
         name="scout",
         mjcf=assets.robot_path("scout"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,7 +148,7 @@ def decisions(agent: Agent, env: GymVecEnv, seed: int, ended: Callable[[Experien
 def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Any) -> None:
     world: Any = env.gym_env
     labels = world.task.hidden[0].labels
-    camera = world.body.cameras[0]
+    sight = _Sight(env)
     results: list[tuple[str, float]] = []
 
     def ended(experience: Experience, total: float) -> None:
@@ -165,13 +166,12 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
             truth = labels[int(env.privileged["hidden"][0, 0])]
             stream.event(moment.time_s, f"episode {len(results) + 1}: {world.task.hidden[0].name} is {truth}")
         data = world.batch.render_pair(0)[1]
-        origin, directions = camera.rays()
         stream.step(
             moment.time_s,
             data,
-            (origin[0], directions[0]),
-            camera.ranges[0],
-            camera.seen[0],
+            sight.rays(moment),
+            sight.camera.ranges[0],
+            sight.camera.seen[0],
             moment.action,
             moment.belief,
             moment.observer,
@@ -191,6 +191,7 @@ def _draw(agent: Agent, env: GymVecEnv, asked: Play, path: Path) -> None:
 
     world: Any = env.gym_env
     painter = Painter(world.batch, height=400, width=460)
+    sight = _Sight(env)
     moments: list[Moment] = []
     certain: int | None = None
     for moment in decisions(agent, env, asked.seed, lambda *_: None):
@@ -199,7 +200,7 @@ def _draw(agent: Agent, env: GymVecEnv, asked: Play, path: Path) -> None:
         belief = moment.observer if moment.belief is None else moment.belief
         if certain is None and np.max(moment.observer) >= CERTAINTY:
             certain = len(moments)
-        moments.append(Moment(painter.paint(0, _beams(world.body.cameras[0])), moment.time_s, belief, ""))
+        moments.append(Moment(painter.paint(0, sight.beams(moment)), moment.time_s, belief, ""))
     certain = len(moments) // 2 if certain is None else certain
     scenes = {"looking": 0, "reading": certain, "turning": certain + (len(moments) - certain) * 2 // 5, "arriving": -1}
     write_storyboard(
@@ -207,14 +208,34 @@ def _draw(agent: Agent, env: GymVecEnv, asked: Play, path: Path) -> None:
     )
 
 
-def _beams(camera: Any) -> Beams:
-    """What the line camera of the only world saw last."""
-    from embodied.view.palette import beam_colours
-    from embodied.world.picture import Beams
+class _Sight:
+    """The beams of the frame that the line camera of the only world delivered last: they start where it was taken."""
 
-    origin, directions = camera.rays()
-    ends = origin[0] + directions[0] * camera.ranges[0][:, None]
-    return Beams(origin[0, 0], ends, beam_colours(camera.camera.classes, camera.seen[0]))
+    def __init__(self, env: GymVecEnv) -> None:
+        world: Any = env.gym_env
+        self.camera = world.body.cameras[0]
+        self._hz = world.task.control_hz
+        late = not self.camera.camera.timing.immediate
+        self._age = world.layout.slice("camera/age") if late else None
+        self._past: deque[tuple[Any, Any]] = deque(maxlen=64)
+
+    def rays(self, moment: _Moment) -> tuple[Any, Any]:
+        """Returns origin `(1, 3)` and directions `(pixels, 3)`; to be called at every decision."""
+        if moment.first:
+            self._past.clear()
+        origin, directions = self.camera.rays()
+        self._past.append((origin[0].copy(), directions[0].copy()))
+        lag = 0 if self._age is None else round(float(moment.obs[self._age][0]) * self._hz)
+        return self._past[max(-1 - lag, -len(self._past))]
+
+    def beams(self, moment: _Moment) -> Beams:
+        """Returns the beams as lines in their colours."""
+        from embodied.view.palette import beam_colours
+        from embodied.world.picture import Beams
+
+        origin, directions = self.rays(moment)
+        ends = origin + directions * self.camera.ranges[0][:, None]
+        return Beams(origin[0], ends, beam_colours(self.camera.camera.classes, self.camera.seen[0]))
 
 
 def _wait() -> None:
