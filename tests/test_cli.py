@@ -40,7 +40,7 @@ def test_evaluate_prints_the_table_and_writes_json(run, tmp_path):
     out = tmp_path / "measures.json"
     result = embodied("evaluate", run, "--episodes", "32", "--json", out)
     assert result.returncode == 0, result.stderr
-    for word in ("random", "blind", "oracle", "transformer", "success", "bits gathered", "calibration error"):
+    for word in ("random", "blind", "oracle", "success", "bits", "exact filter", "calibration error"):
         assert word in result.stdout
     players = json.loads(out.read_text())["players"]
     assert players["tiny"]["bits"] is not None

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from embodied.learn.policy import SequencePolicy
 
 WORLDS = 64
+NO_MEMORY = "no memory"
+LEGEND = (
+    "± standard error; * the same network without memory. bits: gathered, by an exact filter on the history where the "
+    "task has one; certain: episodes in which an ideal observer became 95 % sure, and after how long; ECE: calibration "
+    "error of the player's own belief."
+)
 REFERENCES = ("random", "blind", "oracle")
 
 
@@ -83,7 +89,7 @@ def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], dict[str,
 
 
 def _kind(policy: SequencePolicy) -> str:
-    return "without memory" if policy.settings().get("context") == 1 else "transformer"
+    return NO_MEMORY if policy.settings().get("context") == 1 else "transformer"
 
 
 def _as_json(asked: Evaluate, env: dict[str, Any], reports: dict[str, Report], kinds: dict[str, str]) -> dict[str, Any]:
@@ -102,39 +108,35 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def _print(reports: dict[str, Report], kinds: dict[str, str], env: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     options = ", ".join(f"{k}={v}" for k, v in env["options"].items())
     episodes = next(iter(reports.values())).episodes
     title = f"{env['id']}{f' ({options})' if options else ''}, {episodes} episodes each"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     table.add_column("player", no_wrap=True)
-    for column in (
-        "success",
-        "return",
-        "bits gathered",
-        "certain",
-        "seconds to certainty",
-        "calibration error",
-    ):
-        table.add_column(column, justify="right")
+    for column in ("success", "return", "bits", "certain", "after", "ECE"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, report in reports.items():
-        label = f"{name} ({kinds[name]})" if name in kinds else name
+        label = f"{name} *" if kinds.get(name) == NO_MEMORY else name
         table.add_row(
             label,
             _share(report.success, report.success_error),
-            f"{report.reward:+.3f} ± {report.reward_error:.3f}",
-            _number(report.bits, "{:.3f}"),
+            f"{report.reward:+.3f} ±{report.reward_error:.3f}",
+            _number(report.bits, "{:.2f}"),
             _number(report.certain, "{:.0%}"),
-            _number(report.seconds_to_certainty, "{:.1f}"),
+            _number(report.seconds_to_certainty, "{:.1f} s"),
             _number(report.calibration_error, "{:.3f}"),
         )
+    table.caption = LEGEND
+    table.caption_justify = "left"
     Console().print(table)
 
 
 def _share(value: float | None, error: float | None) -> str:
-    return "–" if value is None or error is None else f"{100 * value:.1f} ± {100 * error:.1f} %"
+    return "–" if value is None or error is None else f"{100 * value:.1f} ±{100 * error:.1f} %"
 
 
 def _number(value: float | None, form: str) -> str:
