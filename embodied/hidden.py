@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embodied.errors import OptionError
 
@@ -47,8 +46,3 @@ class Continuous:
 
 
 Hidden = Discrete | Continuous
-
-
-def prior_probabilities(variable: Discrete, n: int) -> NDArray[np.float64]:
-    """Returns the prior of `variable` for `n` worlds, `(n, k)`."""
-    return np.tile(np.asarray(variable.prior), (n, 1))

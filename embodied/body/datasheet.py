@@ -39,14 +39,10 @@ class GearMotor:
     @property
     def motor_constant(self) -> float:
         """Torque constant = back-EMF constant [N·m/A = V·s/rad] that draws the printed line."""
-        linear = self.no_load_speed * self.stall_torque
-        square = self.no_load_current * self.no_load_speed
-        return (
-            2
-            * self.voltage
-            * self.stall_torque
-            / (linear + math.sqrt(linear**2 + 4 * square * self.voltage * self.stall_torque))
-        )
+        a = self.no_load_current * self.no_load_speed
+        b = self.no_load_speed * self.stall_torque
+        c = self.voltage * self.stall_torque
+        return 2 * c / (b + math.sqrt(b**2 + 4 * a * c))  # the positive root of a K² + b K = c, also for a = 0
 
     @property
     def friction(self) -> float:

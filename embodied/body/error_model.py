@@ -74,13 +74,13 @@ class ErrorsInWorlds:
         self.drift, self.drift_time_s, self.random_walk = (
             np.full((n, 1), value) for value in (model.drift, model.drift_time_s, model.random_walk)
         )
-        self._wanders = bool(model.drift or model.random_walk)
         self._start, self._white, self._walking = start, frame.lane(slice(size)), frame.lane(slice(size, None))
         self._offset, self._gain, self._drifting, self._walked = (np.zeros((n, size)) for _ in range(4))
         self._last = np.zeros(n, np.int64)
 
     def begin(self, worlds: Worlds = ALL) -> None:
         """Draws what is constant within an episode."""
+        self._wanders = bool(self.drift.any() or self.random_walk.any())
         z = as_normal(self._start.bits(0, worlds))
         bias, scale, drift = z[:, : self.size], z[:, self.size : 2 * self.size], z[:, 2 * self.size :]
         self._offset[worlds] = self.bias[worlds] * bias

@@ -1,7 +1,7 @@
 """What an agent achieves, what it finds out on the way, and whether it knows what it knows.
 
 Bits gathered are measured on the history of observations by the task's exact filter, not on what an agent
-claims. An agent's own belief, where it has one, is judged for calibration separately.
+claims. An agent's own belief, where it has one, is judged for calibration separately, at its last decision.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from embodied.mind.information import calibration_error, entropy_bits, negative_
 
 CERTAINTY = 0.95  # posterior probability from which an observer counts as certain
 CALIBRATION_BINS = 10
-BELIEF_INSTANT = "end"  # calibration is judged on the belief at the last decision of each episode
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,6 @@ class RunFolder:
         """Returns a logger that appends to the metrics and to TensorBoard files."""
         return Logger(str(self.path), [_JsonLines(self.path / METRICS), TensorBoardOutputFormat(str(self.path))])
 
-    def metrics(self) -> list[dict[str, float]]:
-        """Returns what was logged, one dict per update; an unfinished last line is left out."""
-        path = self.path / METRICS
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
-
 
 class _JsonLines(KVWriter):
     """Appends one JSON object per dump, so that an interrupted run loses at most its last line."""
