@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,7 +85,7 @@ class Stream:
     owner: WorldStreams
     lanes: NDArray[np.uint64]
 
-    def lane(self, index: int | slice) -> Stream:
+    def lane(self, index: int | slice | NDArray[np.intp]) -> Stream:
         """Returns the stream of some lanes alone; their draws stay what they are."""
         return Stream(self.owner, np.atleast_1d(self.lanes[index]))
 
@@ -92,6 +94,11 @@ class Stream:
         counter = np.atleast_1d(np.asarray(step, np.uint64))
         keys = self.owner.keys[worlds].reshape(-1, *[1] * (counter.ndim - 1))
         return mix(mix(keys + (counter + _ONE) * _GOLDEN)[..., None] ^ self.lanes)
+
+    def bits_each(self, step: NDArray, worlds: Worlds = ALL) -> NDArray[np.uint64]:
+        """Returns 64 random bits for each of `step (n, …, size)`, whose last axis are the names."""
+        keys = self.owner.keys[worlds].reshape(-1, *[1] * (step.ndim - 1))
+        return mix(mix(keys + (step.astype(np.uint64) + _ONE) * _GOLDEN) ^ self.lanes)
 
     def uniform(
         self, step: ArrayLike, low: float = 0.0, high: float = 1.0, worlds: Worlds = ALL
@@ -109,3 +116,20 @@ def as_normal(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Turns 64 random bits into a standard normal (Box & Muller 1958)."""
     u, v = as_uniforms(bits)
     return np.sqrt(-2.0 * np.log(u + 0.5 * _UNIT_32)) * np.cos(2.0 * np.pi * v)
+
+
+def quick_normal(bits: NDArray[np.uint64], size: int) -> NDArray[np.float32]:
+    """Turns random bits `(…, ⌈size / 4⌉)` into `size` standard normals, four of 16 bits each, for noise of pixels.
+
+    Inverse of the normal distribution at the middles of 2¹⁶ equal shares: exact in mean and variance to 1e-4, and
+    bounded by 4.3.
+    """
+    index = np.ascontiguousarray(bits).view(np.uint16)[..., :size]
+    return _quantiles()[index]
+
+
+@cache
+def _quantiles() -> NDArray[np.float32]:
+    inverse = NormalDist().inv_cdf
+    half = np.array([inverse((k + 0.5) / 2**16) for k in range(2**15)], np.float32)
+    return np.concatenate([half, -half[::-1]])

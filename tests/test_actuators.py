@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import embodied_assets as assets
-from embodied.body.actuators import FirmwareServo, add_backlash, firmware_gainprm
+from embodied.body.actuators import Servo, add_backlash, firmware_gainprm
 from embodied.body.datasheet import read_bus_servo, read_imu
 from embodied.body.energy import motor_energy
 from embodied.errors import ModelError
@@ -22,7 +22,7 @@ BENCH = """<mujoco><option gravity="0 0 0" integrator="implicitfast" timestep="0
 
 def bench(servo) -> mujoco.MjSpec:
     spec = mujoco.MjSpec.from_string(BENCH)
-    FirmwareServo("servo", "shaft", servo, half_range=3.0).compile(spec)
+    Servo("servo", "shaft", servo, half_range=3.0).compile(spec)
     return spec
 
 

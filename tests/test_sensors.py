@@ -11,7 +11,7 @@ from embodied.body.datasheet import read_ranger
 from embodied.body.error_model import ErrorModel, ErrorsInWorlds, drift_of_bias_instability
 from embodied.body.robot import Robot
 from embodied.body.sensors import Sensor
-from embodied.body.timing import BEFORE_START, FrameClock, Timing
+from embodied.body.timing import FrameClock, Timing
 from embodied.errors import ModelError
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
@@ -25,7 +25,7 @@ def clock(timing: Timing, n: int, seed: int = 0) -> FrameClock:
     streams = WorldStreams(n)
     streams.seed(seed)
     streams.begin()
-    made = FrameClock(timing, n, TICK, streams.stream(("clock", 2)))
+    made = FrameClock([timing], n, [TICK], streams.stream(("clock", 2)))
     made.begin()
     return made
 
@@ -34,7 +34,7 @@ def ages(timing: Timing, n: int = 500, ticks: int = 400) -> np.ndarray:
     """Age of the newest frame at every tick [s], `(ticks, n)`, without the first tenth."""
     c, out = clock(timing, n), []
     for tick in range(ticks):
-        c.read(np.full(n, tick))
+        c.read(np.full((n, 1), tick))
         out.append((tick - c.captured_tick) * TICK)
     return np.array(out[ticks // 10 :])
 
@@ -47,9 +47,9 @@ def test_the_latency_is_what_was_declared_within_half_a_physics_step(latency):
 
 def arrivals(timing: Timing, n: int = 400, ticks: int = 400) -> np.ndarray:
     """Time from capture to the first tick at which each frame is seen, for frames that are seen at all [s]."""
-    c, lags, last = clock(timing, n), [], np.full(n, -1)
+    c, lags, last = clock(timing, n), [], np.full((n, 1), -1)
     for tick in range(ticks):
-        c.read(np.full(n, tick))
+        c.read(np.full((n, 1), tick))
         new = c.index != last
         lags.append((tick - c.captured_tick)[new & (c.index > 2)] * TICK)
         last = c.index.copy()
@@ -66,7 +66,7 @@ def test_frames_never_run_backwards_and_come_at_their_rate():
     timing = Timing(rate_hz=100.0, latency_s=0.015, jitter_s=0.01, dropout=0.2)
     c, seen = clock(timing, 200), []
     for tick in range(500):
-        c.read(np.full(200, tick))
+        c.read(np.full((200, 1), tick))
         seen.append(c.index.copy())
     steps = np.diff(seen, axis=0)
     assert steps.min() >= 0
@@ -82,9 +82,9 @@ def test_lost_frames_are_held_and_their_share_is_the_dropout():
 def test_the_phase_moves_the_captures():
     early, late = (clock(Timing(rate_hz=50.0, phase_s=phase), 1) for phase in (0.0, 0.01))
     for c in (early, late):
-        c.read(np.array([13]))
-    assert early.captured_tick[0] == 10
-    assert late.captured_tick[0] == 5
+        c.read(np.array([[13]]))
+    assert early.captured_tick[0, 0] == 10
+    assert late.captured_tick[0, 0] == 5
 
 
 def errors(model: ErrorModel, n: int, size: int = 1, limit: float = 1e9, period: float = 0.01) -> ErrorsInWorlds:
@@ -92,7 +92,8 @@ def errors(model: ErrorModel, n: int, size: int = 1, limit: float = 1e9, period:
     streams.seed(0)
     streams.begin()
     lanes = 3 * size
-    made = ErrorsInWorlds(model, n, size, limit, period, streams.stream(("a", lanes)), streams.stream(("b", lanes)))
+    start, frame = streams.stream(("a", lanes)), streams.stream(("b", lanes))
+    made = ErrorsInWorlds([model] * size, n, [limit] * size, [period] * size, start, frame)
     made.begin()
     return made
 
@@ -100,9 +101,7 @@ def errors(model: ErrorModel, n: int, size: int = 1, limit: float = 1e9, period:
 def record(model: ErrorModel, n: int, frames: int, period: float = 0.01) -> np.ndarray:
     """What the sensor says of zero, frame after frame, `(frames, n)`."""
     e, zero = errors(model, n, period=period), np.zeros((n, 1))
-    return np.array(
-        [e.apply(zero, np.full(n, k), np.full(n, k + BEFORE_START, np.uint64))[:, 0] for k in range(1, frames + 1)]
-    )
+    return np.array([e.apply(zero, np.full((n, 1), k))[:, 0] for k in range(1, frames + 1)])
 
 
 def allan_deviation(x: np.ndarray, m: int) -> float:
@@ -134,22 +133,22 @@ def test_a_random_walk_grows_with_the_root_of_time():
 
 def test_bias_and_scale_are_constant_in_an_episode_and_spread_over_worlds():
     e = errors(ErrorModel(bias=0.5, scale=0.1), 5000)
-    at_zero = e.apply(np.zeros((5000, 1)), np.ones(5000, int), np.ones(5000, np.uint64))
-    at_ten = e.apply(np.full((5000, 1), 10.0), np.full(5000, 2), np.full(5000, 2, np.uint64))
+    at_zero = e.apply(np.zeros((5000, 1)), np.ones((5000, 1), int))
+    at_ten = e.apply(np.full((5000, 1), 10.0), np.full((5000, 1), 2))
     assert at_zero.std() == pytest.approx(0.5, rel=0.05)
     assert ((at_ten - at_zero) / 10).std() == pytest.approx(0.1, rel=0.05)
 
 
 def test_readings_are_quantised_and_saturate():
     e = errors(ErrorModel(noise=0.1, resolution=0.5), 2000, limit=2.0)
-    apply = lambda truth: e.apply(np.full((2000, 1), truth), np.ones(2000, int), np.ones(2000, np.uint64))  # noqa: E731
+    apply = lambda truth: e.apply(np.full((2000, 1), truth), np.ones((2000, 1), int))  # noqa: E731
     assert set(np.unique(apply(0.3))) <= {-0.5, 0.0, 0.5, 1.0}
     assert (apply(99.0) == 2.0).all()
 
 
 def test_a_held_frame_keeps_its_noise_and_a_new_one_does_not():
     e, zero = errors(ErrorModel(noise=1.0, drift=1.0, drift_time_s=1.0), 3), np.zeros((3, 1))
-    read = lambda k: e.apply(zero, np.full(3, k), np.full(3, k + BEFORE_START, np.uint64))  # noqa: E731
+    read = lambda k: e.apply(zero, np.full((3, 1), k))  # noqa: E731
     first, held, later = read(5), read(5), read(6)
     assert np.array_equal(first, held)
     assert not np.array_equal(held, later)
@@ -160,15 +159,15 @@ CART = """<mujoco><option gravity="0 0 0" timestep="0.002"/><worldbody><body nam
 </sensor></mujoco>"""
 
 
-def placed(robot: Robot, scene: mujoco.MjSpec, n: int, speed: float = 0.0) -> tuple[Batch, Body]:
-    """A weightless robot in a scene, moving along x, at the start of an episode; a decision every 10 ticks."""
+def placed(robot: Robot, scene: mujoco.MjSpec, n: int, speed: float = 0.0, ticks: int = 10) -> tuple[Batch, Body]:
+    """A weightless robot in a scene, moving along x, at the start of an episode; a decision every `ticks`."""
     streams = WorldStreams(n)
     streams.seed(0)
     streams.begin()
     scene.option.timestep, scene.option.gravity = TICK, [0, 0, 0]
     scene.attach(robot.build(TICK), prefix="robot/", frame=scene.worldbody.add_frame())
     batch = Batch(scene.compile(), n)
-    body = Body(robot, batch, streams, "robot/", 10 * TICK)
+    body = Body(robot, batch, streams, "robot/", ticks * TICK)
     batch.reset()
     body.begin(np.arange(n))
     batch.array("qvel")[:, 0] = speed
@@ -190,10 +189,9 @@ def drive(batch: Batch, body: Body, decisions: int) -> np.ndarray:
     """How late the last reading is [s], `(n,)`."""
     out = np.zeros((batch.n, 1))
     for k in range(1, decisions + 1):
-        ticks = np.full(batch.n, 10 * k)
-        body.aim(ticks, slice(None))
-        batch.step(10)
-        body.sense(out, np.full(batch.n, k), ticks)
+        step = np.full(batch.n, k)
+        body.advance(step)
+        body.sense(out, step)
     return decisions * 0.02 - out[:, 0]
 
 
@@ -205,14 +203,14 @@ def test_mujocos_own_history_delivers_the_declared_latency(tmp_path):
 def test_every_world_can_have_another_latency_and_noise(tmp_path):
     latencies = np.array([0.0, 0.01, 0.02, 0.04])
     batch, body = moving_cart(tmp_path, Timing(latency_s=0.03), 4)
-    sensor = body.sensors[0]
-    sensor.clock.latency_s[:] = latencies
+    body.parameter("place/latency_s")[:, 0] = latencies
     assert drive(batch, body, 30) == pytest.approx(latencies, abs=1e-6)
-    sensor.errors.noise[:, 0] = [0.0, 0.1, 0.2, 0.4]
+    body.parameter("place/noise")[:, 0] = [0.0, 0.1, 0.2, 0.4]
+    body.begin(np.arange(4))
     readings = []
     for index in range(2000):
-        sensor.clock.index[:] = index
-        readings.append(sensor.frame(np.zeros(4), np.zeros(4), slice(None))[0][:, 0])
+        body.clock.index[:] = index
+        readings.append(body.senses.frame(np.zeros(4), np.zeros(4, int), slice(None))[:, 0])
     assert np.std(readings, axis=0) == pytest.approx([0.0, 0.1, 0.2, 0.4], rel=0.06)
 
 
@@ -261,9 +259,10 @@ def watch(batch: Batch, body: Body, decisions: int) -> np.ndarray:
     """Observations after some decisions, `(n, dim)`."""
     out = np.zeros((batch.n, body.robot.layout.size))
     for k in range(decisions + 1):
+        step = np.full(batch.n, k)
         if k:
-            batch.step(10)
-        body.sense(out, np.full(batch.n, k), np.full(batch.n, 10 * k))
+            body.advance(step)
+        body.sense(out, step)
     return out
 
 
@@ -302,13 +301,12 @@ def test_an_accelerometer_is_as_late_as_declared_and_not_a_tick_more(tmp_path):
     )
     timing = Timing(latency_s=0.006)
     robot = Robot("sled", file, "base", (Sensor("acc", ("acc",), "m/s^2", 1e3, timing=timing),), (), ())
-    batch, body = placed(robot, mujoco.MjSpec(), 1)
+    batch, body = placed(robot, mujoco.MjSpec(), 1, ticks=1)
     force, out = batch.array("xfrc_applied"), np.zeros((1, 1))
     for k in range(1, 61):  # one decision per tick; the force during tick k is k
-        body.aim(np.full(1, k), slice(None))
         force[0, -1, 0] = k
-        batch.step(1)
-        body.sense(out, np.full(1, k), np.full(1, k))
+        body.advance(np.full(1, k))
+        body.sense(out, np.full(1, k))
     captured = out[0, 0] - 1  # force k acts from tick k - 1 on
     assert (60 - captured) * TICK == pytest.approx(0.006, abs=1e-9)
 
@@ -342,14 +340,13 @@ def test_sources_in_any_order_are_read_at_their_delay(tmp_path):
     batch.array("qvel")[0, :] = 1.0
     out = np.zeros((1, 2))
     for k in range(1, 20):
-        body.aim(np.full(1, 10 * k), slice(None))
-        batch.step(10)
-        body.sense(out, np.full(1, k), np.full(1, 10 * k))
+        body.advance(np.full(1, k))
+        body.sense(out, np.full(1, k))
     assert 19 * 0.02 - out[0] == pytest.approx([0.01, 0.01], abs=1e-6)
 
 
 def test_a_latency_beyond_the_buffer_is_refused_when_the_episode_begins(tmp_path):
     _, body = moving_cart(tmp_path, Timing(latency_s=0.03), 2)
-    body.sensors[0].clock.latency_s[1] = 1.0
+    body.parameter("place/latency_s")[1] = 1.0
     with pytest.raises(ModelError, match="beyond the buffer"):
         body.begin(np.arange(2))

@@ -3,147 +3,213 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from embodied.body.datasheet import BusServo, GearMotor, ServoMotor
-
-
-class Actuator(Protocol):
-    """A declared actuator: compiles into a MuJoCo actuator; `scale` turns [-1, 1] into its control."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def joint(self) -> str: ...
-    @property
-    def scale(self) -> float: ...
-    @property
-    def unit(self) -> str: ...
-    def compile(self, spec: mujoco.MjSpec) -> None: ...
+from embodied.body.motors import Electrics, GearMotor, LuGre, ServoMotor, Thermal
+from embodied.body.timing import IMMEDIATE, Timing
 
 
 @dataclass(frozen=True)
-class DCMotor:
-    """A gear motor on a voltage-controlled bridge: command 1 is nominal voltage."""
+class Actuator(ABC):
+    """A declared actuator on a joint; compiles into a MuJoCo actuator.
+
+    Attributes:
+        command: how commands travel: the actuator takes the newest at `rate_hz` (0: at once), and it works after a
+            latency with jitter; a lost one leaves the actuator with the command before.
+    """
 
     name: str
     joint: str
+    command: Timing = field(default=IMMEDIATE, kw_only=True)
+
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """What command 1 means, in `unit`."""
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """Unit of the control."""
+
+    @property
+    def part(self) -> GearMotor | ServoMotor | None:
+        """What it is made of."""
+        return None
+
+    @property
+    def line(self) -> tuple[NDArray, NDArray] | None:
+        """The ends of the torque-speed line at full command: speeds [rad/s] and torques [N·m]."""
+        return None
+
+    @property
+    def electrics(self) -> Electrics | None:
+        """The circuit behind it; None for an ideal source of torque."""
+        return None
+
+    @abstractmethod
+    def compile(self, spec: mujoco.MjSpec) -> None:
+        """Adds the MuJoCo actuator, and what motor and gear do to the joint."""
+
+    def _add(self, spec: mujoco.MjSpec, limit: float) -> mujoco.MjsActuator:
+        """Adds an actuator without dynamics whose control is limited to ± `limit`."""
+        return spec.add_actuator(
+            name=self.name,
+            target=self.joint,
+            trntype=mujoco.mjtTrn.mjTRN_JOINT,
+            ctrllimited=True,
+            ctrlrange=[-limit, limit],
+        )
+
+
+@dataclass(frozen=True)
+class TorqueMotor(Actuator):
+    """An ideal source of torque, as a drive with its own current loop comes close to."""
+
+    limit: float  # N·m
+
+    @property
+    def scale(self) -> float:
+        return self.limit
+
+    @property
+    def unit(self) -> str:
+        return "N·m"
+
+    def compile(self, spec: mujoco.MjSpec) -> None:
+        self._add(spec, self.limit).set_to_motor()
+
+
+@dataclass(frozen=True)
+class DCMotor(Actuator):
+    """A gear motor on a voltage-controlled bridge: command 1 is all that the supply has, nominally its voltage."""
+
     motor: GearMotor
 
     @property
     def scale(self) -> float:
-        """Voltage at command 1 [V]."""
         return self.motor.voltage
 
     @property
     def unit(self) -> str:
-        """Unit of the control."""
         return "V"
 
-    def compile(self, spec: mujoco.MjSpec) -> None:
-        """Adds MuJoCo's own DC motor, back-EMF included, and the rotor's inertia and dry friction."""
+    @property
+    def part(self) -> GearMotor:
+        return self.motor
+
+    @property
+    def line(self) -> tuple[NDArray, NDArray]:
+        return np.array([0.0, self.motor.no_load_speed]), np.array([self.motor.stall_torque, 0.0])
+
+    @property
+    def electrics(self) -> Electrics:
         motor = self.motor
-        actuator = spec.add_actuator(
-            name=self.name,
-            target=self.joint,
-            trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            ctrllimited=True,
-            ctrlrange=[-motor.voltage, motor.voltage],
-        )
-        actuator.set_to_dcmotor(motorconst=[motor.motor_constant] * 2, resistance=motor.resistance)
-        joint = spec.joint(self.joint)
-        joint.armature = motor.armature
-        joint.frictionloss = motor.friction
+        return Electrics(motor.motor_constant, motor.resistance, motor.voltage, thermal=motor.thermal)
+
+    def compile(self, spec: mujoco.MjSpec) -> None:
+        motor = self.motor
+        actuator = self._add(spec, 2 * motor.voltage)  # a full battery may have more than the nominal voltage
+        _set_to_motor(actuator, motor.motor_constant, motor.resistance, motor.thermal, motor.stribeck)
+        _add_gear(spec, self.joint, motor.armature, 0.0 if motor.stribeck else motor.friction, motor.backlash)
 
 
 @dataclass(frozen=True)
-class Servo:
-    """A hobby servo: command ±1 is the end of its travel, and the servo drives itself there."""
+class VelocityMotor(Actuator):
+    """A gear motor whose driver holds a speed: voltage = K · target + `gain` · (target − speed), within the supply."""
 
-    name: str
-    joint: str
-    servo: ServoMotor
+    motor: GearMotor
+    top_speed: float = 10.0  # rad/s
+    gain: float = 1.0  # V·s/rad
 
     @property
     def scale(self) -> float:
-        """Angle at command 1 [rad]."""
-        return self.servo.half_range
+        return self.top_speed
 
     @property
     def unit(self) -> str:
-        """Unit of the control."""
-        return "rad"
+        return "rad/s"
+
+    @property
+    def part(self) -> GearMotor:
+        return self.motor
+
+    @property
+    def line(self) -> tuple[NDArray, NDArray]:
+        return np.array([0.0, self.motor.no_load_speed]), np.array([self.motor.stall_torque, 0.0])
+
+    @property
+    def electrics(self) -> Electrics:
+        motor = self.motor
+        return Electrics(
+            motor.motor_constant, motor.resistance, motor.voltage, velocity_gain=self.gain, thermal=motor.thermal
+        )
 
     def compile(self, spec: mujoco.MjSpec) -> None:
-        """Adds a position loop that saturates at the stall torque and runs free at the no-load speed."""
-        servo = self.servo
-        limit = [-servo.stall_torque, servo.stall_torque]
-        actuator = spec.add_actuator(
-            name=self.name,
-            target=self.joint,
-            trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            ctrllimited=True,
-            ctrlrange=[-servo.half_range, servo.half_range],
-            forcelimited=True,
-            forcerange=limit,
-        )
-        actuator.set_to_position(kp=servo.stiffness)
-        joint = spec.joint(self.joint)
-        joint.armature = servo.armature
-        joint.damping[0] = servo.stall_torque / servo.no_load_speed
+        motor = self.motor
+        actuator = self._add(spec, self.top_speed)
+        loop = self.electrics.loop()
+        mode = mujoco.mjtCtrlInput.mjINPUT_VEL
+        _set_to_motor(actuator, motor.motor_constant, motor.resistance, motor.thermal, motor.stribeck, loop, mode)
+        _add_gear(spec, self.joint, motor.armature, 0.0 if motor.stribeck else motor.friction, motor.backlash)
 
 
 @dataclass(frozen=True)
-class FirmwareServo:
-    """A bus servo whose firmware turns position error into duty: command ±1 is `half_range` from the middle.
+class Servo(Actuator):
+    """A servo whose firmware turns position error into duty: command ±1 is `half_range` from the middle.
 
     MuJoCo's DC motor with position input computes the torque `kp · error − kd · speed` and the voltage for it, limited
     to the supply. With kp = K k / R and kd = K² / R that voltage is the firmware's k · error, back-EMF included.
     """
 
-    name: str
-    joint: str
-    servo: BusServo
-    half_range: float = 1.5  # rad
+    servo: ServoMotor
+    half_range: float | None = None  # rad; None: all of the servo's travel
 
     @property
     def scale(self) -> float:
-        """Angle at command 1 [rad]."""
-        return self.half_range
+        return self.servo.half_range if self.half_range is None else self.half_range
 
     @property
     def unit(self) -> str:
-        """Unit of the control."""
         return "rad"
 
-    def compile(self, spec: mujoco.MjSpec) -> None:
-        """Adds the motor with its firmware loop, the rotor's inertia, and the gear's backlash."""
+    @property
+    def part(self) -> ServoMotor:
+        return self.servo
+
+    @property
+    def line(self) -> tuple[NDArray, NDArray]:
+        return np.array([0.0, self.servo.no_load_speed]), np.array([self.servo.stall_torque, 0.0])
+
+    @property
+    def electrics(self) -> Electrics:
         servo = self.servo
-        K, R = servo.motor_constant, servo.resistance
-        actuator = spec.add_actuator(
-            name=self.name,
-            target=self.joint,
-            trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            ctrllimited=True,
-            ctrlrange=[-self.half_range, self.half_range],
+        return Electrics(
+            servo.motor_constant,
+            servo.resistance,
+            servo.voltage,
+            max_duty=servo.max_duty,
+            stiffness=servo.stiffness_V / servo.voltage,
+            deadband=servo.deadband,
+            thermal=servo.thermal,
         )
-        supply = servo.max_duty * servo.voltage
-        loop = [K / R * servo.stiffness_V, 0.0, K**2 / R, 0.0, 0.0, supply]
-        actuator.set_to_dcmotor(
-            motorconst=[K, K], resistance=R, controller=loop, ctrlspec=int(mujoco.mjtCtrlInput.mjINPUT_POS)
-        )
-        spec.joint(self.joint).armature = servo.armature
-        if servo.backlash:
-            add_backlash(spec, self.joint, servo.backlash)
+
+    def compile(self, spec: mujoco.MjSpec) -> None:
+        servo = self.servo
+        actuator = self._add(spec, self.scale)
+        loop = self.electrics.loop()
+        mode = mujoco.mjtCtrlInput.mjINPUT_POS
+        _set_to_motor(actuator, servo.motor_constant, servo.resistance, servo.thermal, servo.stribeck, loop, mode)
+        _add_gear(spec, self.joint, servo.armature, 0.0, servo.backlash)
 
 
 def firmware_gainprm(constant: ArrayLike, resistance: ArrayLike, stiffness_V: ArrayLike, supply: ArrayLike) -> NDArray:
-    """MuJoCo's parameters of a `FirmwareServo`, for worlds that differ: write to `actuator_gainprm[worlds, servo, :8]`.
+    """MuJoCo's parameters of a `Servo`, for worlds that differ: write to `actuator_gainprm[worlds, servo, :8]`.
 
     Args:
         constant: motor constant K [V·s/rad]; resistance: R [Ω]; stiffness_V: firmware gain k [V/rad]; supply: [V].
@@ -151,15 +217,6 @@ def firmware_gainprm(constant: ArrayLike, resistance: ArrayLike, stiffness_V: Ar
     K, R, k, V = np.broadcast_arrays(*np.atleast_1d(constant, resistance, stiffness_V, supply))
     zero = np.zeros_like(K, dtype=np.float64)
     return np.stack([R, K, zero, zero, K / R * k, zero, K**2 / R, V], axis=-1)
-
-
-def torque_speed(actuator: Actuator) -> tuple[NDArray, NDArray] | None:
-    """The ends of an actuator's torque-speed line at full command: speeds [rad/s] and torques [N·m]."""
-    if isinstance(actuator, DCMotor):
-        return np.array([0.0, actuator.motor.no_load_speed]), np.array([actuator.motor.stall_torque, 0.0])
-    if isinstance(actuator, FirmwareServo | Servo):
-        return np.array([0.0, actuator.servo.no_load_speed]), np.array([actuator.servo.stall_torque, 0.0])
-    return None
 
 
 def add_backlash(spec: mujoco.MjSpec, joint: str, width: float) -> mujoco.MjsJoint:
@@ -181,3 +238,32 @@ def add_backlash(spec: mujoco.MjSpec, joint: str, width: float) -> mujoco.MjsJoi
         solref_limit=[0.004, 1.0],  # teeth are stiff; MuJoCo softens this by itself where its time step is too long
         solimp_limit=[0.99, 0.999, 1e-4, 0.5, 2.0],
     )
+
+
+def _set_to_motor(
+    actuator: mujoco.MjsActuator,
+    constant: float,
+    resistance: float,
+    thermal: Thermal | None,
+    stribeck: LuGre | None,
+    loop: tuple[float, ...] = (0.0,) * 6,
+    mode: int = 0,
+) -> None:
+    """Makes it MuJoCo's own DC motor: back-EMF, driver loop, heating and friction with a Stribeck curve."""
+    actuator.set_to_dcmotor(
+        motorconst=[constant, constant],
+        resistance=resistance,
+        controller=loop,
+        thermal=thermal.native if thermal else [0.0] * 6,
+        lugre=stribeck.native if stribeck else [0.0] * 5,
+        ctrlspec=int(mode),
+    )
+
+
+def _add_gear(spec: mujoco.MjSpec, joint: str, armature: float, friction: float, backlash: float) -> None:
+    driven = spec.joint(joint)
+    driven.armature = armature
+    if friction:
+        driven.frictionloss = friction
+    if backlash:
+        add_backlash(spec, joint, backlash)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from embodied.body.battery import Battery
 from embodied.body.error_model import ErrorModel, drift_of_bias_instability
+from embodied.body.motors import GearMotor, LuGre, ServoMotor, Thermal
 from embodied.body.rays import RayFan
 from embodied.body.timing import Timing
 from embodied.errors import ModelError
@@ -16,55 +20,6 @@ STANDARD_GRAVITY = 9.80665  # m/s², by definition (CGPM 1901)
 RPM = 2 * math.pi / 60  # rad/s
 TOLERANCE = 3.0  # standard deviations that a printed tolerance stands for
 KGCM = STANDARD_GRAVITY * 0.01  # N·m
-
-
-@dataclass(frozen=True)
-class GearMotor:
-    """A brushed DC motor with gear and encoder, all values at the output shaft.
-
-    Motor constant, resistance and friction follow from the printed torque-speed line: at no-load speed ω₀ the motor's
-    torque K (V − K ω₀) / R is just its friction K I₀, and at rest K V / R − K I₀ is the stall torque τ. Hence
-    I₀ ω₀ K² + ω₀ τ K − V τ = 0. The current at stall is then below the printed one, by what the gear loses.
-    """
-
-    name: str
-    voltage: float  # V
-    stall_torque: float  # N·m
-    no_load_speed: float  # rad/s
-    stall_current: float  # A
-    no_load_current: float  # A
-    armature: float  # kg·m², rotor inertia times ratio squared
-    counts_per_rev: float
-
-    @property
-    def motor_constant(self) -> float:
-        """Torque constant = back-EMF constant [N·m/A = V·s/rad] that draws the printed line."""
-        a = self.no_load_current * self.no_load_speed
-        b = self.no_load_speed * self.stall_torque
-        c = self.voltage * self.stall_torque
-        return 2 * c / (b + math.sqrt(b**2 + 4 * a * c))  # the positive root of a K² + b K = c, also for a = 0
-
-    @property
-    def friction(self) -> float:
-        """Dry friction of motor and gear [N·m]."""
-        return self.motor_constant * self.no_load_current
-
-    @property
-    def resistance(self) -> float:
-        """Winding resistance [Ω] that draws the printed line."""
-        return self.motor_constant * self.voltage / (self.stall_torque + self.friction)
-
-
-@dataclass(frozen=True)
-class ServoMotor:
-    """A hobby servo: a motor that closes its own position loop."""
-
-    name: str
-    stall_torque: float  # N·m
-    no_load_speed: float  # rad/s
-    half_range: float  # rad
-    stiffness: float  # N·m/rad
-    armature: float  # kg·m²
 
 
 @dataclass(frozen=True)
@@ -79,45 +34,7 @@ class Imu:
     filter_delay: float  # s
 
 
-@dataclass(frozen=True)
-class BusServo:
-    """A servo that closes a position loop in firmware: duty = gain · error in counts · duty per gain and count.
-
-    Attributes:
-        stiffness_V: voltage per error [V/rad] at the declared gain.
-        deadband: error below which the firmware does nothing, each way [rad].
-    """
-
-    name: str
-    voltage: float  # V
-    stall_torque: float  # N·m
-    no_load_speed: float  # rad/s
-    stall_current: float  # A
-    count: float  # rad
-    gain: float  # firmware units
-    duty_per_gain_count: float
-    max_duty: float
-    deadband: float  # rad
-    backlash: float  # rad
-    armature: float  # kg·m²
-
-    @property
-    def motor_constant(self) -> float:
-        """Torque constant = back-EMF constant [N·m/A = V·s/rad] that draws the printed torque-speed line."""
-        return self.voltage / self.no_load_speed
-
-    @property
-    def resistance(self) -> float:
-        """Winding resistance [Ω] that draws the printed line."""
-        return self.motor_constant * self.voltage / self.stall_torque
-
-    @property
-    def stiffness_V(self) -> float:
-        """Voltage per error [V/rad]."""
-        return self.voltage * self.gain * self.duty_per_gain_count / self.count
-
-
-def read_bus_servo(path: Path) -> BusServo:
+def read_bus_servo(path: Path) -> ServoMotor:
     """Reads a bus servo.
 
     Raises:
@@ -125,12 +42,12 @@ def read_bus_servo(path: Path) -> BusServo:
     """
     sheet = _Sheet(path, "bus_servo")
     count = 2 * math.pi / sheet.number("encoder", "counts_per_rev", 16, 1e7)
-    return BusServo(
+    return ServoMotor(
         name=sheet.name,
         voltage=sheet.number("nominal", "voltage_V", 0.5, 100),
         stall_torque=sheet.number("nominal", "stall_torque_Nm", 1e-4, 1e3),
         no_load_speed=sheet.number("nominal", "no_load_speed_rpm", 0.1, 1e5) * RPM,
-        stall_current=sheet.number("nominal", "stall_current_A", 1e-3, 1e3),
+        half_range=math.radians(sheet.number("travel", "range_deg", 1, 3600)) / 2,
         count=count,
         gain=sheet.number("firmware", "gain", 0, 1e6),
         duty_per_gain_count=sheet.number("firmware", "duty_per_gain_count", 1e-12, 1),
@@ -138,6 +55,8 @@ def read_bus_servo(path: Path) -> BusServo:
         deadband=sheet.number("firmware", "deadband_counts", 0, 1e4) * count,
         backlash=math.radians(sheet.number("gear", "backlash_deg", 0, 45)),
         armature=sheet.number("rotor", "reflected_inertia_kgm2", 1e-9, 10),
+        thermal=_thermal(sheet),
+        stribeck=_stribeck(sheet),
     )
 
 
@@ -183,6 +102,7 @@ def read_imu(path: Path) -> Imu:
             bias=left * sheet.number("gyro", "zero_offset_dps", 0, 1000) * dps / TOLERANCE,
             drift=drift_of_bias_instability(sheet.number("calibration", "gyro_bias_instability_dps", 0, 10) * dps),
             scale=sheet.number("gyro", "scale_error_percent", 0, 50) / 100 / TOLERANCE,
+            misalignment=sheet.number("gyro", "cross_axis_percent", 0, 50) / 100 / TOLERANCE,
         ),
         gyro_limit=sheet.number("gyro", "full_scale_dps", 10, 1e4) * dps,
         accelerometer=ErrorModel(
@@ -192,6 +112,7 @@ def read_imu(path: Path) -> Imu:
                 sheet.number("calibration", "accelerometer_bias_instability_mg", 0, 1e3) * 1e-3 * g
             ),
             scale=sheet.number("accelerometer", "scale_error_percent", 0, 50) / 100 / TOLERANCE,
+            misalignment=sheet.number("accelerometer", "cross_axis_percent", 0, 50) / 100 / TOLERANCE,
         ),
         accelerometer_limit=sheet.number("accelerometer", "full_scale_g", 0.1, 1e3) * g,
         filter_delay=sheet.number("output", "filter_delay_s", 0, 1),
@@ -215,6 +136,9 @@ def read_gear_motor(path: Path) -> GearMotor:
         no_load_current=sheet.number("nominal", "no_load_current_A", 0, 1e2),
         armature=sheet.number("rotor", "inertia_kgm2", 1e-12, 1e-2) * ratio**2,
         counts_per_rev=sheet.number("encoder", "counts_per_output_rev", 1, 1e7),
+        backlash=math.radians(sheet.number("gear", "backlash_deg", 0, 45, 0.0)),
+        thermal=_thermal(sheet),
+        stribeck=_stribeck(sheet),
     )
 
 
@@ -225,14 +149,63 @@ def read_servo(path: Path) -> ServoMotor:
         ModelError: a field is missing, no number, or outside the range it may have.
     """
     sheet = _Sheet(path, "servo")
-    torque = sheet.number("nominal", "stall_torque_kgcm", 1e-3, 1e3) * KGCM
+    half_range = math.radians(sheet.number("nominal", "range_deg", 1, 720)) / 2
+    pulse = 2 * half_range / sheet.number("loop", "pulse_range_us", 100, 5000)  # rad per microsecond
     return ServoMotor(
         name=sheet.name,
-        stall_torque=torque,
+        voltage=sheet.number("nominal", "voltage_V", 0.5, 100),
+        stall_torque=sheet.number("nominal", "stall_torque_kgcm", 1e-3, 1e3) * KGCM,
         no_load_speed=math.radians(60) / sheet.number("nominal", "speed_s_per_60deg", 0.005, 10),
-        half_range=math.radians(sheet.number("nominal", "range_deg", 1, 720)) / 2,
-        stiffness=torque / math.radians(sheet.number("loop", "full_torque_error_deg", 0.1, 180)),
+        half_range=half_range,
+        count=1.0,  # an analogue loop: its gain is duty per radian
+        gain=1 / math.radians(sheet.number("loop", "full_torque_error_deg", 0.1, 180)),
+        duty_per_gain_count=1.0,
+        max_duty=1.0,
+        deadband=sheet.number("loop", "dead_band_us", 0, 100) / 2 * pulse,
+        backlash=math.radians(sheet.number("gear", "backlash_deg", 0, 45, 0.0)),
         armature=sheet.number("rotor", "reflected_inertia_kgm2", 1e-9, 1),
+        thermal=_thermal(sheet),
+        stribeck=_stribeck(sheet),
+    )
+
+
+def read_battery(path: Path, series: int = 1, parallel: int = 1, electronics: float = 0.0) -> Battery:
+    """Reads a cell, as a battery of `series` × `parallel` of them that also feeds `electronics` [W].
+
+    Raises:
+        ModelError: a field is missing, no number, or outside the range it may have.
+    """
+    sheet = _Sheet(path, "cell")
+    wiring = sheet.number("pack", "wiring_mohm", 0, 1e4)
+    return Battery(
+        name=f"{series}S{parallel}P {sheet.name}",
+        open_circuit=tuple(series * volts for volts in sheet.numbers("open_circuit", "voltages_V", 0.5, 5)),
+        resistance=1e-3 * (sheet.number("cell", "resistance_mohm", 0.1, 1e4) * series / parallel + wiring),
+        capacity=parallel * 3.6 * sheet.number("cell", "capacity_mAh", 1, 1e6),
+        electronics=electronics,
+    )
+
+
+def _thermal(sheet: _Sheet) -> Thermal | None:
+    if not sheet.has("thermal"):
+        return None
+    ambient = sheet.number("thermal", "ambient_degC", -50, 60, 25.0)
+    return Thermal(
+        resistance=sheet.number("thermal", "resistance_K_per_W", 1e-3, 1e4),
+        capacity=sheet.number("thermal", "capacity_J_per_K", 1e-3, 1e6),
+        limit=sheet.number("thermal", "limit_degC", ambient + 1, 300) - ambient,
+    )
+
+
+def _stribeck(sheet: _Sheet) -> LuGre | None:
+    if not sheet.has("friction"):
+        return None
+    return LuGre(
+        stiffness=sheet.number("friction", "stiffness_Nm_per_rad", 1e-6, 1e9),
+        damping=sheet.number("friction", "damping_Nms_per_rad", 0, 1e6),
+        coulomb=sheet.number("friction", "coulomb_Nm", 1e-9, 1e3),
+        static=sheet.number("friction", "static_Nm", 1e-9, 1e3),
+        stribeck_speed=sheet.number("friction", "stribeck_speed_rad_per_s", 1e-6, 1e3),
     )
 
 
@@ -250,13 +223,34 @@ class _Sheet:
             raise ModelError(f"datasheet {path.name}: kind is {found!r}, expected {kind!r}")
         self.name = str(self._data.get("name", path.stem))
 
-    def number(self, table: str, key: str, low: float, high: float) -> float:
-        """Returns a number in [low, high]; the key's suffix names its unit."""
-        value = self._data.get(table, {}).get(key)
-        unit = key.rsplit("_", 1)[-1]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ModelError(
-                f"datasheet {self._path.name}: {table}.{key} is {value!r}, "
-                f"expected a number in [{low:g}, {high:g}] ({unit})"
-            )
+    def has(self, table: str) -> bool:
+        """Whether it has that table; some are optional."""
+        return table in self._data
+
+    def number(self, table: str, key: str, low: float, high: float, default: float | None = None) -> float:
+        """Returns a number in [low, high]; the key's suffix names its unit. Without a default it must be there."""
+        value = self._data.get(table, {}).get(key, default)
+        if not _is_number(value, low, high):
+            raise self._wrong(table, key, value, f"a number in [{low:g}, {high:g}]")
         return float(value)
+
+    def numbers(self, table: str, key: str, low: float, high: float) -> tuple[float, ...]:
+        """Returns a list of numbers in [low, high]."""
+        values = self._data.get(table, {}).get(key)
+        if not isinstance(values, list) or not values or not all(_is_number(v, low, high) for v in values):
+            raise self._wrong(table, key, values, f"a list of numbers in [{low:g}, {high:g}]")
+        return tuple(map(float, values))
+
+    def _wrong(self, table: str, key: str, value: object, expected: str) -> ModelError:
+        unit = _UNIT.search(key)
+        return ModelError(
+            f"datasheet {self._path.name}: {table}.{key} is {value!r}, expected {expected} "
+            f"({unit.group(1) if unit else 'no unit'})"
+        )
+
+
+_UNIT = re.compile(r"_([A-Za-z0-9]+(?:_per_[A-Za-z0-9]+)?)$")
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and low <= value <= high

@@ -1,12 +1,14 @@
-"""How a reading differs from the truth: scale, bias, drift, noise, resolution, saturation."""
+"""How a reading differs from the truth: scale, misalignment, bias, drift, noise, resolution, saturation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from embodied.body.timing import BEFORE_START
 from embodied.errors import ModelError
 from embodied.seeding import ALL, Stream, Worlds, as_normal
 
@@ -27,6 +29,8 @@ class ErrorModel:
         drift_time_s: its correlation time.
         random_walk: density of an unbounded random walk of the offset [unit/√s].
         scale: standard deviation, over episodes, of a relative scale error.
+        misalignment: standard deviation, over episodes, of the share of each other axis that an axis of a vector
+            sensor picks up.
         resolution: size of a quantisation step; 0 for continuous.
 
     Raises:
@@ -40,6 +44,7 @@ class ErrorModel:
     drift_time_s: float = 100.0
     random_walk: float = 0.0
     scale: float = 0.0
+    misalignment: float = 0.0
     resolution: float = 0.0
 
     def __post_init__(self) -> None:
@@ -57,60 +62,84 @@ def drift_of_bias_instability(instability: float) -> float:
 
 
 class ErrorsInWorlds:
-    """The errors of one sensor of `size` numbers in N worlds; each parameter is an array `(N, 1)` to be varied.
+    """The errors of D readings in N worlds; each parameter is an array `(N, D)` whose changes count from `begin` on.
 
-    Streams: `start` has 3 × size lanes (bias, scale, drift at the start of an episode), `frame` has 3 × size
-    lanes (white noise, drift, walk), drawn per frame so that a held frame keeps its noise.
+    Args:
+        models: the declared values of each reading.
+        limits, periods_s: where each saturates, and the time between its frames [s].
+        start: three lanes per reading (bias, scale, drift at the start of an episode).
+        frame: three lanes per reading (white noise, drift, walk), drawn per frame so that a held frame keeps its noise.
     """
 
     def __init__(
-        self, model: ErrorModel, n: int, size: int, limit: float, period_s: float, start: Stream, frame: Stream
+        self,
+        models: Sequence[ErrorModel],
+        n: int,
+        limits: Sequence[float],
+        periods_s: Sequence[float],
+        start: Stream,
+        frame: Stream,
     ) -> None:
-        self.model, self.size, self.limit, self.period_s = model, size, limit, period_s
         self.noise, self.noise_density, self.bias, self.scale, self.resolution = (
-            np.full((n, 1), value)
-            for value in (model.noise, model.noise_density, model.bias, model.scale, model.resolution)
+            _declared(models, name, n) for name in ("noise", "noise_density", "bias", "scale", "resolution")
         )
         self.drift, self.drift_time_s, self.random_walk = (
-            np.full((n, 1), value) for value in (model.drift, model.drift_time_s, model.random_walk)
+            _declared(models, name, n) for name in ("drift", "drift_time_s", "random_walk")
         )
-        self._start, self._white, self._walking = start, frame.lane(slice(size)), frame.lane(slice(size, None))
-        self._offset, self._gain, self._drifting, self._walked = (np.zeros((n, size)) for _ in range(4))
-        self._last = np.zeros(n, np.int64)
+        self._limit, self._period_s = np.array(limits, float), np.array(periods_s, float)
+        self._lanes = [start.lane(slice(i, None, 3)) for i in range(3)]
+        self._white, self._drifts, self._walks = (frame.lane(slice(i, None, 3)) for i in range(3))
+        self._offset, self._gain, self._drifting, self._walked, self._spread = (
+            np.zeros((n, len(models))) for _ in range(5)
+        )
+        self._last = np.zeros((n, len(models)), np.int64)
 
     def begin(self, worlds: Worlds = ALL) -> None:
         """Draws what is constant within an episode."""
-        self._wanders = bool(self.drift.any() or self.random_walk.any())
-        z = as_normal(self._start.bits(0, worlds))
-        bias, scale, drift = z[:, : self.size], z[:, self.size : 2 * self.size], z[:, 2 * self.size :]
+        bias, scale, drift = (as_normal(lane.bits(0, worlds)) for lane in self._lanes)
+        self._spread[worlds] = np.sqrt(self.noise[worlds] ** 2 + self.noise_density[worlds] ** 2 / self._period_s)
         self._offset[worlds] = self.bias[worlds] * bias
         self._gain[worlds] = 1 + self.scale[worlds] * scale
         self._drifting[worlds] = self.drift[worlds] * drift
         self._walked[worlds] = 0.0
         self._last[worlds] = 0
+        wander = (self.drift != 0).any(axis=0) | (self.random_walk != 0).any(axis=0)
+        self._wandering = np.flatnonzero(wander)
+        self._wander_lanes = self._drifts.lane(self._wandering), self._walks.lane(self._wandering)
+        self._stepped = np.flatnonzero((self.resolution != 0).any(axis=0))
 
-    def apply(self, truth: NDArray, index: NDArray[np.int64], step: ArrayLike, worlds: Worlds = ALL) -> NDArray:
-        """Returns readings `(n, size)` of the frames `index (n,)`, of which `step` are the random counters."""
-        white = as_normal(self._white.bits(step, worlds))
-        spread = np.sqrt(self.noise[worlds] ** 2 + self.noise_density[worlds] ** 2 / self.period_s)
-        reading = truth * self._gain[worlds] + self._offset[worlds] + spread * white
-        if self._wanders:
-            drift, walk = np.split(as_normal(self._walking.bits(step, worlds)), 2, axis=1)
-            self._wander(index, drift, walk, worlds)
-            reading += self._drifting[worlds] + self._walked[worlds]
-        return np.clip(self._quantised(reading, worlds), -self.limit, self.limit)
+    def apply(self, truth: NDArray, frame: NDArray[np.int64], worlds: Worlds = ALL) -> NDArray:
+        """Returns the readings `(n, D)` of frames number `frame (n, D)`."""
+        white = as_normal(self._white.bits_each(frame + BEFORE_START, worlds))
+        reading = truth * self._gain[worlds] + self._offset[worlds] + self._spread[worlds] * white
+        if self._wandering.size:
+            reading[:, self._wandering] += self._wandered(frame[:, self._wandering], worlds)
+        if self._stepped.size:
+            reading[:, self._stepped] = self._quantised(reading[:, self._stepped], worlds)
+        return np.clip(reading, -self._limit, self._limit)
 
-    def _wander(self, index: NDArray[np.int64], drift: NDArray, walk: NDArray, worlds: Worlds) -> None:
-        """Moves drift and walk on to the frames `index`, exactly, however many frames were skipped."""
-        elapsed = np.maximum(index - self._last[worlds], 0)[:, None] * self.period_s
-        kept = np.exp(-elapsed / self.drift_time_s[worlds])
-        self._drifting[worlds] = self._drifting[worlds] * kept + self.drift[worlds] * np.sqrt(1 - kept**2) * drift
-        self._walked[worlds] += self.random_walk[worlds] * np.sqrt(elapsed) * walk
-        self._last[worlds] = np.maximum(index, self._last[worlds])
+    def _wandered(self, frame: NDArray[np.int64], worlds: Worlds) -> NDArray:
+        """Moves drift and walk on to `frame`, exactly, however many frames were skipped; returns their sum."""
+        some = _sub(worlds, self._wandering)
+        drift, walk = (as_normal(lane.bits_each(frame + BEFORE_START, worlds)) for lane in self._wander_lanes)
+        elapsed = np.maximum(frame - self._last[some], 0) * self._period_s[self._wandering]
+        kept = np.exp(-elapsed / self.drift_time_s[some])
+        drifting = self._drifting[some] * kept + self.drift[some] * np.sqrt(1 - kept**2) * drift
+        walked = self._walked[some] + self.random_walk[some] * np.sqrt(elapsed) * walk
+        self._drifting[some], self._walked[some] = drifting, walked
+        self._last[some] = np.maximum(frame, self._last[some])
+        return drifting + walked
 
     def _quantised(self, reading: NDArray, worlds: Worlds) -> NDArray:
-        step = self.resolution[worlds]
-        if not step.any():
-            return reading
+        step = self.resolution[_sub(worlds, self._stepped)]
         safe = np.where(step > 0, step, 1.0)
         return np.where(step > 0, np.round(reading / safe) * safe, reading)
+
+
+def _declared(models: Sequence[ErrorModel], name: str, n: int) -> NDArray[np.float64]:
+    return np.tile([getattr(model, name) for model in models], (n, 1)).astype(float)
+
+
+def _sub(worlds: Worlds, columns: NDArray[np.intp]) -> tuple:
+    """Index of some columns in some worlds."""
+    return (worlds, columns) if isinstance(worlds, slice) else (worlds[:, None], columns)

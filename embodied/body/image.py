@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import MissingExtraError, ModelError
-from embodied.seeding import as_normal
+from embodied.seeding import quick_normal
 
 try:
     import cv2
@@ -104,13 +104,22 @@ class ImageChain:
         if not 0 <= self.jpeg_quality <= 100:
             raise ModelError(f"jpeg_quality is {self.jpeg_quality}, expected 1 to 100, or 0 for none")
 
+    @property
+    def moves(self) -> bool:
+        """Whether light is collected over time, so that several renderings are needed."""
+        return bool(self.shutter or self.readout)
+
+    def lanes(self, width: int, height: int) -> int:
+        """How many random values a picture of that size takes."""
+        return -(-width * height * 3 // 4)
+
     def develop(self, frames: list[Picture], bits: NDArray[np.uint64]) -> Picture:
         """Returns the picture that the camera delivers.
 
         Args:
             frames: pictures rendered at equal steps through the frame's time, oldest first; one is enough without
                 shutter and readout.
-            bits: random bits, one per pixel and colour, `(height × width × 3,)`.
+            bits: random bits, `(lanes,)`.
         """
         light = self.collect(frames)
         if self.lens is not None:
@@ -133,7 +142,7 @@ class ImageChain:
     def sense(self, light: NDArray[np.float32], bits: NDArray[np.uint64]) -> NDArray[np.float32]:
         """Adds photon and readout noise (Poisson–Gaussian, Foi et al. 2008) and amplifies."""
         electrons = np.clip(light, 0, None) * self.full_well
-        noise = as_normal(bits).astype(np.float32).reshape(light.shape)
+        noise = quick_normal(bits, light.size).reshape(light.shape)
         electrons += np.sqrt(electrons + self.read_noise**2) * noise
         return np.clip(electrons * (self.gain / self.full_well), 0.0, 1.0)
 

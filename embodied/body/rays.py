@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class RayFan:
     resolution: float = 0.0
     dropout: float = 0.02
     timing: Timing = IMMEDIATE
+    VARIES: ClassVar[tuple[str, ...]] = ("range_noise", "range_floor", "resolution", "dropout")
 
     def __post_init__(self) -> None:
         if self.pixels < 1 or not 0 < self.fov <= 2 * np.pi:
@@ -86,24 +88,36 @@ class RayFan:
         """How many random values a frame takes: one per beam for its range, one for what it meets."""
         return 2 * self.pixels
 
-    def see(self, distance: NDArray, label: NDArray, bits: NDArray) -> tuple[NDArray, NDArray]:
+    def see(
+        self, distance: NDArray, label: NDArray, bits: NDArray, now: Mapping[str, NDArray] | None = None
+    ) -> tuple[NDArray, NDArray]:
         """Returns ranges [m] and what each beam met (see `encode`), `(n, pixels)` each.
 
         Args:
             distance: true distance along each ray [m], negative for none.
             label: true class index of what each ray hits.
             bits: random bits, `(n, lanes)`.
+            now: the parameters named in `VARIES` where they differ from the declared ones, `(n, 1)` each.
         """
+        now = self.declared if now is None else now
         luck, misfortune = as_uniforms(bits[:, self.pixels :])
-        lost = (distance < self.min_range) | (distance > self.max_range) | (luck < self.dropout)
-        spread = np.sqrt((self.range_noise * distance) ** 2 + self.range_floor**2)
+        lost = (distance < self.min_range) | (distance > self.max_range) | (luck < now["dropout"])
+        spread = np.sqrt((now["range_noise"] * distance) ** 2 + now["range_floor"] ** 2)
         ranges = distance + spread * as_normal(bits[:, : self.pixels])
-        if self.resolution:
-            ranges = np.round(ranges / self.resolution) * self.resolution
+        if now["resolution"].any():
+            step = np.maximum(now["resolution"], 1e-12)
+            ranges = np.where(now["resolution"] > 0, np.round(ranges / step) * step, ranges)
         ranges = np.where(lost, self.max_range, np.clip(ranges, 0.0, self.max_range))
-        return ranges, self.recognise(distance, label, lost, misfortune)
+        return ranges, self.recognise(distance, label, lost, misfortune, now)
 
-    def recognise(self, distance: NDArray, label: NDArray, lost: NDArray, luck: NDArray) -> NDArray:
+    @cached_property
+    def declared(self) -> Mapping[str, NDArray]:
+        """The parameters named in `VARIES` as they are declared, `(1, 1)` each."""
+        return {name: np.full((1, 1), float(getattr(self, name))) for name in self.VARIES}
+
+    def recognise(
+        self, distance: NDArray, label: NDArray, lost: NDArray, luck: NDArray, now: Mapping[str, NDArray]
+    ) -> NDArray:
         """Returns whether each beam returned something, `(n, pixels)`."""
         return ~lost
 
@@ -132,6 +146,7 @@ class LineCamera(RayFan):
     misread: float = 0.1
     labels: Mapping[str, str] = field(default_factory=dict)
     legible: Mapping[str, str] = field(default_factory=dict)
+    VARIES: ClassVar[tuple[str, ...]] = (*RayFan.VARIES, "reading_range", "misread")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,9 +163,12 @@ class LineCamera(RayFan):
         """One indicator per pixel and class."""
         return Channel(f"{self.name}/class", self.pixels * len(self.classes), 0.0, 1.0, "indicator")
 
-    def recognise(self, distance: NDArray, label: NDArray, lost: NDArray, luck: NDArray) -> NDArray:
+    def recognise(
+        self, distance: NDArray, label: NDArray, lost: NDArray, luck: NDArray, now: Mapping[str, NDArray]
+    ) -> NDArray:
         """Returns class indices, `(n, pixels)`."""
-        seen = np.where(distance > self.reading_range, self._from_afar[label], self._misread(label, luck))
+        misread = self._misread(label, luck, now["misread"])
+        seen = np.where(distance > now["reading_range"], self._from_afar[label], misread)
         return np.where(lost, 0, seen)
 
     def encode(self, seen: NDArray) -> NDArray:
@@ -169,13 +187,13 @@ class LineCamera(RayFan):
         index = [self.classes.index(self.labels.get(name, WALL)) for name in geom_names]
         return np.array([*index, self.classes.index(NOTHING)])
 
-    def _misread(self, label: NDArray, luck: NDArray) -> NDArray:
-        """Replaces fine print by one of its alternatives where luck is below `misread`."""
+    def _misread(self, label: NDArray, luck: NDArray, rate: NDArray) -> NDArray:
+        """Replaces fine print by one of its alternatives where luck is below the rate."""
         alternatives = self._alternatives.shape[1]
         if not alternatives:
             return label
-        pick = np.minimum((luck / max(self.misread, 1e-12) * alternatives).astype(np.intp), alternatives - 1)
-        return np.where(luck < self.misread, self._alternatives[label, pick], label)
+        pick = np.minimum((luck / np.maximum(rate, 1e-12) * alternatives).astype(np.intp), alternatives - 1)
+        return np.where(luck < rate, self._alternatives[label, pick], label)
 
     @cached_property
     def _one_hot(self) -> NDArray[np.float32]:

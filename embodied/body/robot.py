@@ -11,22 +11,38 @@ from typing import Any
 import mujoco
 
 from embodied.body.actuators import Actuator
+from embodied.body.battery import Battery
+from embodied.body.cameras import Eye
 from embodied.body.error_model import EXACT
 from embodied.body.rays import LineCamera, RayFan
-from embodied.body.sensors import Sensor
-from embodied.body.timing import IMMEDIATE
+from embodied.body.sensors import Sensor, Signal, Source
+from embodied.body.timing import IMMEDIATE, Timing
 from embodied.errors import ModelError, UnknownNameError
 from embodied.layout import Layout
 
 HISTORY_MARGIN = 2.0  # how many times longer than declared the lag may become in a randomised world
 
 
+_KINDS = {
+    mujoco.mjtObj.mjOBJ_SITE: "site",
+    mujoco.mjtObj.mjOBJ_JOINT: "joint",
+    mujoco.mjtObj.mjOBJ_BODY: "body",
+    mujoco.mjtObj.mjOBJ_GEOM: "geom",
+}
+
+
 @dataclass(frozen=True)
 class Robot:
     """What a body is made of; names refer to the robot's own MJCF.
 
+    Attributes:
+        base: the body that carries the rest; it moves freely.
+        cameras: rows of pixels with classes; rangers: beams; eyes: rendered cameras, colour or depth.
+        battery: what feeds the actuators; None for a supply that never sags.
+        refresh_s: how often battery, dead bands and heat limits are computed anew within a decision [s].
+
     Raises:
-        ModelError: a sensor or an actuator names something that the MJCF does not have.
+        ModelError: a part names something that the MJCF does not have, or parts are wired wrongly.
     """
 
     name: str
@@ -36,6 +52,9 @@ class Robot:
     cameras: tuple[LineCamera, ...]
     actuators: tuple[Actuator, ...]
     rangers: tuple[RayFan, ...] = ()
+    eyes: tuple[Eye, ...] = ()
+    battery: Battery | None = None
+    refresh_s: float = 0.05
 
     def __post_init__(self) -> None:
         spec = mujoco.MjSpec.from_file(str(self.mjcf))
@@ -44,38 +63,71 @@ class Robot:
             "joint": {j.name for j in spec.joints},
             "site": {s.name for s in spec.sites},
             "body": {b.name for b in spec.bodies},
+            "geom": {g.name for g in spec.geoms},
+            "camera": {c.name for c in spec.cameras},
+            "signal": set(self.signals),
         }
-        wanted = [("sensor", source) for s in self.sensors for source in s.sources]
-        wanted += [("joint", a.joint) for a in self.actuators] + [("body", self.base)]
-        wanted += [pair for c in (*self.cameras, *self.rangers) for pair in (("site", c.site), ("body", c.body))]
-        for kind, name in wanted:
+        for kind, name in self._wanted():
             if name not in known[kind]:
                 raise ModelError(f"robot {self.name!r}: {UnknownNameError(kind, name, known[kind])}")
-        self._check_wiring(spec)
+        self._check_names()
+        self._check_axes(spec)
 
-    def _check_wiring(self, spec: mujoco.MjSpec) -> None:
-        """Refuses names used twice, sources read by two sensors, and axes that a source does not have."""
-        names = [c.name for c in (*self.cameras, *self.rangers)] + [s.name for s in self.sensors]
+    @property
+    def optics(self) -> tuple[RayFan | Eye, ...]:
+        """What it sees with, in the order of the observation."""
+        return (*self.cameras, *self.rangers, *self.eyes)
+
+    @property
+    def parts(self) -> tuple[RayFan | Eye | Sensor, ...]:
+        """What it senses with, in the order of the observation."""
+        return (*self.optics, *self.sensors)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """What its electronics know, for sensors to sample."""
+        motors = [a.name for a in self.actuators if a.electrics is not None]
+        known = [f"{name}/{what}" for name in motors for what in ("current", "heating")]
+        return (*known, "battery/voltage", "battery/current") if self.battery else tuple(known)
+
+    def _wanted(self) -> list[tuple[str, str]]:
+        """Everything that its parts name, by kind."""
         sources = [source for sensor in self.sensors for source in sensor.sources]
+        wanted = [("sensor", source) for source in sources if isinstance(source, str)]
+        wanted += [("signal", source.name) for source in sources if isinstance(source, Signal)]
+        wanted += [(_KINDS[source.object], source.target) for source in sources if isinstance(source, Source)]
+        wanted += [("joint", a.joint) for a in self.actuators] + [("body", self.base)]
+        wanted += [pair for c in (*self.cameras, *self.rangers) for pair in (("site", c.site), ("body", c.body))]
+        return wanted + [("camera", eye.camera) for eye in self.eyes]
+
+    def _check_names(self) -> None:
+        """Refuses names that are used twice, and sources that two sensors read."""
+        names = [part.name for part in self.parts]
+        sources = [name for sensor in self.sensors if not sensor.of_signals for name in sensor.source_names]
         for kind, listed in (("sensor", names), ("actuator", [a.name for a in self.actuators]), ("source", sources)):
             twice = sorted({name for name in listed if listed.count(name) > 1})
             if twice:
                 raise ModelError(f"robot {self.name!r}: {kind} {', '.join(twice)} is declared twice")
-        sizes = mujoco.MjSpec.compile(spec).sensor_dim
-        dimension = {sensor.name: int(size) for sensor, size in zip(spec.sensors, sizes, strict=True)}
+
+    def _check_axes(self, spec: mujoco.MjSpec) -> None:
+        """Refuses axes that a source does not have, and misalignment of what is no vector."""
+        _add_sources(spec, self.sensors)
+        model = spec.compile()
         for sensor in self.sensors:
-            for source in sensor.sources:
-                if not all(0 <= axis < dimension[source] for axis in sensor.axes):
+            for source in sensor.source_names:
+                dimension = 1 if sensor.of_signals else int(model.sensor(source).dim[0])
+                if not all(0 <= axis < dimension for axis in sensor.axes):
                     raise ModelError(
                         f"robot {self.name!r}: sensor {sensor.name!r} reads axes {sensor.axes} of {source!r}, "
-                        f"which has {dimension[source]}"
+                        f"which has {dimension}"
                     )
+                if sensor.errors.misalignment and dimension != 3:
+                    raise ModelError(f"robot {self.name!r}: sensor {sensor.name!r} has no axes to be misaligned")
 
     @cached_property
     def layout(self) -> Layout:
         """The named layout of what the robot senses."""
-        parts: tuple[RayFan | Sensor, ...] = (*self.cameras, *self.rangers, *self.sensors)
-        return Layout(tuple(channel for part in parts for channel in part.channels))
+        return Layout(tuple(channel for part in self.parts for channel in part.channels))
 
     def looking_for(self, labels: dict[str, str], legible: dict[str, str], **camera: Any) -> Robot:
         """Returns this robot with its camera taught the classes of a task (see `LineCamera`)."""
@@ -89,25 +141,52 @@ class Robot:
         exact["dropout"] = 0.0
         cameras = tuple(replace(c, misread=0.0, **exact) for c in self.cameras)
         rangers = tuple(replace(r, **exact) for r in self.rangers)
-        return replace(self, sensors=sensors, cameras=cameras, rangers=rangers)
+        eyes = tuple(eye.ideal() for eye in self.eyes)
+        return replace(self, sensors=sensors, cameras=cameras, rangers=rangers, eyes=eyes)
 
     def build(self, tick_s: float) -> mujoco.MjSpec:
         """Returns the MJCF with actuators and history buffers compiled in, for an arena with steps of `tick_s`.
 
         Raises:
-            ModelError: a sensor is faster than the physics.
+            ModelError: a sensor, or the commands of an actuator, are faster than the physics.
         """
         spec = mujoco.MjSpec.from_file(str(self.mjcf))
         for actuator in self.actuators:
             actuator.compile(spec)
+            _check_bristles(actuator, tick_s)
+            _remember(spec.actuator(actuator.name), actuator.command, tick_s)
+        _add_sources(spec, self.sensors)
         for sensor in self.sensors:
-            if not sensor.timing.immediate:
-                for source in sensor.sources:
-                    _remember(spec.sensor(source), sensor.timing.longest_lag_s(tick_s), tick_s)
+            if not sensor.of_signals:
+                for source in sensor.source_names:
+                    _remember(spec.sensor(source), sensor.timing, tick_s)
         return spec
 
 
-def _remember(sensor: mujoco.MjsSensor, lag_s: float, tick_s: float) -> None:
-    """Gives a MuJoCo sensor a history of `lag_s`; its delay is set anew before every decision."""
-    sensor.nsample = math.ceil(HISTORY_MARGIN * lag_s / tick_s) + 2
-    sensor.delay = tick_s
+def _check_bristles(actuator: Actuator, tick_s: float) -> None:
+    """Refuses friction whose bristles swing faster than the physics can follow."""
+    part = actuator.part
+    if part is not None and part.stribeck is not None:
+        most = part.armature / tick_s**2
+        if part.stribeck.stiffness > most:
+            raise ModelError(
+                f"the bristles of {actuator.name!r} have {part.stribeck.stiffness:g} N·m/rad; with steps of "
+                f"{tick_s:g} s they may have at most {most:.3g} N·m/rad"
+            )
+
+
+def _add_sources(spec: mujoco.MjSpec, sensors: tuple[Sensor, ...]) -> None:
+    """Adds the MuJoCo sensors that sensors ask for."""
+    for sensor in sensors:
+        for source, name in zip(sensor.sources, sensor.source_names, strict=True):
+            if isinstance(source, Source):
+                made = spec.add_sensor(name=name, type=source.type, objtype=source.object, objname=source.target)
+                if source.parameters:
+                    made.intprm = source.parameters
+
+
+def _remember(part: mujoco.MjsSensor | mujoco.MjsActuator, timing: Timing, tick_s: float) -> None:
+    """Gives a part of MuJoCo a history as long as its timing needs; its delay is set anew before every decision."""
+    if not timing.immediate:
+        part.nsample = math.ceil(HISTORY_MARGIN * timing.longest_lag_s(tick_s) / tick_s) + 2
+        part.delay = tick_s

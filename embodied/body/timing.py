@@ -8,10 +8,11 @@ never run backwards, whatever the jitter.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from embodied.errors import ModelError
 from embodied.seeding import ALL, Stream, Worlds, as_normal, as_uniforms
@@ -78,31 +79,37 @@ IMMEDIATE = Timing()
 
 
 class FrameClock:
-    """Tells, for N worlds, which frame each reads at a time; the parameters are arrays that may differ per world.
+    """Tells, for N worlds, which frame of each of L lines is read at a time; parameters are arrays over both.
 
     Args:
-        timing: declared values, the same in every world to begin with.
-        tick_s: time between the instants at which frames can be captured [s].
-        stream: two lanes, for jitter and for losses.
+        timings: the declared values of each line, the same in every world to begin with.
+        ticks_s: for each line, the time between the instants at which its frames can be captured [s].
+        stream: two lanes per line, for jitter and for losses.
         margin: how much longer than declared latency and jitter may become in some world (1: not at all).
 
     Attributes:
-        latency_s, jitter_s, dropout, phase_s: `(N,)`.
-        index: the newest frame read so far, `(N,)`; negative before the first of the episode.
-        captured_tick: when it was captured, `(N,)`.
+        latency_s, jitter_s, dropout, phase_s: `(N, L)`; changed values count from the next `begin`.
+        index: the newest frame read so far, `(N, L)`; negative before the first of the episode.
+        captured_tick: when it was captured, `(N, L)`, in ticks of the line.
     """
 
-    def __init__(self, timing: Timing, n: int, tick_s: float, stream: Stream, margin: float = 1.0) -> None:
-        self.timing, self.tick_s = timing, tick_s
-        self.period_s = 1 / timing.rate_hz if timing.rate_hz else tick_s
-        self.longest_lag_s = margin * timing.longest_lag_s(tick_s) + tick_s
+    def __init__(
+        self, timings: Sequence[Timing], n: int, ticks_s: Sequence[float], stream: Stream, margin: float = 1.0
+    ) -> None:
+        self.timings, self.tick_s = tuple(timings), np.array(ticks_s, float)
+        self.period_s = np.array([1 / t.rate_hz if t.rate_hz else s for t, s in zip(timings, ticks_s, strict=True)])
+        longest = [margin * t.longest_lag_s(s) + s for t, s in zip(timings, ticks_s, strict=True)]
+        self.longest_lag_s = np.array(longest)
         self.latency_s, self.jitter_s, self.dropout, self.phase_s = (
-            np.full(n, value) for value in (timing.latency_s, timing.jitter_s, timing.dropout, timing.phase_s)
+            np.tile([getattr(t, name) for t in timings], (n, 1)).astype(float)
+            for name in ("latency_s", "jitter_s", "dropout", "phase_s")
         )
-        self.index = np.full(n, -1, np.int64)
-        self.captured_tick = np.zeros(n, np.int64)
-        self._jitter, self._losses = stream.lane(0), stream.lane(1)
-        self._window = np.arange(math.ceil(self.longest_lag_s / self.period_s) + 1)
+        self.index = np.full((n, len(self.timings)), -1, np.int64)
+        self.captured_tick = np.zeros((n, len(self.timings)), np.int64)
+        self._jitter, self._losses = stream.lane(slice(0, None, 2)), stream.lane(slice(1, None, 2))
+        reach = np.ceil(self.longest_lag_s / self.period_s).astype(int).max(initial=0) + 1
+        self._window = np.arange(reach)[:, None]
+        self._jitters = self._loses = True
 
     def begin(self, worlds: Worlds = ALL) -> None:
         """Forgets the frames of the last episode; before the first frame of the new one its start is seen.
@@ -110,43 +117,45 @@ class FrameClock:
         Raises:
             ModelError: in some world, latency and jitter are longer than the buffer.
         """
-        longest = (self.latency_s[worlds] + JITTER_SPAN * self.jitter_s[worlds]).max(initial=0.0) + self.period_s
-        if longest > self.longest_lag_s + 1e-9:
-            raise ModelError(
-                f"a latency with jitter of {longest - self.period_s:g} s is beyond the buffer, which reaches back "
-                f"{self.longest_lag_s - self.period_s:g} s: declare a longer latency"
-            )
+        longest = (self.latency_s[worlds] + JITTER_SPAN * self.jitter_s[worlds]).max(axis=0, initial=0.0)
+        for longer, reach in zip(longest, self.longest_lag_s - self.period_s, strict=True):
+            if longer > reach + 1e-9:
+                raise ModelError(
+                    f"a latency with jitter of {longer:g} s is beyond the buffer, which reaches back {reach:g} s: "
+                    "declare a longer latency"
+                )
+        self._jitters, self._loses = bool(self.jitter_s.any()), bool(self.dropout.any())
         self.index[worlds] = -1
         self.captured_tick[worlds] = 0
 
-    def read(self, tick: ArrayLike, worlds: Worlds = ALL) -> None:
-        """Moves `worlds` on to the newest frame that has arrived by `tick` (scalar or `(n,)`)."""
-        newest = self._newest_arrived(np.asarray(tick), worlds)
+    def read(self, tick: NDArray, worlds: Worlds = ALL) -> None:
+        """Moves `worlds` on to the newest frame of each line that has arrived by its `tick (n, L)`."""
+        newest = self._newest_arrived(tick, worlds)
         index = np.maximum(self.index[worlds], newest)
         self.index[worlds] = index
         self.captured_tick[worlds] = np.maximum(self._capture_tick(index, self.phase_s[worlds]), 0)
 
     def _newest_arrived(self, tick: NDArray, worlds: Worlds) -> NDArray[np.int64]:
-        now = (tick * self.tick_s + 1e-9)[..., None]
+        now = (tick * self.tick_s + 1e-9)[:, None]
         phase = self.phase_s[worlds][:, None]
-        last = np.floor((now - phase) / self.period_s).astype(np.int64)
-        frames = np.broadcast_to(last - self._window, (len(phase), len(self._window)))
+        frames = np.floor((now - phase) / self.period_s) - self._window
         latency, lost = self.fate(frames, worlds)
-        arrived = self._capture_tick(frames, phase) * self.tick_s + latency <= now
-        return np.where(arrived & ~lost & (frames >= 0), frames, -1).max(axis=1)
+        arrived = (self._capture_tick(frames, phase) * self.tick_s + latency <= now) & (frames >= 0)
+        if lost is not None:
+            arrived &= ~lost
+        return np.where(arrived, frames, -1).max(axis=1).astype(np.int64)
 
-    def fate(self, frames: NDArray[np.int64], worlds: Worlds = ALL) -> tuple[NDArray, NDArray]:
-        """The latency of each frame `(n, …)` [s], and whether it is lost; a frame's fate never changes."""
-        counter = (frames + BEFORE_START).astype(np.uint64)
-        jitter, dropout = self.jitter_s[worlds][:, None], self.dropout[worlds][:, None]
-        late, lost = np.zeros((1, 1)), np.zeros((1, 1), bool)
-        if jitter.any():
-            late = np.clip(as_normal(self._jitter.bits(counter, worlds)[..., 0]), -JITTER_SPAN, JITTER_SPAN) * jitter
-        if dropout.any():
-            lost = as_uniforms(self._losses.bits(counter, worlds)[..., 0])[0] < dropout
-        shape = frames.shape
-        latency = np.maximum(self.latency_s[worlds][:, None] + late, 0.0)
-        return np.broadcast_to(latency, shape), np.broadcast_to(lost, shape)
+    def fate(self, frames: NDArray, worlds: Worlds = ALL) -> tuple[NDArray, NDArray | None]:
+        """The latency of frames `(n, …, L)` [s], and which are lost (None: none); a frame's fate never changes."""
+        shape = (-1, *[1] * (frames.ndim - 2), len(self.timings))
+        latency, lost = self.latency_s[worlds].reshape(shape), None
+        if self._jitters:
+            late = np.clip(as_normal(self._jitter.bits_each(frames + BEFORE_START, worlds)), -JITTER_SPAN, JITTER_SPAN)
+            latency = np.maximum(latency + late * self.jitter_s[worlds].reshape(shape), 0.0)
+        if self._loses:
+            luck = as_uniforms(self._losses.bits_each(frames + BEFORE_START, worlds))[0]
+            lost = luck < self.dropout[worlds].reshape(shape)
+        return latency, lost
 
-    def _capture_tick(self, frame: NDArray[np.int64], phase: NDArray) -> NDArray[np.int64]:
-        return np.ceil((phase + frame * self.period_s) / self.tick_s - 1e-6).astype(np.int64)
+    def _capture_tick(self, frame: NDArray, phase: NDArray) -> NDArray:
+        return np.ceil((phase + frame * self.period_s) / self.tick_s - 1e-6)

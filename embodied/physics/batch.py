@@ -35,7 +35,7 @@ class Batch:
         self.model = model
         self.n = n
         self.threads = threads or default_threads(n)
-        self._engine = mujoco.batch.Batch(model, n, self.threads)
+        self._engine = mujoco.batch.Batch(model, n, self.threads, persistent=True)
         self._moving = self._engine.bind("qvel")
         self._placed = self._engine.bind("qpos")
 
@@ -78,14 +78,15 @@ class Batch:
         start = self.model.sensor_adr[i]
         return self.array("sensordata")[:, start : start + self.model.sensor_dim[i]]
 
-    def step(self, substeps: int, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Advances `worlds` by `substeps` and makes poses, velocities and their sensors current.
+    def step(self, substeps: int, worlds: NDArray[np.intp] | None = None, last: bool = True) -> NDArray[np.intp]:
+        """Advances `worlds` by `substeps`; if it is the `last` run, makes poses, velocities, their sensors current.
 
         Returns:
-            The worlds that failed: MuJoCo raised an error in them, or their state is no longer finite.
+            The worlds that failed: MuJoCo raised an error in them, or (in the last run) they have diverged.
         """
-        errors = self._guarded(lambda: self._engine.step(worlds, nstep=substeps, stage=mujoco.mjtStage.mjSTAGE_VEL))
-        return np.union1d(errors, self._diverged(worlds))
+        stage = mujoco.mjtStage.mjSTAGE_VEL if last else mujoco.mjtStage.mjSTAGE_NONE
+        errors = self._guarded(lambda: self._engine.step(worlds, nstep=substeps, stage=stage))
+        return np.union1d(errors, self._diverged(worlds)) if last else errors
 
     def reset(self, worlds: NDArray[np.intp] | None = None) -> None:
         """Puts `worlds` into the model's default state without computing anything from it."""
@@ -139,6 +140,10 @@ class Batch:
         data = self._engine.get_data(world)
         mujoco.mj_forward(model, data)
         return model, data
+
+    def current_data(self, world: int, out: mujoco.MjData) -> mujoco.MjData:
+        """Copies one world, with what its last call computed, into `out` for a renderer; cheaper than `render_pair`."""
+        return self._engine.get_data(world, out)
 
     def _guarded(self, call) -> NDArray[np.intp]:
         """Runs an engine call and returns the worlds in which it raised; the others completed it."""

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.actuators import torque_speed
 from embodied.body.error_model import ErrorsInWorlds
 from embodied.body.robot import Robot
 from embodied.body.sensors import Sensor
-from embodied.body.timing import BEFORE_START, FrameClock, Timing
+from embodied.body.timing import FrameClock, Timing
 from embodied.errors import MissingExtraError
 from embodied.layout import Layout
 from embodied.seeding import WorldStreams
@@ -59,19 +58,16 @@ def resting_readings(sensor: Sensor, tick_s: float) -> tuple[NDArray, float]:
     streams = _streams(REPEATS)
     lanes = [streams.stream((f"{sensor.name}/{part}", 3)) for part in ("start", "frame")]
     exact = replace(sensor.errors, resolution=0.0)
-    errors = ErrorsInWorlds(exact, REPEATS, 1, np.inf, period, *lanes)
+    errors = ErrorsInWorlds([exact], REPEATS, [np.inf], [period], *lanes)
     errors.begin()
     zero = np.zeros((REPEATS, 1))
-    frames = [
-        errors.apply(zero, np.full(REPEATS, k), np.full(REPEATS, k + BEFORE_START, np.uint64))[:, 0]
-        for k in range(1, FRAMES + 1)
-    ]
+    frames = [errors.apply(zero, np.full((REPEATS, 1), k))[:, 0] for k in range(1, FRAMES + 1)]
     return np.array(frames), period
 
 
 def latencies(timing: Timing, tick_s: float) -> NDArray:
     """Times from capture to arrival of many frames [s]."""
-    clock = FrameClock(timing, ARRIVALS, tick_s, _streams(ARRIVALS).stream(("timing", 2)))
+    clock = FrameClock([timing], ARRIVALS, [tick_s], _streams(ARRIVALS).stream(("timing", 2)))
     return clock.fate(np.zeros((ARRIVALS, 1), np.int64))[0][:, 0]
 
 
@@ -85,7 +81,7 @@ def _streams(n: int) -> WorldStreams:
 def _draw_torque_speed(ax: Any, robot: Robot) -> None:
     ax.set(title="Torque and speed at full command", xlabel="speed [rad/s]", ylabel="torque [N·m]")
     for actuator in robot.actuators:
-        line = torque_speed(actuator)
+        line = actuator.line
         if line is not None:
             ax.plot(*line, label=actuator.name)
     ax.legend()
@@ -105,7 +101,7 @@ def _draw_allan(ax: Any, robot: Robot, tick_s: float) -> None:
 def _draw_latencies(ax: Any, robot: Robot, tick_s: float, decision_s: float) -> None:
     ax.set(title="From capture to arrival", xlabel="latency [ms]", ylabel="frames [share per ms]")
     parts = [(s.name, s.timing, tick_s) for s in robot.sensors]
-    parts += [(c.name, c.timing, decision_s) for c in (*robot.cameras, *robot.rangers)]
+    parts += [(c.name, c.timing, decision_s) for c in robot.optics]
     for name, timing, tick in parts:
         if not timing.immediate:
             ax.hist(1e3 * latencies(timing, tick), bins=40, density=True, histtype="step", label=name, linewidth=1.6)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.robot import Robot
+from embodied.body.robot import HISTORY_MARGIN, Robot
+from embodied.body.sensors import Sensor
 from embodied.body.timing import FrameClock, Timing
+from embodied.errors import UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
-from embodied.world.senses import CameraInWorlds, SensorInWorlds
+from embodied.world.beams import BeamsInWorlds
+from embodied.world.drives import DrivesInWorlds, blocks
+from embodied.world.eyes import EyesInWorlds
+from embodied.world.frames import Line, Rows
+from embodied.world.senses import SensesInWorlds
+
+CLOCK_PARAMETERS = ("latency_s", "jitter_s", "dropout", "phase_s")
 
 
 class Body:
@@ -27,20 +35,87 @@ class Body:
         joint = model.body_jntadr[self.base]
         self._place = int(model.jnt_qposadr[joint])
         self._motion = int(model.jnt_dofadr[joint])
-        self._scale = np.array([a.scale for a in robot.actuators])
-        self._controls = [model.actuator(prefix + a.name).id for a in robot.actuators]
-        self.cameras = [CameraInWorlds(c, batch, streams, prefix, decision_s) for c in robot.cameras]
-        self.rangers = [CameraInWorlds(r, batch, streams, prefix, decision_s) for r in robot.rangers]
-        clocks: dict[Timing, FrameClock] = {}
-        self.sensors = [SensorInWorlds(s, batch, streams, prefix, decision_s, clocks) for s in robot.sensors]
-        self._slices = [robot.layout.slice(c.name) for c in robot.layout.channels]
-        self._ctrl = batch.array("ctrl")
+        self._tick_s = model.opt.timestep
+        self._ticks = round(decision_s / self._tick_s)
+        self.drives = DrivesInWorlds(robot, batch, streams, prefix, decision_s) if robot.actuators else None
+        self.clock, lines = _clock(robot, batch, streams, prefix, decision_s)
+        self._ticks_of_line = np.array([s / self._tick_s for s in self.clock.tick_s]) if self.clock else np.zeros(0)
+        self.cameras = [BeamsInWorlds(c, lines[c.name], batch, streams, prefix) for c in robot.cameras]
+        self.rangers = [BeamsInWorlds(r, lines[r.name], batch, streams, prefix) for r in robot.rangers]
+        self.eyes = [EyesInWorlds(e, lines[e.name], batch, streams, prefix) for e in robot.eyes]
+        own = [lines[s.name] for s in robot.sensors]
+        signals = self.drives.signals if self.drives else {}
+        self.senses = (
+            SensesInWorlds(robot.sensors, own, batch, streams, prefix, decision_s, signals) if robot.sensors else None
+        )
+        self._lines = {name: line for name, line in lines.items() if line is not None}
+        optical = [channel for part in robot.optics for channel in part.channels]
+        self._slices = [robot.layout.slice(channel.name) for channel in optical]
+        self._rest = slice(sum(channel.size for channel in optical), robot.layout.size)
         self._qpos = batch.array("qpos")
         self._qvel = batch.array("qvel")
 
-    def command(self, actions: NDArray, worlds: NDArray[np.intp] | slice) -> None:
-        """Drives the actuators of `worlds` with actions `(n, nu)` in [-1, 1]."""
-        self._ctrl[worlds, self._controls[0] : self._controls[-1] + 1] = actions * self._scale
+    def parameter(self, name: str) -> NDArray:
+        """Returns the live values of one parameter of a part, `(N, …)`; they count from each world's next episode on.
+
+        Names are `<part>/<what>`, as in `parameter_names`.
+
+        Raises:
+            UnknownNameError: there is no such parameter.
+        """
+        part, _, what = name.rpartition("/")
+        if part in self._lines and what in CLOCK_PARAMETERS:
+            line = self._lines[part]
+            return getattr(line.clock, what)[:, line.number : line.number + 1]
+        for beams in (*self.cameras, *self.rangers):
+            if beams.fan.name == part and what in beams.parameters:
+                return beams.parameters[what]
+        found = self.senses.parameters().get(name) if self.senses else None
+        if found is None and self.drives is not None:
+            found = self.drives.parameter(part, what)
+        if found is None:
+            raise UnknownNameError("parameter", name, self.parameter_names())
+        return found
+
+    def parameter_names(self) -> list[str]:
+        """Everything about this body that can differ per world."""
+        names = [f"{part}/{what}" for part in self._lines for what in CLOCK_PARAMETERS]
+        names += [f"{b.fan.name}/{what}" for b in (*self.cameras, *self.rangers) for what in b.parameters]
+        names += list(self.senses.parameters()) if self.senses else []
+        return names + (self.drives.parameter_names() if self.drives else [])
+
+    def command(self, actions: NDArray, step: NDArray, rows: Rows) -> None:
+        """Sends actions `(n, nu)` in [-1, 1] to the actuators of `rows`, before the decision that ends as `step`."""
+        if self.drives is not None:
+            self.drives.command(actions, step, (step - 1) * self._ticks, rows)
+
+    def advance(self, step: NDArray, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Moves `worlds` (None: all) on by one decision, which ends as `step (n,)`; returns those that failed."""
+        rows: Rows = slice(None) if worlds is None else worlds
+        self._aim(step, rows)
+        runs = self._runs()
+        tick = (step - 1) * self._ticks
+        failed = np.zeros(0, np.intp)
+        for i, run in enumerate(runs):
+            if self.drives is not None:
+                self.drives.refresh(tick, rows)
+            lost = self.batch.step(run, worlds, last=i == len(runs) - 1)
+            failed = np.union1d(failed, lost) if lost.size else failed
+            tick = tick + run
+            if self.drives is not None:
+                self.drives.account(run * self._tick_s, rows)
+            for eye in self.eyes:
+                if 0 < len(runs) - 1 - i < eye.eye.exposures:
+                    eye.expose(rows)
+        return failed
+
+    def _runs(self) -> list[int]:
+        """The ticks of a decision, in the runs between which drivers are refreshed and pictures taken."""
+        exposures = max((eye.eye.exposures for eye in self.eyes), default=1)
+        periods = [self.drives.refresh_s if self.drives else 0.0]
+        if exposures > 1:
+            periods.append(self._ticks * self._tick_s / exposures)
+        return blocks(self._ticks, min((p for p in periods if p), default=0.0), self._tick_s)
 
     def place(self, worlds: NDArray[np.intp], xy: NDArray, heading: NDArray, height: float) -> None:
         """Stands the robots of `worlds` at `xy (n, 2)` [m] with `heading (n,)` [rad]."""
@@ -67,27 +142,70 @@ class Body:
         """Linear velocity in the world frame [m/s] and angular velocity [rad/s], `(N, 6)`."""
         return self._qvel[:, self._motion : self._motion + 6]
 
-    def aim(self, ticks: NDArray, rows: NDArray[np.intp] | slice) -> None:
-        """Before the physics of `rows` moves on to `ticks (n,)`, sets which frames are to be read then."""
-        for sensor in self.sensors:
-            sensor.aim(ticks, rows)
-
     def begin(self, worlds: NDArray[np.intp]) -> None:
-        """Starts an episode: draws the errors that stay, and forgets the frames of the last one."""
-        for camera in (*self.cameras, *self.rangers):
-            camera.begin(worlds)
-        for sensor in self.sensors:
-            sensor.begin(worlds)
+        """Starts an episode: draws the errors that stay, and forgets frames and commands of the last one."""
+        if self.clock is not None:
+            self.clock.begin(worlds)
+        if self.drives is not None:
+            self.drives.begin(worlds)
+        if self.senses is not None:
+            self.senses.begin(worlds)
 
     def settle(self, worlds: NDArray[np.intp]) -> None:
         """Once the first state of an episode is computed: the robot has been at rest in it all along."""
-        for sensor in self.sensors:
-            sensor.settle(worlds)
+        if self.senses is not None:
+            self.senses.settle(worlds)
 
-    def sense(self, out: NDArray, step: NDArray, ticks: NDArray, worlds: NDArray[np.intp] | None = None) -> None:
+    def _aim(self, step: NDArray, rows: Rows) -> None:
+        """Before the physics moves on to decision `step`, decides which frames are to be read then."""
+        if self.clock is not None:
+            self._read_clock(step, rows)
+        if self.senses is not None:
+            self.senses.aim(step * self._ticks, rows)
+
+    def _read_clock(self, step: NDArray, rows: Rows) -> None:
+        assert self.clock is not None
+        self.clock.read((step * self._ticks)[:, None] / self._ticks_of_line, rows)
+
+    def sense(self, out: NDArray, step: NDArray, worlds: NDArray[np.intp] | None = None) -> None:
         """Writes what is read at decision `step (N,)` into the rows `worlds` of `out (N, dim)`."""
-        rows: NDArray[np.intp] | slice = slice(None) if worlds is None else worlds
-        parts = [part for camera in (*self.cameras, *self.rangers) for part in camera.frame(step[rows], worlds)]
-        parts += [part for sensor in self.sensors for part in sensor.frame(ticks[rows], step[rows], rows)]
+        rows: Rows = slice(None) if worlds is None else worlds
+        now = step[rows]
+        starts = now == 0
+        if self.clock is not None and starts.any():  # nothing was aimed at the start of an episode
+            self._read_clock(now[starts], np.arange(self.batch.n)[rows][starts])
+        parts = [part for beams in (*self.cameras, *self.rangers) for part in beams.frame(now, worlds)]
+        parts += [part for eye in self.eyes for part in eye.frame(now, rows)]
         for place, part in zip(self._slices, parts, strict=True):
             out[rows, place] = part
+        if self.senses is not None:
+            out[rows, self._rest] = self.senses.frame(now * self._ticks, now, rows)
+
+    def close(self) -> None:
+        """Frees renderers."""
+        for eye in self.eyes:
+            eye.close()
+
+
+def _clock(
+    robot: Robot, batch: Batch, streams: WorldStreams, prefix: str, decision_s: float
+) -> tuple[FrameClock | None, dict[str, Line | None]]:
+    """One clock for all timed sensors of a robot, and the line of each sensor; None for those without timing."""
+    tick_s = batch.model.opt.timestep
+    made: dict[tuple[str, Timing, float], int] = {}
+    numbers: dict[str, int | None] = {}
+    for part in robot.parts:
+        native = isinstance(part, Sensor) and not part.of_signals
+        key = (part.timing.line or part.name, part.timing, tick_s if native else decision_s)
+        numbers[part.name] = None if part.timing.immediate else made.setdefault(key, len(made))
+    if not made:
+        return None, dict.fromkeys(numbers)
+    names = _distinct([name for name, _, _ in made])
+    stream = streams.stream(*((f"{prefix}{name}/timing", 2) for name in names))
+    clock = FrameClock([t for _, t, _ in made], batch.n, [s for _, _, s in made], stream, HISTORY_MARGIN)
+    return clock, {name: None if i is None else Line(clock, i) for name, i in numbers.items()}
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Numbers names that occur more than once: lines of one name but another timing or tick are lines of their own."""
+    return [name if names.index(name) == i else f"{name}#{i}" for i, name in enumerate(names)]

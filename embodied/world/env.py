@@ -139,7 +139,8 @@ class BatchEnv(TaskFace, VectorEnv):
         return tuple(self._painter.paint(world) for world in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Frees the renderer."""
+        """Frees renderers."""
+        self.body.close()
         if self._painter is not None:
             self._painter.close()
             self._painter = None
@@ -176,10 +177,9 @@ class BatchEnv(TaskFace, VectorEnv):
         """Moves all worlds but the stale ones; returns those whose physics failed, put back to rest."""
         live = None if not stale.size else np.setdiff1d(np.arange(self.num_envs), stale)
         rows = slice(None) if live is None else live
-        self.body.command(commands[rows], rows)
         self._steps[rows] += 1
-        self.body.aim(self._steps[rows] * self.substeps, rows)
-        failed = self.batch.step(self.substeps, live) if live is None or live.size else stale[:0]
+        self.body.command(commands[rows], self._steps[rows], rows)
+        failed = self.body.advance(self._steps[rows], live) if live is None or live.size else stale[:0]
         self._elapsed_s[rows] = self._steps[rows] / self.task.control_hz
         if failed.size:
             self._lay_to_rest(failed)
@@ -208,7 +208,7 @@ class BatchEnv(TaskFace, VectorEnv):
     def _observe(self, failed: Rows) -> None:
         """Senses in all worlds; a failed world repeats its last observation."""
         last = self._obs[failed]
-        self.body.sense(self._obs, self._steps, self._steps * self.substeps)
+        self.body.sense(self._obs, self._steps)
         self._obs[failed] = last
         self.task.track()
 
@@ -225,7 +225,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self.body.begin(worlds)
         self.batch.forward(worlds)
         self.body.settle(worlds)
-        self.body.sense(self._obs, self._steps, self._steps * self.substeps, worlds)
+        self.body.sense(self._obs, self._steps, worlds)
         self.task.track()
 
     def _restart(self, info: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,22 @@ class Beams:
     colours: NDArray[np.float32]
 
 
+def open_renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
+    """Opens MuJoCo's off-screen renderer.
+
+    Raises:
+        RenderingError: this machine offers no off-screen OpenGL.
+    """
+    try:
+        return mujoco.Renderer(model, height, width)
+    except Exception as error:  # GLFW, EGL and OSMesa each fail with a type of their own
+        raise RenderingError(
+            "no off-screen renderer could be opened. Without a screen, set the environment variable "
+            "MUJOCO_GL=egl (Debian packages: libegl1 libgl1-mesa-dri) or MUJOCO_GL=osmesa (libosmesa6) "
+            f"before Python starts. The renderer said: {error}"
+        ) from error
+
+
 class Painter:
     """Renders worlds of a batch through a named camera.
 
@@ -34,14 +50,7 @@ class Painter:
     def __init__(self, batch: Batch, camera: str = "overview", height: int = 480, width: int = 640) -> None:
         self._batch = batch
         self._camera = camera
-        try:
-            self._renderer = mujoco.Renderer(batch.model, height, width)
-        except Exception as error:  # GLFW, EGL and OSMesa each fail with a type of their own
-            raise RenderingError(
-                "no off-screen renderer could be opened. Without a screen, set the environment variable "
-                "MUJOCO_GL=egl (Debian packages: libegl1 libgl1-mesa-dri) or MUJOCO_GL=osmesa (libosmesa6) "
-                f"before Python starts. The renderer said: {error}"
-            ) from error
+        self._renderer = open_renderer(batch.model, height, width)
         self._free = weakref.finalize(self, self._renderer.close)
 
     def paint(self, world: int, beams: Beams | None = None) -> NDArray[np.uint8]:

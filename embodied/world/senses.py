@@ -1,109 +1,238 @@
-"""Declared sensors in N worlds: which frame is read, and what it says."""
+"""All sensors of a robot that are not optical, in N worlds at once: which frames are read, and what they say."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from embodied.body.error_model import ErrorsInWorlds
-from embodied.body.rays import RayFan
-from embodied.body.robot import HISTORY_MARGIN
 from embodied.body.sensors import Sensor
-from embodied.body.timing import AGE_LIMIT_S, BEFORE_START, FrameClock, Timing
 from embodied.physics.batch import Batch
-from embodied.seeding import WorldStreams
+from embodied.seeding import Stream, WorldStreams, as_normal
+from embodied.world.frames import FrameBuffer, Line, Rows
 
-Rows = NDArray[np.intp] | slice
+ERROR_PARAMETERS = (
+    "noise",
+    "noise_density",
+    "bias",
+    "scale",
+    "resolution",
+    "drift",
+    "drift_time_s",
+    "random_walk",
+)
 
 
-class SensorInWorlds:
-    """A MuJoCo sensor of every world. MuJoCo keeps its history; this decides how far back it is read.
+class SensesInWorlds:
+    """The declared sensors, side by side in one array of readings `(N, D)`, so that each operation is done once.
 
-    `clock` (None for a sensor without timing; shared by the sensors of a line, of which the first `leads`) and `errors`
-    hold the parameters of every world.
+    Args:
+        sensors: declared; `lines` holds the line of each, or None for those without timing.
+        signals: what the electronics know, by name, `(N,)` each.
     """
 
     def __init__(
         self,
-        sensor: Sensor,
+        sensors: Sequence[Sensor],
+        lines: Sequence[Line | None],
         batch: Batch,
         streams: WorldStreams,
         prefix: str,
         decision_s: float,
-        clocks: dict[Timing, FrameClock],
+        signals: dict[str, NDArray],
     ) -> None:
-        self.sensor = sensor
-        model, n, name = batch.model, batch.n, f"{prefix}{sensor.name}"
-        self._tick_s = model.opt.timestep
-        self._ids = [model.sensor(prefix + source).id for source in sensor.sources]
-        self._columns = [model.sensor_adr[i] + axis for i in self._ids for axis in sensor.axes]
-        self._data = batch.array("sensordata")
-        # after a step, forces and accelerations are those before its last tick
-        late = [model.sensor_needstage[i] == mujoco.mjtStage.mjSTAGE_ACC for i in self._ids]
-        self._late_s = self._tick_s * np.array(late)
-        self.clock: FrameClock | None = None
-        period_s = decision_s
-        if not sensor.timing.immediate:
-            shared = clocks.get(sensor.timing) if sensor.timing.line else None
-            self.leads = shared is None
-            fate = streams.stream((f"{prefix}{sensor.timing.line or sensor.name}/timing", 2))
-            self.clock = shared or FrameClock(sensor.timing, n, self._tick_s, fate, HISTORY_MARGIN)
-            clocks[sensor.timing] = self.clock
-            period_s = self.clock.period_s
-            self._delay = batch.field("sensor_delay")
-            self._history = [_History(batch, i) for i in self._ids]
-        self.errors = ErrorsInWorlds(
-            sensor.errors,
-            n,
-            sensor.size,
-            sensor.limit,
-            period_s,
-            streams.stream((f"{name}/start", 3 * sensor.size)),
-            streams.stream((f"{name}/frame", 3 * sensor.size)),
-        )
+        self.sensors, self._lines = sensors, lines
+        self._tick_s = batch.model.opt.timestep
+        ends = np.cumsum([0, *(sensor.readings for sensor in sensors)])
+        self._places = [slice(a, b) for a, b in itertools.pairwise(ends)]
+        self._timed = next((line.clock for line in lines if line is not None), None)
+        none = 0 if self._timed is None else len(self._timed.timings)  # sensors without timing count decisions
+        numbers = [none if line is None else line.number for line in lines]
+        self._line_of = np.repeat(numbers, [sensor.readings for sensor in sensors]).astype(np.intp)
+        self._bind_sources(batch, prefix, signals)
+        self.errors = self._errors(batch.n, streams, prefix, decision_s)
+        self._skewed = [
+            _Misalignment(sensor, place, batch, streams, prefix)
+            for sensor, place in zip(sensors, self._places, strict=True)
+            if batch.model.nsensor and _is_vector(sensor, batch, prefix)
+        ]
+        self._finish = _Finish(sensors, self._places, batch.n)
 
-    def aim(self, tick: NDArray, rows: Rows) -> None:
-        """Before the physics moves on to `tick (n,)`, sets how far back MuJoCo is to read then."""
-        if self.clock is not None:
-            if self.leads:
-                self.clock.read(tick, rows)
-            lag = (tick - self.clock.captured_tick[rows]) * self._tick_s
-            # a quarter tick less, so that rounding never picks the sample before
-            self._write_delay(rows, np.maximum(lag[:, None] - self._late_s - 0.25 * self._tick_s, 0.0))
+    def parameters(self) -> dict[str, NDArray]:
+        """Per-world parameters by name, `(N, readings)` each; they count from the next episode on."""
+        named = {
+            f"{sensor.name}/{name}": getattr(self.errors, name)[:, place]
+            for sensor, place in zip(self.sensors, self._places, strict=True)
+            for name in ERROR_PARAMETERS
+        }
+        return named | {f"{skew.sensor.name}/misalignment": skew.spread for skew in self._skewed}
 
     def begin(self, rows: Rows) -> None:
         """Starts an episode: draws the errors that stay, and asks MuJoCo for present readings."""
         self.errors.begin(rows)
-        if self.clock is not None:
-            self.clock.begin(rows)
-            self._write_delay(rows, 0.0)
+        for skew in self._skewed:
+            skew.begin(rows)
+        self._write_delays(rows, 0.0)
 
     def settle(self, rows: Rows) -> None:
         """Once the present readings are there: makes them the whole past."""
-        if self.clock is not None:
-            for history in self._history:
-                history.fill(rows)
+        for history in self._histories:
+            history.fill(rows)
 
-    def _write_delay(self, rows: Rows, delay: NDArray | float) -> None:
-        self._delay[rows[:, None] if isinstance(rows, np.ndarray) else rows, self._ids] = delay
+    def aim(self, tick: NDArray, rows: Rows) -> None:
+        """Before the physics moves on to `tick (n,)`, sets how far back MuJoCo is to read then."""
+        if self._delayed.size and self._timed is not None:
+            lag = (tick[:, None] - self._timed.captured_tick[rows][:, self._delayed_lines]) * self._tick_s
+            # a quarter tick less, so that rounding never picks the sample before
+            self._write_delays(rows, np.maximum(lag - self._late_s - 0.25 * self._tick_s, 0.0))
 
-    def frame(self, tick: NDArray, step: NDArray, rows: Rows) -> list[NDArray]:
-        """Returns the readings `(n, size)`, and their age `(n, 1)` [s] if it is observed."""
-        index = step if self.clock is None else self.clock.index[rows]
-        truth = self._data[rows][:, self._columns]
-        reading = self.errors.apply(truth, index, (index + BEFORE_START).astype(np.uint64), rows)
-        if not self.sensor.age:
-            return [reading]
-        captured = tick if self.clock is None else self.clock.captured_tick[rows]
-        return [reading, np.minimum((tick - captured) * self._tick_s, AGE_LIMIT_S)[:, None]]
+    def frame(self, tick: NDArray, step: NDArray, rows: Rows) -> NDArray:
+        """Returns everything that the sensors deliver at `tick` and decision `step (n,)`, in order, `(n, …)`."""
+        frame = step[:, None] if self._timed is None else np.column_stack([self._timed.index[rows], step])
+        readings = self.errors.apply(self._truth(step, rows), frame[:, self._line_of], rows)
+        return self._finish(readings, frame[:, self._line_of], self._ages(tick, rows), step, rows)
+
+    def _truth(self, step: NDArray, rows: Rows) -> NDArray:
+        truth = self._data[rows][:, self._columns] * self._gain
+        for place, values, buffer in self._signals:
+            now = np.stack([value[rows] for value in values], axis=1)
+            if buffer is not None:
+                buffer.exchange(now, step, rows)
+                now = buffer.held[rows]
+            truth[:, place] = now
+        for skew in self._skewed:
+            skew.add(truth, rows)
+        return truth
+
+    def _ages(self, tick: NDArray, rows: Rows) -> dict[str, NDArray]:
+        """How old each reading is whose age is observed, `(n,)` [s]."""
+        aged = [(s, line) for s, line in zip(self.sensors, self._lines, strict=True) if s.age]
+        zero = np.zeros(len(tick))
+        return {s.name: zero if line is None else self._age(s, line, tick, rows) for s, line in aged}
+
+    def _age(self, sensor: Sensor, line: Line, tick: NDArray, rows: Rows) -> NDArray:
+        per_tick = self._tick_s / line.clock.tick_s[line.number]
+        return line.age(tick * per_tick, rows)
+
+    def _bind_sources(self, batch: Batch, prefix: str, signals: dict[str, NDArray]) -> None:
+        """Finds where each reading comes from."""
+        model = batch.model
+        self._data = batch.array("sensordata") if model.nsensor else np.zeros((batch.n, 1))
+        self._columns = np.zeros(len(self._line_of), np.intp)
+        self._gain = np.ones(len(self._line_of))
+        self._signals: list[tuple[slice, list[NDArray], FrameBuffer | None]] = []
+        delayed, lines, self._histories = [], [], []
+        for sensor, line, place in zip(self.sensors, self._lines, self._places, strict=True):
+            if sensor.of_signals:
+                buffer = None if line is None else FrameBuffer(line, (sensor.readings,))
+                self._signals.append((place, [signals[name] for name in sensor.source_names], buffer))
+                continue
+            ids = [model.sensor(prefix + source).id for source in sensor.source_names]
+            self._columns[place] = [model.sensor_adr[i] + axis for i in ids for axis in sensor.axes]
+            self._gain[place] = sensor.gain
+            if line is not None:
+                delayed += ids
+                lines += [line.number] * len(ids)
+                self._histories += [_History(batch, i) for i in ids]
+        self._delayed, self._delayed_lines = np.array(delayed, np.intp), np.array(lines, np.intp)
+        # after a step, forces and accelerations are those before its last tick
+        self._late_s = self._tick_s * (model.sensor_needstage[self._delayed] == mujoco.mjtStage.mjSTAGE_ACC)
+        self._delay = batch.field("sensor_delay") if self._delayed.size else None
+
+    def _errors(self, n: int, streams: WorldStreams, prefix: str, decision_s: float) -> ErrorsInWorlds:
+        each = [sensor for sensor in self.sensors for _ in range(sensor.readings)]
+        periods = [
+            decision_s if line is None else line.clock.period_s[line.number]
+            for sensor, line in zip(self.sensors, self._lines, strict=True)
+            for _ in range(sensor.readings)
+        ]
+
+        def stream(part: str) -> Stream:
+            return streams.stream(*((f"{prefix}{s.name}/{part}", 3 * s.readings) for s in self.sensors))
+
+        # the way since the last reading is bounded, not the angle itself
+        limits = [np.inf if sensor.increment or sensor.wrap else sensor.limit for sensor in each]
+        return ErrorsInWorlds([s.errors for s in each], n, limits, periods, stream("start"), stream("frame"))
+
+    def _write_delays(self, rows: Rows, delay: NDArray | float) -> None:
+        if self._delay is not None:
+            self._delay[rows[:, None] if isinstance(rows, np.ndarray) else rows, self._delayed] = delay
+
+
+class _Finish:
+    """Turns readings into what is delivered: wrapped, as increments, combined, with age and validity."""
+
+    def __init__(self, sensors: Sequence[Sensor], places: Sequence[slice], n: int) -> None:
+        self._sensors = list(zip(sensors, places, strict=True))
+        self._plain = not any(s.wrap or s.increment or s.combine or s.age or s.valid for s in sensors)
+        self._before = {s.name: np.zeros((n, s.readings)) for s in sensors if s.increment}
+        self._combine = {s.name: np.array(s.combine) for s in sensors if s.combine}
+
+    def __call__(
+        self, readings: NDArray, frame: NDArray, ages: dict[str, NDArray], step: NDArray, rows: Rows
+    ) -> NDArray:
+        if self._plain:
+            return readings
+        parts: list[NDArray] = []
+        for sensor, place in self._sensors:
+            reading = self._delivered(sensor, readings[:, place], step, rows)
+            parts.append(reading)
+            if sensor.age:
+                parts.append(ages[sensor.name][:, None])
+            if sensor.valid:
+                sound = (np.abs(readings[:, place]) < sensor.limit).all(axis=1) & (frame[:, place.start] >= 0)
+                parts.append(sound[:, None])
+        return np.concatenate(parts, axis=1)
+
+    def _delivered(self, sensor: Sensor, reading: NDArray, step: NDArray, rows: Rows) -> NDArray:
+        if sensor.wrap:
+            reading = (reading + np.pi) % (2 * np.pi) - np.pi
+        if sensor.increment:
+            before = np.where(step[:, None] == 0, reading, self._before[sensor.name][rows])
+            self._before[sensor.name][rows] = reading
+            reading = np.clip(reading - before, -sensor.limit, sensor.limit)
+        if sensor.combine:
+            reading = np.einsum("oi,ni->no", self._combine[sensor.name], reading)
+        return reading
+
+
+class _Misalignment:
+    """What each axis of a vector sensor picks up of the others; `spread (N, 1)` may differ per world."""
+
+    def __init__(self, sensor: Sensor, place: slice, batch: Batch, streams: WorldStreams, prefix: str) -> None:
+        self.sensor, self._place = sensor, place
+        model = batch.model
+        start = [int(model.sensor_adr[model.sensor(prefix + name).id]) for name in sensor.source_names]
+        self._columns = np.array([[adr + k for k in range(3)] for adr in start for _ in sensor.axes])
+        self._own = np.array([axis for _ in start for axis in sensor.axes])
+        self._data = batch.array("sensordata")
+        self.spread = np.full((batch.n, 1), sensor.errors.misalignment)
+        self._stream = streams.stream((f"{prefix}{sensor.name}/misalignment", 3 * sensor.readings))
+        self._share = np.zeros((batch.n, sensor.readings, 3))
+        self._any = False
+
+    def begin(self, rows: Rows) -> None:
+        share = as_normal(self._stream.bits(0, rows)).reshape(-1, *self._share.shape[1:]) * self.spread[rows][..., None]
+        share[:, np.arange(len(self._own)), self._own] = 0.0
+        self._share[rows] = share
+        self._any = bool(self.spread.any())
+
+    def add(self, truth: NDArray, rows: Rows) -> None:
+        if self._any:
+            vectors = self._data[rows][:, self._columns] * self.sensor.gain
+            truth[:, self._place] += np.einsum("nij,nij->ni", self._share[rows], vectors)
 
 
 class _History:
     """Where MuJoCo keeps the past readings of one sensor: two numbers of its own, times, values."""
 
     def __init__(self, batch: Batch, sensor: int) -> None:
-        model = batch.model
+        model: Any = batch.model
         samples, dim = int(model.sensor_history[sensor, 0]), int(model.sensor_dim[sensor])
         start = int(model.sensor_historyadr[sensor]) + 2 + samples
         self._values = batch.array("history")[:, start : start + samples * dim]
@@ -116,77 +245,5 @@ class _History:
         self._values[rows] = np.tile(self._now[rows], self._samples)
 
 
-class CameraInWorlds:
-    """A line camera or ranger of every world; `seen` and `ranges (N, pixels)` are the frame that was read last.
-
-    Frames are cast at every decision and kept until the slowest of them can have arrived.
-    """
-
-    def __init__(self, camera: RayFan, batch: Batch, streams: WorldStreams, prefix: str, decision_s: float) -> None:
-        self.camera = camera
-        self._batch = batch
-        model, n, name = batch.model, batch.n, f"{prefix}{camera.name}"
-        self._site = model.site(prefix + camera.site).id
-        self._body = model.body(prefix + camera.body).id
-        self._class_of_geom = camera.class_table([model.geom(i).name for i in range(model.ngeom)])
-        self._position = batch.array("site_xpos")
-        self._rotation = batch.array("site_xmat")
-        self._noise = streams.stream((f"{name}/frame", camera.lanes))
-        self._decision_s = decision_s
-        self.clock: FrameClock | None = None
-        if not camera.timing.immediate:
-            fate = streams.stream((f"{name}/timing", 2))
-            self.clock = FrameClock(camera.timing, n, decision_s, fate, HISTORY_MARGIN)
-            depth = int(np.ceil(self.clock.longest_lag_s / decision_s)) + 2
-            self._distance = np.zeros((n, depth, camera.pixels))
-            self._label = np.zeros((n, depth, camera.pixels), self._class_of_geom.dtype)
-            self._read = self._distance[:, 0].copy(), self._label[:, 0].copy()
-        self.seen = np.zeros((n, camera.pixels), np.intp)
-        self.ranges = np.full((n, camera.pixels), camera.max_range)
-
-    def begin(self, rows: Rows) -> None:
-        """Starts an episode: what is seen at its start has been seen all along."""
-        if self.clock is not None:
-            self.clock.begin(rows)
-
-    def frame(self, step: NDArray, worlds: NDArray[np.intp] | None) -> list[NDArray]:
-        """Casts a frame at decision `step (n,)` and reads the newest that has arrived.
-
-        Returns:
-            Ranges [m] and class indicators of `(n, …)`; age [s] and whether the frame is new, `(n, 1)` each, if
-            frames can be late.
-        """
-        rows: Rows = slice(None) if worlds is None else worlds
-        distance, geom = self._batch.rays(*self.rays(worlds), self._body, worlds)
-        label, index, timing = self._class_of_geom[geom], step, []
-        if self.clock is not None:
-            distance, label, index, timing = self._exchange(distance, label, step, rows)
-        bits = self._noise.bits((index + BEFORE_START).astype(np.uint64), rows)
-        ranges, seen = self.camera.see(distance, label, bits)
-        self.ranges[rows], self.seen[rows] = ranges, seen
-        return [ranges, self.camera.encode(seen), *timing]
-
-    def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:
-        """Returns origins `(n, 1, 3)` [m] and directions `(n, pixels, 3)` in the world frame."""
-        rows: Rows = slice(None) if worlds is None else worlds
-        R_wc = self._rotation[rows, self._site].reshape(-1, 1, 3, 3)
-        ahead, left = self.camera.directions[:, :1], self.camera.directions[:, 1:2]
-        return self._position[rows, self._site][:, None], R_wc[..., 0] * ahead + R_wc[..., 1] * left
-
-    def _exchange(self, distance: NDArray, label: NDArray, step: NDArray, rows: Rows):
-        """Keeps the frame just cast and returns the newest that has arrived, its index, and its timing."""
-        assert self.clock is not None
-        n = np.arange(len(self.seen))[rows]
-        depth = self._distance.shape[1]
-        starts = step == 0
-        self._distance[n, step % depth], self._label[n, step % depth] = distance, label
-        if starts.any():  # what is seen at the start has been seen all along
-            self._distance[n[starts]], self._label[n[starts]] = distance[starts, None], label[starts, None]
-        before = self.clock.index[rows].copy()
-        self.clock.read(step, rows)
-        captured, index = self.clock.captured_tick[rows], self.clock.index[rows]
-        age = np.minimum((step - captured) * self._decision_s, AGE_LIMIT_S)
-        new = (index != before) | starts
-        arrived = captured[new] % depth
-        self._read[0][n[new]], self._read[1][n[new]] = self._distance[n[new], arrived], self._label[n[new], arrived]
-        return self._read[0][rows], self._read[1][rows], index, [age[:, None], new[:, None]]
+def _is_vector(sensor: Sensor, batch: Batch, prefix: str) -> bool:
+    return not sensor.of_signals and all(batch.model.sensor(prefix + s).dim[0] == 3 for s in sensor.source_names)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import embodied_assets as assets
 from embodied.body.actuators import DCMotor, Servo
-from embodied.body.datasheet import read_gear_motor, read_imu, read_servo
+from embodied.body.datasheet import read_battery, read_gear_motor, read_imu, read_servo
 from embodied.body.error_model import ErrorModel
+from embodied.body.kinds import battery_voltage, motor_current
 from embodied.body.rays import LineCamera
 from embodied.body.robot import Robot
 from embodied.body.sensors import Sensor
@@ -18,13 +19,17 @@ RIDE_HEIGHT = 0.035  # m, of the chassis' frame above the floor
 
 
 def scout(control_hz: float) -> Robot:
-    """Returns Scout as it comes: actions are left wheel, right wheel (voltage) and head (angle)."""
+    """Returns Scout as it comes: actions are left wheel, right wheel (duty) and head (angle)."""
     motor = read_gear_motor(assets.datasheet_path("pololu_25d_47_hp12"))
     servo = read_servo(assets.datasheet_path("sg90"))
     imu = read_imu(assets.datasheet_path("mpu6050"))
     one_count = 2 * math.pi / motor.counts_per_rev * control_hz  # rad/s, one encoder count per decision
     # read by a microcontroller, sent over a serial line
     bus = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001, line="bus")
+    ErrorModel(noise=0.02, resolution=4e-3)  # currents and voltages, on a converter of 12 bits
+    analogue = Timing(rate_hz=10.0, latency_s=0.005, line="analogue")
+    command = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001)
+    pulses = replace(command, rate_hz=50.0)  # a hobby servo is told where to go fifty times a second
     chip = replace(bus, latency_s=bus.latency_s + imu.filter_delay, line="imu")
     return Robot(
         name="scout",
@@ -50,6 +55,14 @@ def scout(control_hz: float) -> Robot:
                 axes=(0, 1),
             ),
             Sensor("pan_angle", ("pan_angle",), "rad", math.pi / 2, ErrorModel(noise=0.01, bias=0.01), bus),
+            motor_current(
+                "current",
+                ("left_motor", "right_motor"),
+                8.0,
+                ErrorModel(noise=0.02, bias=0.01, resolution=4e-3),
+                analogue,
+            ),
+            battery_voltage("battery", 15.0, ErrorModel(noise=0.02, scale=0.01, resolution=4e-3), analogue),
         ),
         cameras=(
             LineCamera(
@@ -60,8 +73,9 @@ def scout(control_hz: float) -> Robot:
             ),
         ),
         actuators=(
-            DCMotor("left_motor", "left_wheel", motor),
-            DCMotor("right_motor", "right_wheel", motor),
-            Servo("pan_servo", "pan", servo),
+            DCMotor("left_motor", "left_wheel", motor, command=command),
+            DCMotor("right_motor", "right_wheel", motor, command=command),
+            Servo("pan_servo", "pan", servo, command=pulses),
         ),
+        battery=read_battery(assets.datasheet_path("inr18650_25r"), series=3, electronics=4.0),
     )

@@ -58,6 +58,7 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
     plain = SyncVectorEnv([lambda: PlainSignpost(model, robot)] * worlds, **same_step)
     single = SyncVectorEnv([lambda: gym.make("embodied/Signpost-v0")] * worlds, **same_step)
     bare: Any = make_vec("embodied/Signpost-v0", worlds)
+    scale = np.array([actuator.scale for actuator in robot.actuators])
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (steps, worlds, 3)).astype(np.float32)
     for env in (ours, plain, single, bare):
@@ -69,7 +70,7 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
     def bare_stepping() -> int:
         control = bare.batch.array("ctrl")
         for a in actions:
-            control[:] = a * bare.body._scale
+            control[:] = a * scale
             bare.batch._engine.step(nstep=bare.substeps)
         return steps * worlds
 

@@ -70,16 +70,16 @@ def _timing(timing: Timing) -> tuple[str, str, str]:
 def _actuator_table(robot: Robot):
     from rich.table import Table
 
-    from embodied.body.actuators import torque_speed
-
     table = Table(title=f"{robot.name}: actuators", title_justify="left")
-    for column in ("actuator", "joint", "command 1 means", "stall torque", "no-load speed", "part"):
+    for column in ("actuator", "joint", "command 1 means", "taken", "latency", "stall torque", "no-load speed", "part"):
         table.add_column(column, justify="right" if "torque" in column or "speed" in column else "left")
     for actuator in robot.actuators:
-        line = torque_speed(actuator)
-        part: Any = getattr(actuator, "motor", getattr(actuator, "servo", None))
+        part: Any = actuator.part
+        line = actuator.line
         torque, speed = ("–", "–") if line is None else (f"{line[1][0]:.3g} N·m", f"{line[0][1]:.3g} rad/s")
-        table.add_row(actuator.name, actuator.joint, f"{actuator.scale:.3g} {actuator.unit}", torque, speed, part.name)
+        table.add_row(
+            actuator.name, actuator.joint, f"{actuator.scale:.3g} {actuator.unit}", torque, speed, actuator.part
+        )
     return table
 
 

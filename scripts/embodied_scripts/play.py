@@ -215,7 +215,7 @@ class _Sight:
         world: Any = env.gym_env
         self.camera = world.body.cameras[0]
         self._hz = world.task.control_hz
-        late = not self.camera.camera.timing.immediate
+        late = not self.camera.fan.timing.immediate
         self._age = world.layout.slice("camera/age") if late else None
         self._past: deque[tuple[Any, Any]] = deque(maxlen=64)
 
@@ -235,7 +235,7 @@ class _Sight:
 
         origin, directions = self.rays(moment)
         ends = origin + directions * self.camera.ranges[0][:, None]
-        return Beams(origin[0], ends, beam_colours(self.camera.camera.classes, self.camera.seen[0]))
+        return Beams(origin[0], ends, beam_colours(self.camera.fan.classes, self.camera.seen[0]))
 
 
 def _wait() -> None:

@@ -33,12 +33,15 @@ class PlainSignpost(gym.Env):
         self.head = model.body("robot/head").id
         names = [model.geom(i).name for i in range(model.ngeom)]
         self.class_of_geom = camera.class_table(names)
+        signals = [s.readings for s in robot.sensors if s.of_signals]  # not simulated here: read as zero
         self.sensor_columns = [
             model.sensor("robot/" + source).adr[0] + axis
             for s in robot.sensors
-            for source in s.sources
+            if not s.of_signals
+            for source in s.source_names
             for axis in s.axes
         ]
+        self.unread = np.zeros(sum(signals))
         self.limits = np.concatenate([np.full(s.size, s.limit) for s in robot.sensors])
         self.noise = np.concatenate(
             [np.full(s.size, math.hypot(s.errors.noise, 10 * s.errors.noise_density)) for s in robot.sensors]
@@ -69,6 +72,7 @@ class PlainSignpost(gym.Env):
             turn = math.pi / 2 if place[1] < 0 else -math.pi / 2
             self.data.mocap_quat[mocap] = [math.cos(turn / 2), 0, 0, math.sin(turn / 2)]
         self.model.sensor_delay[:] = 0.0
+        self.model.actuator_delay[:] = 0.0
         mujoco.mj_forward(self.model, self.data)
         self.steps = 0
         return self._observe(), {}
@@ -106,7 +110,8 @@ class PlainSignpost(gym.Env):
         self.obs[n : n + len(classes)] = classes
         self.obs[n + len(classes)] = 0.1
         self.obs[n + len(classes) + 1] = 1.0
-        readings = self.data.sensordata[self.sensor_columns] + self.noise * rng.standard_normal(len(self.noise))
+        truth = np.concatenate([self.data.sensordata[self.sensor_columns], self.unread])
+        readings = truth + self.noise * rng.standard_normal(len(self.noise))
         readings = np.round(readings / self.resolution) * self.resolution
         self.obs[-len(self.limits) :] = np.clip(readings, -self.limits, self.limits)
         return self.obs.copy()

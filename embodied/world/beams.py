@@ -1,0 +1,62 @@
+"""Line cameras and rangers in N worlds: rays cast at every decision, read when they have arrived."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.body.rays import RayFan
+from embodied.body.timing import BEFORE_START
+from embodied.physics.batch import Batch
+from embodied.seeding import WorldStreams
+from embodied.world.frames import FrameBuffer, Line, Rows
+
+
+class BeamsInWorlds:
+    """A line camera or ranger of every world; `seen` and `ranges (N, pixels)` are the frame that was read last.
+
+    `parameters` holds what may differ per world, `(N, 1)` each (see `RayFan.VARIES`).
+    """
+
+    def __init__(self, fan: RayFan, line: Line | None, batch: Batch, streams: WorldStreams, prefix: str) -> None:
+        self.fan = fan
+        self._batch, self._line = batch, line
+        model, n = batch.model, batch.n
+        self._site = model.site(prefix + fan.site).id
+        self._body = model.body(prefix + fan.body).id
+        self._class_of_geom = fan.class_table([model.geom(i).name for i in range(model.ngeom)])
+        self._position = batch.array("site_xpos")
+        self._rotation = batch.array("site_xmat")
+        self._noise = streams.stream((f"{prefix}{fan.name}/frame", fan.lanes))
+        self.parameters = {name: np.full((n, 1), float(getattr(fan, name))) for name in fan.VARIES}
+        self._buffer = None if line is None else FrameBuffer(line, (2, fan.pixels))
+        self.seen = np.zeros((n, fan.pixels), np.intp)
+        self.ranges = np.full((n, fan.pixels), fan.max_range)
+
+    def frame(self, step: NDArray, worlds: NDArray[np.intp] | None) -> list[NDArray]:
+        """Casts a frame at decision `step (n,)` and reads the newest that has arrived.
+
+        Returns:
+            Ranges [m] and class indicators of `(n, …)`; age [s] and whether the frame is new, `(n, 1)` each, if
+            frames can be late.
+        """
+        rows: Rows = slice(None) if worlds is None else worlds
+        distance, geom = self._batch.rays(*self.rays(worlds), self._body, worlds)
+        label, index, timing = self._class_of_geom[geom], step, []
+        if self._buffer is not None and self._line is not None:
+            new = self._buffer.exchange(np.stack([distance, label], axis=1), step, rows)
+            held = self._buffer.held[rows]
+            distance, label, index = held[:, 0], held[:, 1].astype(np.intp), self._line.index[rows]
+            timing = [self._line.age(step, rows)[:, None], new[:, None]]
+        bits = self._noise.bits(index + BEFORE_START, rows)
+        now = {name: value[rows] for name, value in self.parameters.items()}
+        ranges, seen = self.fan.see(distance, label, bits, now)
+        self.ranges[rows], self.seen[rows] = ranges, seen
+        return [ranges, self.fan.encode(seen), *timing]
+
+    def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:
+        """Returns origins `(n, 1, 3)` [m] and directions `(n, pixels, 3)` in the world frame."""
+        rows: Rows = slice(None) if worlds is None else worlds
+        R_wc = self._rotation[rows, self._site].reshape(-1, 1, 3, 3)
+        ahead, left = self.fan.directions[:, :1], self.fan.directions[:, 1:2]
+        return self._position[rows, self._site][:, None], R_wc[..., 0] * ahead + R_wc[..., 1] * left

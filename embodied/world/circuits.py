@@ -1,0 +1,205 @@
+"""The circuits behind a robot's motors in N worlds: drivers, battery, heat and energy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.body.actuators import Actuator
+from embodied.body.robot import Robot
+from embodied.physics.batch import Batch
+from embodied.world.frames import Rows, grid
+
+NO_VOLTAGE = 1e-9  # V; MuJoCo reads a limit of zero as none
+
+
+class Circuits:
+    """Windings, drivers and the battery that feeds them.
+
+    Currents are those of MuJoCo's last tick; voltages hold from one `refresh` to the next. Energies `(N,)` [J] are
+    those of the episode: `electrical` from the supply, of which `regenerated` flowed back, `heat` in windings and
+    battery, `mechanical` at the shafts.
+    """
+
+    VARIES = ("constant", "resistance", "stiffness", "deadband")
+
+    def __init__(self, robot: Robot, motors: list[tuple[int, Actuator]], batch: Batch, prefix: str) -> None:
+        model, n = batch.model, batch.n
+        self._batch, self._battery = batch, robot.battery
+        self._which = np.array([i for i, _ in motors], np.intp)
+        self._scale = np.array([a.scale for _, a in motors])
+        self._names = [a.name for _, a in motors]
+        self._ids = np.array([model.actuator(prefix + name).id for name in self._names], np.intp)
+        self._joint = np.array([model.joint(prefix + a.joint).qposadr[0] for _, a in motors], np.intp)
+        electrics = [a.electrics for _, a in motors if a.electrics is not None]
+        self._electrics = electrics
+        self.constant, self.resistance, self.stiffness, self.deadband = (
+            np.tile([getattr(e, name) for e in electrics], (n, 1)).astype(float) for name in self.VARIES
+        )
+        self._voltage = np.array([e.voltage for e in electrics])
+        self._max_duty = np.array([e.max_duty for e in electrics])
+        self._velocity_gain = np.array([e.velocity_gain for e in electrics])
+        self._loops = np.array([e.closes_a_loop for e in electrics], bool)
+        self.driven = self._which[~self._loops]
+        self._limit = np.array([e.thermal.limit if e.thermal else np.inf for e in electrics])
+        self._force, self._speed = batch.array("actuator_force"), batch.array("actuator_velocity")
+        self._qpos = batch.array("qpos")
+        self._states = _MotorStates(batch, self._ids, motors)
+        self._off = np.zeros((n, len(motors)), bool)
+        self.current = np.zeros((n, len(motors)))
+        self.heating = np.zeros((n, len(motors)))
+        self.bus_voltage, self.bus_current, self.charge = np.zeros(n), np.zeros(n), np.ones(n)
+        self.initial_charge, self.battery_resistance = np.ones((n, 1)), np.zeros((n, 1))
+        if robot.battery is not None:
+            self.battery_resistance[:] = robot.battery.resistance
+        self.electrical, self.heat, self.mechanical, self.regenerated = (np.zeros(n) for _ in range(4))
+        limited, deaf = np.isfinite(self._limit), (self.deadband > 0).any(axis=0)
+        self._changes = bool(robot.battery) or bool((limited | deaf).any())
+        reshaped = self._loops & (limited | deaf | bool(robot.battery))
+        self._gainprm: NDArray | None = batch.field("actuator_gainprm") if reshaped.any() else None
+        asked = any(sensor.of_signals for sensor in robot.sensors)
+        self._refresh_s, self._books = robot.refresh_s, bool(robot.battery) or bool(limited.any()) or asked
+        self.meter_s = 0.0
+
+    @property
+    def refresh_s(self) -> float:
+        """How often voltages are computed anew within a decision [s]; 0 for only at its start."""
+        return self.meter_s or (self._refresh_s if self._changes else 0.0)
+
+    @property
+    def signals(self) -> dict[str, NDArray]:
+        """What the electronics know, by name, `(N,)` each and live."""
+        known = {f"{name}/current": self.current[:, i] for i, name in enumerate(self._names)}
+        known |= {f"{name}/heating": self.heating[:, i] for i, name in enumerate(self._names)}
+        if self._battery is not None:
+            known |= {"battery/voltage": self.bus_voltage, "battery/current": self.bus_current}
+        return known
+
+    def parameter(self, owner: str, what: str) -> NDArray | None:
+        if owner == "battery" and self._battery is not None:
+            return {"charge": self.initial_charge, "resistance": self.battery_resistance}.get(what)
+        if owner not in self._names or what not in self.VARIES:
+            return None
+        if self._gainprm is None:
+            self._gainprm = self._batch.field("actuator_gainprm")
+        column = self._names.index(owner)
+        return getattr(self, what)[:, column : column + 1]
+
+    def parameter_names(self) -> list[str]:
+        battery = ["battery/charge", "battery/resistance"] if self._battery else []
+        return [f"{name}/{what}" for name in self._names for what in self.VARIES] + battery
+
+    def begin(self, rows: Rows) -> None:
+        """Starts an episode: cold motors, a battery charged as declared, nothing booked."""
+        self._off[rows] = False
+        self.current[rows] = self.heating[rows] = 0.0
+        self.bus_current[rows] = 0.0
+        self.charge[rows] = self.initial_charge[rows, 0]
+        for energy in (self.electrical, self.heat, self.mechanical, self.regenerated):
+            energy[rows] = 0.0
+        self._settle_bus(rows)
+        if self._gainprm is not None:
+            self._write_motors(rows)
+
+    def refresh(self, acting: NDArray, rows: Rows) -> NDArray:
+        """Sets voltages for the physics that follow, from the commands `acting (n, nu)` in [-1, 1].
+
+        Returns:
+            What command 1 puts on each motor that is driven by voltage, `(n, driven)` [V].
+        """
+        supply = self._supply(rows)
+        if self._gainprm is not None and self._loops.any():
+            self._write_loops(acting, supply, rows)
+        return np.where(self._off[rows], 0.0, supply)[:, ~self._loops]
+
+    def account(self, elapsed_s: float, rows: Rows) -> None:
+        """After the physics moved on: currents, heat, and what was drawn; only if someone wants to know."""
+        if not (self._books or self.meter_s):
+            return
+        torque, speed = self._force[grid(rows, self._ids)], self._speed[grid(rows, self._ids)]
+        current = (torque + self._states.friction(rows)) / self.constant[rows]
+        heating = self._states.heating(rows)
+        resistance = self.resistance[rows] * (1 + self._states.coefficient * heating)
+        self.current[rows], self.heating[rows] = current, heating
+        self._off[rows] |= heating > self._limit
+        loss = current**2 * resistance
+        shaft = current * self.constant[rows] * speed
+        drawn = loss + shaft
+        electronics = self._battery.electronics if self._battery else 0.0
+        power = drawn.sum(axis=1) + electronics
+        if self._battery is not None:
+            self.bus_current[rows] = power / np.maximum(self.bus_voltage[rows], 1.0)
+            self._settle_bus(rows)
+            flowed = self.bus_current[rows] * elapsed_s / self._battery.capacity
+            self.charge[rows] = np.clip(self.charge[rows] - flowed, 0.0, 1.0)
+            inside = self.battery_resistance[rows, 0] * self.bus_current[rows] ** 2
+        else:
+            inside = np.zeros(len(power))
+        self.electrical[rows] += (power + inside) * elapsed_s
+        self.regenerated[rows] += np.maximum(-power, 0.0) * elapsed_s
+        self.heat[rows] += (loss.sum(axis=1) + inside + electronics) * elapsed_s
+        self.mechanical[rows] += shaft.sum(axis=1) * elapsed_s
+
+    def _settle_bus(self, rows: Rows) -> None:
+        if self._battery is None:
+            return
+        resistance = self.battery_resistance[rows, 0]
+        self.bus_voltage[rows] = self._battery.voltage(self.charge[rows], self.bus_current[rows], resistance)
+
+    def _supply(self, rows: Rows) -> NDArray:
+        """What is there for each motor, `(n, motors)` [V]."""
+        if self._battery is None:
+            return np.broadcast_to(self._voltage, self._off[rows].shape)
+        # a motor made for less than the pack has a regulator of its own
+        regulated = self._voltage < 0.75 * max(self._battery.open_circuit)
+        return np.where(regulated, self._voltage, self.bus_voltage[rows][:, None])
+
+    def _write_motors(self, rows: Rows) -> None:
+        assert self._gainprm is not None
+        K, R = self.constant[rows], self.resistance[rows]
+        for slot, value in ((0, R), (1, K)):
+            self._gainprm[(*grid(rows, self._ids), slot)] = value
+        self._write_loops(None, self._supply(rows), rows)
+
+    def _write_loops(self, acting: NDArray | None, supply: NDArray, rows: Rows) -> None:
+        """Gains and limits of the drivers that close a loop, for this supply and the commands that work now."""
+        assert self._gainprm is not None
+        K, slope = self.constant[rows], self.constant[rows] / self.resistance[rows]
+        limit = np.where(self._off[rows], NO_VOLTAGE, np.maximum(self._max_duty * supply, NO_VOLTAGE))
+        if acting is not None and (self.deadband > 0).any():
+            error = acting[:, self._which] * self._scale - self._qpos[grid(rows, self._joint)]
+            limit = np.where(np.abs(error) < self.deadband[rows], NO_VOLTAGE, limit)
+        gains = {4: slope * self.stiffness[rows] * supply, 6: slope * (K + self._velocity_gain), 7: limit}
+        loops = np.flatnonzero(self._loops)
+        for slot, value in gains.items():
+            self._gainprm[(*grid(rows, self._ids[loops]), slot)] = value[:, loops]
+
+
+class _MotorStates:
+    """MuJoCo's states of heating motors and of bristles: heating [K] and friction [N·m], zero where there are none."""
+
+    def __init__(self, batch: Batch, ids: NDArray[np.intp], motors: list[tuple[int, Actuator]]) -> None:
+        self._n = len(motors)
+        self.coefficient = np.zeros(self._n)
+        self._hot, self._bristle = np.full(self._n, -1), np.full(self._n, -1)
+        self._stiffness = np.zeros(self._n)
+        for k, (i, (_, actuator)) in enumerate(zip(ids, motors, strict=True)):
+            first = int(batch.model.actuator_actadr[i])
+            part = actuator.part
+            if part is not None and part.thermal is not None:
+                self._hot[k], first = first, first + 1
+                self.coefficient[k] = part.thermal.coefficient
+            if part is not None and part.stribeck is not None:
+                self._bristle[k], self._stiffness[k] = first, part.stribeck.stiffness
+        self._act = batch.array("act") if batch.model.na else None
+
+    def heating(self, rows: Rows) -> NDArray:
+        return self._read(self._hot, rows)
+
+    def friction(self, rows: Rows) -> NDArray:
+        return self._read(self._bristle, rows) * self._stiffness
+
+    def _read(self, where: NDArray, rows: Rows) -> NDArray:
+        if self._act is None:
+            return np.zeros((1, self._n))
+        return np.where(where >= 0, self._act[rows][:, where], 0.0)

@@ -1,0 +1,70 @@
+"""Frames of every world between capture and arrival: one buffer for whatever MuJoCo keeps no history of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from embodied.body.timing import AGE_LIMIT_S, FrameClock
+
+Rows = NDArray[np.intp] | slice
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a clock: when the frames of one or more sensors are captured and arrive."""
+
+    clock: FrameClock
+    number: int
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """The newest frame read, `(N,)`."""
+        return self.clock.index[:, self.number]
+
+    @property
+    def captured(self) -> NDArray[np.int64]:
+        """When it was captured, `(N,)`, in ticks of the line."""
+        return self.clock.captured_tick[:, self.number]
+
+    def age(self, tick: NDArray, rows: Rows) -> NDArray:
+        """How old it is at `tick (n,)`, `(n,)` [s]."""
+        elapsed = (tick - self.captured[rows]) * self.clock.tick_s[self.number]
+        return np.minimum(elapsed, AGE_LIMIT_S)
+
+
+class FrameBuffer:
+    """Keeps what was captured at each decision until the slowest frame can have arrived.
+
+    `held (N, …)` is the frame that was read last. What is there at the start of an episode has been there all along.
+    """
+
+    def __init__(self, line: Line, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> None:
+        clock = line.clock
+        n = len(clock.index)
+        self._line = line
+        self._depth = math.ceil(clock.longest_lag_s[line.number] / clock.tick_s[line.number]) + 2
+        self._kept = np.zeros((n, self._depth, *shape), dtype)
+        self.held = np.zeros((n, *shape), dtype)
+        self._read = np.full(n, -1, np.int64)
+        self._worlds = np.arange(n)
+
+    def exchange(self, captured: NDArray, step: NDArray, rows: Rows) -> NDArray[np.bool_]:
+        """Keeps what was captured at decision `step (n,)`, moves `held` on; returns where it is new, `(n,)`."""
+        n = self._worlds[rows]
+        self._kept[n, step % self._depth] = captured
+        starts = step == 0
+        if starts.any():
+            self._kept[n[starts]] = captured[starts, None]
+        new = (self._line.index[rows] != self._read[rows]) | starts
+        self._read[rows] = self._line.index[rows]
+        self.held[n[new]] = self._kept[n[new], self._line.captured[rows][new] % self._depth]
+        return new
+
+
+def grid(rows: Rows, columns: NDArray[np.intp]) -> tuple:
+    """Index of some columns in some rows."""
+    return (rows, columns) if isinstance(rows, slice) else (rows[:, None], columns)
