@@ -18,10 +18,10 @@ class Bench:
     """Measure speed.
 
     `env`: stepping with random actions. `learn`: environment steps per second with learning. `sensors`: what the
-    imperfections of the sensors cost.
+    imperfections of the sensors cost. `camera`: pictures of 64 × 64 pixels.
     """
 
-    what: Annotated[Literal["env", "learn", "sensors"], tyro.conf.Positional]
+    what: Annotated[Literal["env", "learn", "sensors", "camera"], tyro.conf.Positional]
     """What to measure."""
     rounds: int = 5
     """Rounds; the contestants take turns, and medians are reported."""
@@ -35,7 +35,7 @@ class Bench:
         import embodied_envs  # noqa: F401  (registers the ids)
 
         measures: dict[str, Callable[..., dict[str, list[float]]]]
-        measures = {"env": _env_rates, "learn": _learn_rates, "sensors": _sensor_rates}
+        measures = {"env": _env_rates, "learn": _learn_rates, "sensors": _sensor_rates, "camera": _camera_rates}
         size = {"worlds": 4, "steps": 5} if self.small else {}
         rates = measures[self.what](self.rounds, **size)
         _print(self.what, rates)
@@ -103,6 +103,56 @@ def _sensor_rates(rounds: int, worlds: int = 256, steps: int = 30) -> dict[str, 
         return lambda: sum(len(env.step(a)[1]) for a in actions)
 
     return _take_turns({"sensor chain on": stepping(envs[0]), "sensor chain off": stepping(envs[1])}, rounds)
+
+
+def _camera_rates(rounds: int, worlds: int = 16, steps: int = 10, pixels: int = 64) -> dict[str, list[float]]:
+    """Colour pictures per second of Scout's world: rendered and developed, each alone, and MuJoCo's default quality."""
+    import mujoco
+    import numpy as np
+
+    from embodied.body.image import ImageChain, Lens
+    from embodied.learn.vec import make_vec
+    from embodied.seeding import quick_normal
+    from embodied.world.eyes import Darkroom
+    from embodied.world.picture import open_renderer
+
+    env: Any = make_vec("embodied/Signpost-v0", worlds)
+    env.reset(seed=0)
+    camera = env.batch.model.camera("robot/eye").id
+    lens = Lens(pixels, pixels, pixels, pixels, pixels / 2, pixels / 2, (-0.2, 0.05, 0.0, 0.0, 0.0))
+    chain = ImageChain(lens=lens, gain=2.0, white_balance=(1.1, 1.0, 0.9), jpeg_quality=80)
+    fast = Darkroom(env.batch, pixels, pixels, depth=False)
+    slow = open_renderer(env.batch.model, pixels, pixels)
+    data = mujoco.MjData(env.batch.model)
+    bits = np.random.default_rng(0).integers(0, 2**64, chain.lanes(pixels, pixels), np.uint64)
+    quick_normal(bits, 1)
+    picture = fast.draw(0, camera)
+
+    def default_quality() -> int:
+        for world in range(2):
+            slow.update_scene(env.batch.current_data(world, data), camera)
+            slow.render()
+        return 2
+
+    def rendered() -> int:
+        return sum(len(fast.draw(world, camera)[:1]) for _ in range(steps) for world in range(worlds))
+
+    def developed() -> int:
+        return sum(len(chain.develop([picture], bits)[:1]) for _ in range(steps * worlds))
+
+    def both() -> int:
+        frames = (chain.develop([fast.draw(world, camera)], bits) for _ in range(steps) for world in range(worlds))
+        return sum(len(frame[:1]) for frame in frames)
+
+    return _take_turns(
+        {
+            "rendered, then developed": both,
+            "rendered": rendered,
+            "developed: lens, noise, white balance, JPEG": developed,
+            "MuJoCo's renderer at its default quality": default_quality,
+        },
+        rounds,
+    )
 
 
 def _learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4) -> dict[str, list[float]]:
@@ -174,12 +224,13 @@ def _print(what: str, rates: dict[str, list[float]]) -> None:
     from rich.table import Table
 
     ours = next(iter(rates.values()))
+    unit = "pictures" if what == "camera" else "environment steps"
     table = Table(
-        title=f"bench {what}: environment steps per second, median of {len(ours)} rounds",
+        title=f"bench {what}: {unit} per second, median of {len(ours)} rounds",
         title_justify="left",
     )
     table.add_column("contestant")
-    table.add_column("steps/s", justify="right")
+    table.add_column("per second", justify="right")
     table.add_column("ours is … times as fast (min–max)", justify="right")
     for name, figures in rates.items():
         ratios = [a / b for a, b in zip(ours, figures, strict=True)]

@@ -74,12 +74,12 @@ def _actuator_table(robot: Robot):
     for column in ("actuator", "joint", "command 1 means", "taken", "latency", "stall torque", "no-load speed", "part"):
         table.add_column(column, justify="right" if "torque" in column or "speed" in column else "left")
     for actuator in robot.actuators:
-        part: Any = actuator.part
         line = actuator.line
         torque, speed = ("–", "–") if line is None else (f"{line[1][0]:.3g} N·m", f"{line[0][1]:.3g} rad/s")
-        table.add_row(
-            actuator.name, actuator.joint, f"{actuator.scale:.3g} {actuator.unit}", torque, speed, actuator.part
-        )
+        rate, latency, _ = _timing(actuator.command)
+        full = f"{actuator.scale:.3g} {actuator.unit}"
+        name = actuator.part.name if actuator.part else "–"
+        table.add_row(actuator.name, actuator.joint, full, rate, latency, torque, speed, name)
     return table
 
 
