@@ -10,6 +10,9 @@ from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from embodied.errors import OptionError
 
+FORBIDDEN = -1e9  # logit of an action that is not allowed
+
+
 
 class ReturnScale(nn.Module):
     """Running mean and spread of returns, so that a value network works in units of about one.
@@ -50,6 +53,7 @@ class GaussianHead(nn.Module):
 
     low: Tensor
     high: Tensor
+    mask_size = 0  # nothing can be forbidden
 
     def __init__(self, features: int, space: spaces.Box, initial_std: float = 0.5) -> None:
         super().__init__()
@@ -62,7 +66,7 @@ class GaussianHead(nn.Module):
         nn.init.orthogonal_(self.mean.weight, 0.01)
         nn.init.zeros_(self.mean.bias)
 
-    def forward(self, features: Tensor) -> Distribution:
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Distribution:
         """Returns the distribution over actions in units of the half range of the Box."""
         return Independent(Normal(self.mean(features), self.log_std.exp(), validate_args=False), 1, validate_args=False)
 
@@ -82,20 +86,67 @@ class GaussianHead(nn.Module):
         return scaled.cpu().numpy().reshape(len(action), *self.shape)
 
 
-class CategoricalHead(nn.Module):
-    """A choice among n actions."""
+class StateDependentHead(GaussianHead):
+    """A Gaussian whose noise is a smooth function of the features (gSDE; Raffin, Kober & Stulp 2022).
 
-    def __init__(self, features: int, space: spaces.Discrete) -> None:
+    Between two `resample`s the same features get the same noise, so that exploration is a course and not a shaking.
+    """
+
+    def __init__(self, features: int, space: spaces.Box, initial_std: float = 0.5) -> None:
+        super().__init__(features, space, initial_std)
+        start = float(np.log(initial_std / np.sqrt(features)))
+        self.log_std = nn.Parameter(torch.full((features, self.size), start))
+        self._noise: Tensor | None = None
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Distribution:
+        variance = (features.detach() ** 2) @ (2 * self.log_std).exp()
+        self._features = features
+        normal = Normal(self.mean(features), (variance + 1e-6).sqrt(), validate_args=False)
+        return Independent(normal, 1, validate_args=False)
+
+    def resample(self, n: int, generator: torch.Generator | None) -> None:
+        """Draws what the noise of `n` environments is from now on."""
+        shape = (n, *self.log_std.shape)
+        noise = torch.randn(shape, generator=generator, device=self.log_std.device)
+        self._noise = noise * self.log_std.detach().exp()
+
+    def sample(self, distribution: Distribution, generator: torch.Generator | None) -> Tensor:
+        if self._noise is None or len(self._noise) != len(self._features):
+            self.resample(len(self._features), generator)
+        return distribution.mean + torch.einsum("nf,nfa->na", self._features, self._noise)
+
+
+class ChoiceHead(nn.Module):
+    """One or several choices, of which some may be forbidden: Discrete and MultiDiscrete actions.
+
+    Choices of unequal size share one table, whose surplus places are forbidden for good.
+    """
+
+    places: Tensor
+
+    def __init__(self, features: int, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
         super().__init__()
-        self.size = 1
-        self.start = int(space.start)
-        self.logits = nn.Linear(features, int(space.n))
+        single = isinstance(space, spaces.Discrete)
+        self.shape = () if single else space.shape
+        sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else space.nvec.reshape(-1)
+        self.start = np.atleast_1d(np.asarray(space.start)).reshape(-1)
+        self.size, self.most, self.mask_size = len(sizes), int(sizes.max()), int(sizes.sum())
+        exists = np.arange(self.most) < sizes[:, None]
+        self.register_buffer("places", torch.as_tensor(np.flatnonzero(exists)), persistent=False)
+        self.logits = nn.Linear(features, self.mask_size)
         nn.init.orthogonal_(self.logits.weight, 0.01)
         nn.init.zeros_(self.logits.bias)
 
-    def forward(self, features: Tensor) -> Distribution:
-        """Returns the distribution over action indices `(…, 1)`."""
-        logits = self.logits(features).unsqueeze(-2)
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Distribution:
+        """Returns the distribution over indices `(…, choices)`; `mask (…, mask_size)` tells which are allowed."""
+        logits = self.logits(features)
+        if mask is not None:
+            logits = logits.masked_fill(~mask, FORBIDDEN)
+        if self.most * self.size != self.mask_size:
+            table = logits.new_full((*logits.shape[:-1], self.size * self.most), FORBIDDEN)
+            table[..., self.places] = logits
+            logits = table
+        logits = logits.reshape(*logits.shape[:-1], self.size, self.most)
         return Independent(Categorical(logits=logits, validate_args=False), 1, validate_args=False)
 
     def mode(self, distribution: Distribution) -> Tensor:
@@ -109,18 +160,21 @@ class CategoricalHead(nn.Module):
         return (logits - (-uniform.log()).log()).argmax(-1)
 
     def to_env(self, action: Tensor) -> np.ndarray:
-        """Returns action indices `(N,)` as the environment counts them."""
-        return action[:, 0].long().cpu().numpy() + self.start
+        """Returns action indices `(N, …)` as the environment counts them."""
+        counted = action.long().cpu().numpy() + self.start
+        return counted.reshape(len(action), *self.shape)
 
 
-def action_head(features: int, space: spaces.Space) -> GaussianHead | CategoricalHead:
+def action_head(features: int, space: spaces.Space, use_sde: bool = False) -> GaussianHead | ChoiceHead:
     """Returns the head for an action space.
 
     Raises:
-        OptionError: the space is neither a Box nor Discrete.
+        OptionError: the space is none of Box, Discrete and MultiDiscrete, or cannot be explored as asked.
     """
     if isinstance(space, spaces.Box):
-        return GaussianHead(features, space)
-    if isinstance(space, spaces.Discrete):
-        return CategoricalHead(features, space)
-    raise OptionError(f"actions of {type(space).__name__} are not supported; known: Box, Discrete")
+        return StateDependentHead(features, space) if use_sde else GaussianHead(features, space)
+    if use_sde:
+        raise OptionError(f"state-dependent exploration needs actions of a Box, not {type(space).__name__}")
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return ChoiceHead(features, space)
+    raise OptionError(f"actions of {type(space).__name__} are not supported; known: Box, Discrete, MultiDiscrete")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embodied.body.error_model import ErrorsInWorlds
 from embodied.body.robot import Robot
 from embodied.body.sensors import Sensor
-from embodied.body.timing import FrameClock, Timing
+from embodied.body.timing import AGE_LIMIT_S, FrameClock, Timing
 from embodied.errors import MissingExtraError
 from embodied.layout import Layout
 from embodied.seeding import WorldStreams
@@ -25,6 +25,7 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 FRAMES, REPEATS = 4096, 24  # length and number of the recordings behind an Allan deviation
 ARRIVALS = 4000  # frames behind a latency histogram
+LATENCY_BIN_MS = 0.5
 
 
 def draw_inspection(robot: Robot, tick_s: float, recording: NDArray, layout: Layout, hz: float, path: Path) -> None:
@@ -99,12 +100,16 @@ def _draw_allan(ax: Any, robot: Robot, tick_s: float) -> None:
 
 
 def _draw_latencies(ax: Any, robot: Robot, tick_s: float, decision_s: float) -> None:
-    ax.set(title="From capture to arrival", xlabel="latency [ms]", ylabel="frames [share per ms]")
+    ax.set(title="From capture to arrival", xlabel="latency [ms]", ylabel="frames [share of the most frequent]")
+    latest = 0.0
     parts = [(s.name, s.timing, tick_s) for s in robot.sensors]
     parts += [(c.name, c.timing, decision_s) for c in robot.optics]
     for name, timing, tick in parts:
         if not timing.immediate:
-            ax.hist(1e3 * latencies(timing, tick), bins=40, density=True, histtype="step", label=name, linewidth=1.6)
+            frames, edges = np.histogram(1e3 * latencies(timing, tick), np.arange(0.0, 1e3 * AGE_LIMIT_S, LATENCY_BIN_MS))
+            ax.stairs(frames / frames.max(), edges, label=name, linewidth=1.6)
+            latest = max(latest, edges[np.flatnonzero(frames)[-1] + 1])
+    ax.set_xlim(0, 1.1 * latest + LATENCY_BIN_MS)
     ax.legend()
 
 
