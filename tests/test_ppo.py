@@ -209,7 +209,7 @@ def test_the_policy_sees_nothing_privileged():
         obs = np.ones((2, model.observation_space.shape[0]), np.float32)
         reading[scale] = model.predict(obs, deterministic=True)[0]
     assert np.array_equal(reading[0.0], reading[5.0])
-    assert model.policy.encoder.in_features == model.observation_space.shape[0]
+    assert model.policy.encoder.linear.in_features == model.observation_space.shape[0]
 
 
 def test_a_saved_policy_acts_the_same_and_a_saved_trainer_goes_on(tmp_path):

@@ -1,20 +1,26 @@
 """What acting saw is what training sees: the cache, the sequence and the episode's own window agree."""
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
 from embodied.errors import OptionError
+from embodied_policies.gru import GRUConfig, GRUCore
+from embodied_policies.mlp import MLPConfig, MLPCore
 from embodied_policies.transformer import TransformerConfig, TransformerCore, TransformerPolicy
 
 WIDTH = 64
 
 
-def core(context: int = 128, layers: int = 3) -> TransformerCore:
+def core(context: int = 128, layers: int = 3, **kind) -> TransformerCore:
     torch.manual_seed(0)
-    return TransformerCore(TransformerConfig(layers=layers, context=context)).eval()
+    made = TransformerCore(TransformerConfig(layers=layers, context=context, **kind)).eval()
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if "distance" in name:
+                parameter.normal_()
+    return made
 
 
 def episodes(n: int, steps: int, share: float = 0.05) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,6 +50,47 @@ def test_stepping_with_a_cache_equals_reading_whole_episodes_at_once(context):
     stepped, _ = act(network, x, first)
     read = network.sequence(x, first, network.snapshot(network.initial(6)))
     assert torch.allclose(stepped, read, atol=1e-5)
+
+
+KINDS = [{"positions": "learned"}, {"gate": True}, {"experts": 4}, {"positions": "learned", "gate": True, "experts": 2}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@torch.no_grad()
+def test_every_kind_of_transformer_and_the_gru_read_as_they_step(kind):
+    torch.manual_seed(0)
+    for network in (core(9, **kind), GRUCore(GRUConfig(layers=2, width=WIDTH)), MLPCore(MLPConfig(width=WIDTH))):
+        x, first = episodes(6, 60, share=0.1)
+        _, memory = act(network, x[:, :20], first[:, :20])
+        before = network.snapshot(memory)
+        read = network.sequence(x[:, 20:], first[:, 20:], before)
+        stepped, _ = act(network, x[:, 20:], first[:, 20:], memory)
+        assert torch.allclose(stepped, read, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_step_without_side_effects_equals_the_one_with_a_cache_written_in_place():
+    network = core(5, positions="learned", gate=True)
+    x, first = episodes(3, 20, share=0.1)
+    stepped, _ = act(network, x, first)
+    cache = network.initial(3)
+    tensors = [cache.keys_LNHCD, cache.values_LNHCD, cache.time_NC, cache.age_N]
+    for t in range(20):
+        out, *tensors = network.pure_step(x[:, t], first[:, t], *tensors)
+        assert torch.allclose(out, stepped[:, t], atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_explanation_shows_where_attention_went_and_which_experts_worked():
+    network = core(context=8, layers=2, experts=4)
+    x, first = episodes(1, 12, share=0.0)
+    first[0, 6] = True
+    told = network.explain(x, first)
+    assert told["attention"].shape == (2, 4, 12, 12)
+    assert torch.allclose(told["attention"].sum(-1), torch.ones(2, 4, 12), atol=1e-5)
+    assert (told["attention"][..., 6:, :6] == 0).all()  # nothing of the episode before
+    assert (told["attention"].triu(1) == 0).all()  # nor of the future
+    assert ((told["routing"] > 0).sum(-1) == 2).all()
 
 
 @pytest.mark.parametrize("context", [7, 128])
@@ -104,13 +151,14 @@ def test_discrete_actions_are_counted_as_the_space_counts_them():
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [({"layers": 13}, "1 to 12"), ({"width": 66}, "heads"), ({"context": 0}, "at least 1")],
+    [
+        ({"layers": 13}, "1 to 12"),
+        ({"width": 66}, "heads"),
+        ({"context": 0}, "at least 1"),
+        ({"positions": "sine"}, "known: rotary, learned"),
+        ({"experts": 1}, "expected 2 to 64"),
+    ],
 )
 def test_sizes_that_cannot_be_built_are_refused(config, message):
     with pytest.raises(OptionError, match=message):
         TransformerConfig(**config)
-
-
-def test_observations_that_are_not_flat_are_refused():
-    with pytest.raises(OptionError, match="flat Box"):
-        TransformerPolicy(gym.spaces.Discrete(3), spaces.Discrete(2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from embodied.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, CARD = "policy.safetensors", "policy.json"
 
 
@@ -54,9 +55,18 @@ def load_weights(folder: Path, policy: nn.Module) -> None:
 def describe_space(space: spaces.Space) -> dict[str, Any]:
     """Returns a JSON description of a space, enough to build it again."""
     if isinstance(space, spaces.Box):
-        return {"kind": "Box", "low": _listed(space.low), "high": _listed(space.high)}
+        bounds = {side: _bound(getattr(space, side)) for side in ("low", "high")}
+        return {"kind": "Box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
     if isinstance(space, spaces.Discrete):
         return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"kind": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"kind": "MultiBinary", "n": list(space.shape)}
+    if isinstance(space, spaces.Dict):
+        return {"kind": "Dict", "spaces": {key: describe_space(inner) for key, inner in space.spaces.items()}}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": "Tuple", "spaces": [describe_space(inner) for inner in space.spaces]}
     raise CheckpointError(f"spaces of {type(space).__name__} cannot be saved")
 
 
@@ -67,10 +77,8 @@ def build_space(description: dict[str, Any]) -> spaces.Space:
         CheckpointError: the description is not one.
     """
     try:
-        if description["kind"] == "Discrete":
-            return spaces.Discrete(int(description["n"]), start=int(description["start"]))
-        return spaces.Box(_unlisted(description["low"]), _unlisted(description["high"]), dtype=np.float32)
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        return _BUILDERS[description["kind"]](description)
+    except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
         raise CheckpointError(f"a saved space cannot be understood: {error}") from error
 
 
@@ -161,10 +169,34 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
         raise CheckpointError(f"the saved optimiser does not fit the policy: {error}") from error
 
 
+def _build_box(description: dict[str, Any]) -> spaces.Box:
+    dtype = np.dtype(str(description["dtype"]))
+    if dtype.kind not in "fiu":
+        raise ValueError(f"a Box of {dtype} is none")
+    shape = tuple(map(int, description["shape"]))
+    low, high = (np.broadcast_to(_unlisted(description[side]), shape).astype(dtype) for side in ("low", "high"))
+    return spaces.Box(low, high, shape, dtype.type)
+
+
+_BUILDERS: dict[str, Callable[[dict[str, Any]], spaces.Space]] = {
+    "Box": _build_box,
+    "Discrete": lambda d: spaces.Discrete(int(d["n"]), start=int(d["start"])),
+    "MultiDiscrete": lambda d: spaces.MultiDiscrete(np.array(d["nvec"], int), start=np.array(d["start"], int)),
+    "MultiBinary": lambda d: spaces.MultiBinary([int(n) for n in d["n"]]),
+    "Dict": lambda d: spaces.Dict({str(key): build_space(inner) for key, inner in d["spaces"].items()}),
+    "Tuple": lambda d: spaces.Tuple([build_space(inner) for inner in d["spaces"]]),
+}
+
+
+def _bound(array: np.ndarray) -> Any:
+    """One number where all are the same, else a nested list."""
+    return _listed(array if array.size and (array != array.flat[0]).any() else array.flat[:1].reshape(()))
+
+
 def _listed(array: np.ndarray) -> Any:
     """A nested list; infinities become strings, which JSON can hold."""
     return np.vectorize(lambda x: float(x) if np.isfinite(x) else str(x), otypes=[object])(array).tolist()
 
 
 def _unlisted(data: Any) -> np.ndarray:
-    return np.asarray(data, dtype=object).astype(np.float32)
+    return np.asarray(data, dtype=object).astype(np.float64)

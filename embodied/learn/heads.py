@@ -13,7 +13,6 @@ from embodied.errors import OptionError
 FORBIDDEN = -1e9  # logit of an action that is not allowed
 
 
-
 class ReturnScale(nn.Module):
     """Running mean and spread of returns, so that a value network works in units of about one.
 
@@ -127,7 +126,7 @@ class ChoiceHead(nn.Module):
     def __init__(self, features: int, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
         super().__init__()
         single = isinstance(space, spaces.Discrete)
-        self.shape = () if single else space.shape
+        self.shape: tuple[int, ...] = () if single else tuple(np.shape(space.start))
         sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else space.nvec.reshape(-1)
         self.start = np.atleast_1d(np.asarray(space.start)).reshape(-1)
         self.size, self.most, self.mask_size = len(sizes), int(sizes.max()), int(sizes.sum())

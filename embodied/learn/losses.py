@@ -20,16 +20,24 @@ class Losses:
     value: Tensor
     entropy: Tensor
     belief: Tensor
+    forecast: Tensor
     approx_kl: Tensor
     clip_fraction: Tensor
 
-    def total(self, vf_coef: float, ent_coef: float, belief_coef: float) -> Tensor:
+    def total(self, vf_coef: float, ent_coef: float, belief_coef: float, forecast_coef: float) -> Tensor:
         """The weighted sum to descend."""
-        return self.policy + vf_coef * self.value - ent_coef * self.entropy + belief_coef * self.belief
+        acting = self.policy + vf_coef * self.value - ent_coef * self.entropy
+        return acting + belief_coef * self.belief + forecast_coef * self.forecast
 
 
 def ppo_losses(
-    reading: Reading, value: Tensor, rollout: Rollout, rows: Tensor, clip_range: float, return_spread: Tensor
+    reading: Reading,
+    value: Tensor,
+    forecast: Tensor,
+    rollout: Rollout,
+    rows: Tensor,
+    clip_range: float,
+    return_spread: Tensor,
 ) -> Losses:
     """Compares what the policy now makes of the environments `rows` with what happened (Schulman et al. 2017)."""
     counts = ~rollout.ignore[rows]
@@ -42,6 +50,7 @@ def ppo_losses(
         value=mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
         entropy=mean_over(reading.actions.entropy(), counts),
         belief=belief_loss(reading, rollout.hidden[rows], counts),
+        forecast=forecast,
         approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
         clip_fraction=mean_over(((ratio - 1).abs() > clip_range).float(), counts).detach(),
     )
@@ -65,3 +74,8 @@ def standardised(x: Tensor, counts: Tensor) -> Tensor:
     mean = mean_over(x, counts)
     spread = mean_over((x - mean) ** 2, counts).sqrt()
     return (x - mean) / (spread + 1e-8)
+
+
+def forecast_error(predicted_BTF: Tensor, rows_BTF: Tensor) -> Tensor:
+    """Mean squared error, over the numbers of an observation, of what was predicted a step before, `(B, T − 1)`."""
+    return ((predicted_BTF[:, :-1] - rows_BTF[:, 1:]) ** 2).mean(-1)

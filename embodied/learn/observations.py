@@ -131,7 +131,7 @@ class Encoder(nn.Module):
         columns = [torch.arange(part.start, part.stop) for part in codec.vectors]
         self._columns = torch.cat(columns) if codec.pictures and columns else None
         self.linear = nn.Linear(sum(part.size for part in codec.vectors), features) if columns else None
-        self._pictures = [(part.start, part.stop, _sides(part.space), part.space.shape) for part in codec.pictures]
+        self._pictures = [(part.start, part.stop, tuple(part.space.shape or ())) for part in codec.pictures]
         self.pictures = nn.ModuleList(_picture_network(part.space, features) for part in codec.pictures)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ class Encoder(nn.Module):
         total: Tensor | None = None
         if self.linear is not None:
             total = self.linear(rows if self._columns is None else rows[..., self._columns.to(rows.device)])
-        for network, (start, stop, _, shape) in zip(self.pictures, self._pictures, strict=True):
+        for network, (start, stop, shape) in zip(self.pictures, self._pictures, strict=True):
             picture = rows[..., start:stop].reshape(-1, *shape)
             channels_last = shape[2] < shape[0]
             seen = network(picture.permute(0, 3, 1, 2) if channels_last else picture)
@@ -157,7 +157,7 @@ class Encoder(nn.Module):
 def _picture_network(space: spaces.Space, features: int) -> nn.Sequential:
     """A small convolutional network (after Mnih et al. 2015) that takes pictures from 12 pixels up."""
     height, width = _sides(space)
-    channels = min(space.shape[0], space.shape[2])  # type: ignore[index]
+    channels = min((space.shape or ())[::2])
     layers: list[nn.Module] = []
     size, inward = min(height, width), channels
     for outward in (16, 32, 32):
@@ -172,7 +172,8 @@ def _picture_network(space: spaces.Space, features: int) -> nn.Sequential:
 
 
 def _sides(space: spaces.Space) -> tuple[int, int]:
-    a, b, c = space.shape  # type: ignore[misc]
+    assert space.shape is not None
+    a, b, c = space.shape
     return (a, b) if c < a else (b, c)
 
 
@@ -184,7 +185,9 @@ def _normaliser(part: Part) -> tuple[Tensor, Tensor]:
     low, high = box.low.reshape(-1).astype(np.float64), box.high.reshape(-1).astype(np.float64)
     bounded = np.isfinite(low) & np.isfinite(high) & (high - low < 1e6) & (high > low)
     low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-    return torch.as_tensor((low + high) / 2, dtype=torch.float32), torch.as_tensor(2 / (high - low), dtype=torch.float32)
+    return torch.as_tensor((low + high) / 2, dtype=torch.float32), torch.as_tensor(
+        2 / (high - low), dtype=torch.float32
+    )
 
 
 def _indicators(choice: NDArray, sizes: NDArray) -> NDArray[np.float32]:

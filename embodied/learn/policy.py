@@ -18,9 +18,10 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from embodied.errors import CheckpointError, OptionError
+from embodied.errors import CheckpointError
 from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card, save_policy
-from embodied.learn.heads import ReturnScale, action_head
+from embodied.learn.heads import ReturnScale, StateDependentHead, action_head
+from embodied.learn.observations import MASK, Codec, Encoder
 
 
 class Core(nn.Module, ABC):
@@ -52,14 +53,44 @@ class Core(nn.Module, ABC):
     def rows(self, memory: Any, index: Tensor) -> Any:
         """Returns the memory of some environments."""
 
+    @abstractmethod
+    def tensors(self, memory: Any) -> dict[str, Tensor]:
+        """Returns the tensors that a memory is made of, to be saved; written to, they set it."""
+
+    def regulariser(self) -> Tensor | None:
+        """What the last `sequence` adds to the loss, such as the balance of experts; None for nothing."""
+        return None
+
+    def explain(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
+        """What goes on inside while reading T steps from an empty memory, by name."""
+        return {}
+
 
 @dataclass
 class Reading:
     """What a policy makes of observations; leading axes as given."""
 
+    features: Tensor  # (…, F)
     actions: Distribution
     value: Tensor | None  # (…,), None with a privileged critic
     belief_logits: Tensor | None  # (…, K)
+
+
+@dataclass
+class Explanation:
+    """What a policy made of a sequence of one world, step by step.
+
+    Attributes:
+        belief: `(T, K)`, or None without a belief head; value: `(T,)`, or None with a privileged critic.
+        action_mean: the most likely action as the environment takes it, `(T, …)`.
+        inside: what the core tells, such as `attention (L, H, T, T)`, `routing (L, T, E)` and the magnitude of
+            what each module adds.
+    """
+
+    action_mean: np.ndarray
+    belief: np.ndarray | None
+    value: np.ndarray | None
+    inside: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -81,10 +112,9 @@ class SequencePolicy(BasePolicy):
 
     Args:
         critic_width: width of the privileged critic, used where `privilege.state` > 0.
+        use_sde: explore with noise that depends on the state (Box actions only).
+        forecasts: have a head that predicts the next observation from features and action.
     """
-
-    obs_offset: Tensor
-    obs_scale: Tensor
 
     def __init__(
         self,
@@ -93,32 +123,38 @@ class SequencePolicy(BasePolicy):
         core: Core,
         privilege: Privilege = Privilege(),
         critic_width: int = 128,
+        use_sde: bool = False,
+        forecasts: bool = False,
     ) -> None:
         super().__init__(observation_space, action_space)
-        if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 1:
-            raise OptionError(f"observations must be a flat Box, not {observation_space}")
+        self.codec = Codec(observation_space)
         self.privilege = privilege
         self.core = core
         width = core.features
-        self.encoder = nn.Linear(observation_space.shape[0], width)
-        self.action_head = action_head(width, action_space)
+        self.encoder = Encoder(self.codec, width)
+        self.action_head = action_head(width, action_space, use_sde)
         self.belief_head = nn.Linear(width, privilege.hidden[0]) if any(privilege.hidden[:1]) else None
         self.value_head = None if privilege.state else nn.Linear(width, 1)
         self.critic = _critic(privilege, critic_width) if privilege.state else None
+        self.forecast_head = Forecast(width, self.action_head.size, self.codec.size) if forecasts else None
         self.return_scale = ReturnScale()
-        offset, scale = _normaliser(observation_space)
-        self.register_buffer("obs_offset", offset, persistent=False)
-        self.register_buffer("obs_scale", scale, persistent=False)
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that build this network again."""
 
+    def extras(self) -> dict[str, Any]:
+        """What every policy can be built with, beside its own settings."""
+        return {
+            "use_sde": isinstance(self.action_head, StateDependentHead),
+            "forecasts": self.forecast_head is not None,
+        }
+
     def card(self) -> dict[str, Any]:
         """Everything but the weights, as JSON."""
         return {
             "policy": type(self).__name__,
-            "settings": self.settings(),
+            "settings": self.settings() | self.extras(),
             "privilege": asdict(self.privilege),
             "observation_space": describe_space(self.observation_space),
             "action_space": describe_space(self.action_space),
@@ -137,14 +173,30 @@ class SequencePolicy(BasePolicy):
         """Returns the empty memory of `n` environments."""
         return self.core.initial(n)
 
-    def step(self, obs_NF: Tensor, first_N: Tensor, memory: Any) -> tuple[Reading, Any]:
-        """Reads one observation per environment while acting."""
-        features, memory = self.core.step(self._encode(obs_NF), first_N, memory)
-        return self._read(features), memory
+    def step(self, rows_NF: Tensor, first_N: Tensor, memory: Any, mask_NA: Tensor | None = None) -> tuple[Reading, Any]:
+        """Reads one observation per environment while acting; `mask` tells which choices are allowed."""
+        features, memory = self.core.step(self.encoder(rows_NF), first_N, memory)
+        return self._read(features, mask_NA), memory
 
-    def sequence(self, obs_BTF: Tensor, first_BT: Tensor, memory: Any) -> Reading:
+    def sequence(self, rows_BTF: Tensor, first_BT: Tensor, memory: Any, mask_BTA: Tensor | None = None) -> Reading:
         """Reads T observations per environment while training, from the memory before them."""
-        return self._read(self.core.sequence(self._encode(obs_BTF), first_BT, memory))
+        return self._read(self.core.sequence(self.encoder(rows_BTF), first_BT, memory), mask_BTA)
+
+    def explain(self, observations: Any, first: np.ndarray | None = None) -> Explanation:
+        """Reads T observations of one world and tells what it made of them (see `Explanation`)."""
+        rows = self.codec.rows(observations)
+        starts = np.arange(len(rows)) == 0 if first is None else np.asarray(first, bool)
+        with torch.inference_mode():
+            x, first_BT = self.encoder(self._tensor(rows))[None], self._tensor(starts, torch.bool)[None]
+            reading = self._read(self.core.sequence(x, first_BT, self.core.snapshot(self.initial(1))))
+            inside = {name: value.cpu().numpy() for name, value in self.core.explain(x, first_BT).items()}
+        belief = self.belief(reading)
+        return Explanation(
+            action_mean=self.action_head.to_env(self.action_head.mode(reading.actions)[0]),
+            belief=None if belief is None else belief[0].cpu().numpy(),
+            value=None if reading.value is None else reading.value[0].cpu().numpy(),
+            inside=inside,
+        )
 
     def judge(self, state: Tensor, hidden: Tensor) -> Tensor:
         """The privileged critic's value of states `(…, state)` and hidden variables `(…, k)`, `(…,)`."""
@@ -157,15 +209,23 @@ class SequencePolicy(BasePolicy):
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
-        """Stable-Baselines3's interface: `state` is the memory that the last call returned, None at first."""
-        obs = np.asarray(observation, np.float32)
-        single = obs.ndim == 1
-        obs = obs[None] if single else obs
-        memory = self.initial(len(obs)) if state is None else state
-        first = np.zeros(len(obs), bool) if episode_start is None else np.atleast_1d(episode_start)
+        """Stable-Baselines3's interface: `state` is the memory that the last call returned, None at first.
+
+        `action_masks` tells which choices are allowed, as in sb3-contrib; those in an observation count by themselves.
+        """
+        observation, single = self.codec.batched(observation)
+        rows = self.codec.rows(observation)
+        if action_masks is None and isinstance(observation, dict):
+            action_masks = observation.get(MASK)
+        mask = (
+            None if action_masks is None else self._tensor(np.asarray(action_masks).reshape(len(rows), -1), torch.bool)
+        )
+        memory = self.initial(len(rows)) if state is None else state
+        first = np.zeros(len(rows), bool) if episode_start is None else np.atleast_1d(episode_start)
         with torch.inference_mode():
-            reading, memory = self.step(self._tensor(obs), self._tensor(first, torch.bool), memory)
+            reading, memory = self.step(self._tensor(rows), self._tensor(first, torch.bool), memory, mask)
             action = self.choose(reading, deterministic)
         actions = self.action_head.to_env(action)
         return (actions[0] if single else actions), memory
@@ -181,21 +241,20 @@ class SequencePolicy(BasePolicy):
         return None if reading.belief_logits is None else reading.belief_logits.softmax(-1)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        first = torch.ones(len(observation), dtype=torch.bool, device=observation.device)
-        reading, _ = self.step(observation.float(), first, self.initial(len(observation)))
+        rows = self._tensor(self.codec.rows(observation))
+        first = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+        reading, _ = self.step(rows, first, self.initial(len(rows)))
         return self.choose(reading, deterministic)
 
-    def _read(self, features: Tensor) -> Reading:
+    def _read(self, features: Tensor, mask: Tensor | None = None) -> Reading:
         return Reading(
-            actions=self.action_head(features),
+            features=features,
+            actions=self.action_head(features, mask),
             value=None
             if self.value_head is None
             else self.return_scale.to_value(self.value_head(features).squeeze(-1)),
             belief_logits=None if self.belief_head is None else self.belief_head(features),
         )
-
-    def _encode(self, obs: Tensor) -> Tensor:
-        return self.encoder((obs - self.obs_offset) * self.obs_scale)
 
     def _tensor(self, array: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.as_tensor(array, dtype=dtype, device=self.device)
@@ -237,10 +296,16 @@ def _critic(privilege: Privilege, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
 
 
-def _normaliser(space: spaces.Box) -> tuple[Tensor, Tensor]:
-    """Offset and scale that bring bounded channels into [-1, 1] and leave unbounded ones alone."""
-    bounded = np.isfinite(space.low) & np.isfinite(space.high) & (space.high - space.low < 1e6)
-    bounded &= space.high > space.low
-    low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
-    offset = torch.as_tensor((low + high) / 2, dtype=torch.float32)
-    return offset, torch.as_tensor(2 / (high - low), dtype=torch.float32)
+class Forecast(nn.Module):
+    """Predicts the next observation, normalised, as a change of the present one."""
+
+    def __init__(self, features: int, action: int, observation: int) -> None:
+        super().__init__()
+        self.inward = nn.Linear(features + action, 2 * features)
+        self.outward = nn.Linear(2 * features, observation)
+        nn.init.zeros_(self.outward.weight)
+        nn.init.zeros_(self.outward.bias)
+
+    def forward(self, features: Tensor, action: Tensor, now: Tensor) -> Tensor:
+        """Returns the prediction `(…, F)` from features, action and the normalised observation `now (…, F)`."""
+        return now + self.outward(nn.functional.gelu(self.inward(torch.cat([features, action.float()], dim=-1))))

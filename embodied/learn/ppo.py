@@ -15,6 +15,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from embodied.errors import CheckpointError, OptionError
@@ -31,10 +32,11 @@ from embodied.learn.checkpoint import (
     save_policy,
     save_tensors,
 )
-from embodied.learn.losses import Losses, ppo_losses
+from embodied.learn.heads import ReturnScale, StateDependentHead
+from embodied.learn.losses import Losses, forecast_error, mean_over, ppo_losses
 from embodied.learn.policy import Privilege, Reading, SequencePolicy, load_policy
 from embodied.learn.rollout import Rollout
-from embodied.learn.vec import Experience, GymVecEnv, as_vec_env, describe_env, step
+from embodied.learn.vec import Experience, GymVecEnv, allowed, as_vec_env, describe_env, step
 
 WORLDS_PER_SEED = 1_000_003  # so that runs of neighbouring seeds share no world
 TRAINER, TRAINER_CARD = "trainer.safetensors", "trainer.json"
@@ -43,6 +45,7 @@ _RNG = "generator"
 
 SETTINGS = (
     "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
+    "forecast_coef", "curiosity_coef", "reward_coef", "target_kl", "recall", "use_sde", "sde_sample_freq",
     "max_grad_norm", "privileged_critic", "shaping", "seed",
 )  # fmt: skip
 
@@ -55,7 +58,11 @@ def _settings_in(path: Path) -> dict[str, Any]:
 
 
 class SequencePPO(OnPolicyAlgorithm):
-    """Trains a `SequencePolicy` on any Gymnasium environment with flat Box observations.
+    """Trains a `SequencePolicy` on any Gymnasium environment.
+
+    Observations may be Box (pictures too), Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of these; actions
+    Box, Discrete or MultiDiscrete. Choices that `info["action_mask"]`, an observation `action_mask` or a method
+    `action_masks()` forbids are never taken.
 
     Args:
         policy: class of the policy, built with `policy_kwargs`.
@@ -67,6 +74,13 @@ class SequencePPO(OnPolicyAlgorithm):
             them. The policy never does.
         belief_coef: weight of the loss of the belief head, which predicts the discrete hidden variable.
         shaping: add the potential-based signal that the environment offers; it leaves the optimum unchanged.
+        recall: observe "action" and "reward" of the step before, too.
+        target_kl: end an update when the policy has moved further than one and a half times this.
+        use_sde: explore with noise that depends on the state, drawn anew every `sde_sample_freq` steps (−1: once per
+            rollout).
+        forecast_coef: weight of the loss of predicting the next observation; 0 for no such head.
+        curiosity_coef: reward, in units of its own spread, for how wrong that prediction was.
+        reward_coef: weight of the environment's reward; 0 for learning from curiosity or forecasts alone.
 
     Raises:
         OptionError: settings that do not fit each other.
@@ -90,6 +104,13 @@ class SequencePPO(OnPolicyAlgorithm):
         ent_coef: float = 0.0,
         vf_coef: float = 0.5,
         belief_coef: float = 0.1,
+        forecast_coef: float = 0.0,
+        curiosity_coef: float = 0.0,
+        reward_coef: float = 1.0,
+        target_kl: float | None = None,
+        recall: tuple[str, ...] = (),
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
         max_grad_norm: float = 0.5,
         privileged_critic: bool = True,
         shaping: bool = True,
@@ -107,9 +128,11 @@ class SequencePPO(OnPolicyAlgorithm):
         self.belief_coef = belief_coef
         self.privileged_critic = privileged_critic
         self.shaping = shaping
+        self.forecast_coef, self.curiosity_coef, self.reward_coef = forecast_coef, curiosity_coef, reward_coef
+        self.target_kl, self.recall = target_kl, tuple(recall)
         super().__init__(
             policy=policy,  # type: ignore[arg-type]
-            env=as_vec_env(env, n_envs),
+            env=as_vec_env(env, n_envs, self.recall),
             learning_rate=learning_rate,
             n_steps=n_steps,
             gamma=gamma,
@@ -117,8 +140,8 @@ class SequencePPO(OnPolicyAlgorithm):
             ent_coef=ent_coef,
             vf_coef=vf_coef,
             max_grad_norm=max_grad_norm,
-            use_sde=False,
-            sde_sample_freq=-1,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             policy_kwargs=policy_kwargs,
@@ -126,14 +149,21 @@ class SequencePPO(OnPolicyAlgorithm):
             seed=seed,
             device=device,
             _init_setup_model=False,
-            supported_action_spaces=(spaces.Box, spaces.Discrete),
+            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete),
         )
         if minibatches < 1 or n_epochs < 1 or n_steps < 1:
             raise OptionError("minibatches, n_epochs and n_steps must be at least 1")
+        if curiosity_coef and not forecast_coef:
+            raise OptionError("curiosity is about forecasts: give forecast_coef, too")
         if _init_setup_model:
             self._setup_model()
 
     # --- Stable-Baselines3's verbs -------------------------------------------------------------------------
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """Takes the environment as it is: episodes are counted, and pictures turned, elsewhere."""
+        return env
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -149,19 +179,24 @@ class SequencePPO(OnPolicyAlgorithm):
             self.action_space,
             self.lr_schedule,
             privilege=self._privileged,
+            use_sde=self.use_sde,
+            forecasts=bool(self.forecast_coef),
             **self.policy_kwargs,
         ).to(self.device)
         self.policy.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, foreach=True)
         self.rollout_buffer = Rollout.empty(  # type: ignore[assignment]
             self.n_envs,
             self.n_steps,
-            self.observation_space.shape[0],  # type: ignore[index]
+            self.policy.codec.size,
             self.policy.action_head.size,
             self._privileged.state,
             len(self._privileged.hidden),
+            0 if allowed(self.env) is None else self.policy.action_head.mask_size,  # type: ignore[arg-type]
             self.device,
         )
         self._memory: Any = None
+        self._surprise = ReturnScale()
+        self._forecast: Tensor | None = None
         self._privileged_now: dict[str, np.ndarray] = {}
 
     def collect_rollouts(self, env, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
@@ -172,6 +207,7 @@ class SequencePPO(OnPolicyAlgorithm):
         rollout.memory = self.policy.core.snapshot(self._memory)
         callback.on_rollout_start()
         for t in range(n_rollout_steps):
+            self._renew_exploration(t)
             with torch.inference_mode(), torch.no_grad():
                 action = self._act(rollout, t)
             experience, infos = step(env, self.policy.action_head.to_env(action))
@@ -184,7 +220,7 @@ class SequencePPO(OnPolicyAlgorithm):
             with torch.inference_mode():
                 self._remember(rollout, t, experience)
         with torch.inference_mode():
-            rollout.estimate_advantages(self._value_now(), self.gamma, self.gae_lambda)
+            rollout.estimate_advantages(self._wanted(rollout), self._value_now(), self.gamma, self.gae_lambda)
         callback.on_rollout_end()
         return True
 
@@ -201,7 +237,9 @@ class SequencePPO(OnPolicyAlgorithm):
                 losses = self._losses(rollout, rows)
                 self._descend(losses)
                 history.append(losses)
-        self._n_updates += self.n_epochs
+            self._n_updates += 1
+            if self.target_kl is not None and history[-1].approx_kl > 1.5 * self.target_kl:
+                break
         self._report(rollout, history)
 
     def save(self, path: str | Path, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
@@ -227,12 +265,13 @@ class SequencePPO(OnPolicyAlgorithm):
         saved, card = load_policy(folder), read_card(folder)
         target = card["env"]["id"] if env is None else env
         options = card["env"]["options"] if env is None else {}
-        vec = (
-            as_vec_env(target, kwargs.pop("n_envs", None), **options) if isinstance(target, str) else as_vec_env(target)
-        )
         settings = _settings_in(folder / TRAINER_CARD) | kwargs
+        recall = tuple(settings.pop("recall"))
+        n_envs = settings.pop("n_envs", None) if isinstance(target, str) else None
+        vec = as_vec_env(target, n_envs, recall, **options)
         check_spaces(card, vec.observation_space, vec.action_space, describe_env(vec)["id"])
         model = cls(type(saved), vec, policy_kwargs=saved.settings(), device=device, **settings)
+        model.recall = recall
         model.resume(folder)
         return model
 
@@ -261,9 +300,10 @@ class SequencePPO(OnPolicyAlgorithm):
     def _act(self, rollout: Rollout, t: int) -> Tensor:
         """Reads the present observation, chooses an action and writes both down."""
         self._privileged_now = self._told()
-        obs = torch.as_tensor(self._last_obs, dtype=torch.float32, device=self.device)
+        obs = self._rows(self._last_obs)
         first = torch.as_tensor(self._last_episode_starts, device=self.device)
-        reading, self._memory = self.policy.step(obs, first, self._memory)
+        mask = self._write_mask(rollout, t)
+        reading, self._memory = self.policy.step(obs, first, self._memory, mask)
         action = self.policy.choose(reading, deterministic=False, generator=self._generator)
         rollout.obs[:, t], rollout.first[:, t] = obs, first
         rollout.action[:, t] = action
@@ -271,7 +311,46 @@ class SequencePPO(OnPolicyAlgorithm):
         self._write_privileged(rollout, t)
         rollout.value[:, t] = self._value(reading, rollout.state[:, t], rollout.hidden[:, t])
         self._belief_now = self.policy.belief(reading)
+        self._write_surprise(rollout, t, obs)
+        if self.policy.forecast_head is not None:
+            now = self.policy.encoder.normalised(obs)
+            self._forecast = self.policy.forecast_head(reading.features, action, now)
         return action
+
+    def _rows(self, obs: Any) -> Tensor:
+        """Observations as rows of numbers, `(N, F)`."""
+        return torch.as_tensor(self.policy.codec.rows(obs), device=self.device)
+
+    def _renew_exploration(self, t: int) -> None:
+        """Draws new exploration noise at the start of a rollout, and every `sde_sample_freq` steps."""
+        head = self.policy.action_head
+        if (
+            isinstance(head, StateDependentHead)
+            and t % (self.sde_sample_freq if self.sde_sample_freq > 0 else 10**9) == 0
+        ):
+            head.resample(self.n_envs, self._generator)
+
+    def _write_mask(self, rollout: Rollout, t: int) -> Tensor | None:
+        """Writes down which choices are allowed now."""
+        if rollout.mask is None:
+            return None
+        rollout.mask[:, t] = torch.as_tensor(allowed(self.env), device=self.device)  # type: ignore[arg-type]
+        return rollout.mask[:, t]
+
+    def _write_surprise(self, rollout: Rollout, t: int, obs: Tensor) -> None:
+        """Writes down, for the step before, how wrong the forecast of this observation was."""
+        if t and self._forecast is not None:
+            wrong = ((self._forecast - self.policy.encoder.normalised(obs)) ** 2).mean(-1)
+            rollout.surprise[:, t - 1] = wrong.masked_fill(rollout.first[:, t], 0.0)
+
+    def _wanted(self, rollout: Rollout) -> Tensor:
+        """The signal to be earned: reward, shaping and curiosity, `(N, T)`."""
+        wanted = self.reward_coef * rollout.reward + rollout.shaping
+        if self.curiosity_coef:
+            rollout.surprise[:, -1] = rollout.surprise[:, :-1].mean(1)  # what follows the last step is not seen yet
+            self._surprise.to(self.device).update(rollout.surprise)
+            wanted = wanted + self.curiosity_coef * rollout.surprise / self._surprise.mean_and_spread[1]
+        return wanted
 
     def _remember(self, rollout: Rollout, t: int, experience: Experience) -> None:
         """Writes down what the action led to, and moves on to the next observation."""
@@ -325,7 +404,7 @@ class SequencePPO(OnPolicyAlgorithm):
             return self.policy.judge(as_rows(privileged["state"]), hidden)
         memory = self.policy.core.rows(self._memory, rows)
         goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
-        reading, _ = self.policy.step(as_rows(obs), goes_on, memory)
+        reading, _ = self.policy.step(self._rows(obs)[rows], goes_on, memory)
         assert reading.value is not None
         return reading.value
 
@@ -359,13 +438,25 @@ class SequencePPO(OnPolicyAlgorithm):
 
     def _losses(self, rollout: Rollout, rows: Tensor) -> Losses:
         memory = self.policy.core.rows(rollout.memory, rows)
-        reading = self.policy.sequence(rollout.obs[rows], rollout.first[rows], memory)
+        obs, first = rollout.obs[rows], rollout.first[rows]
+        reading = self.policy.sequence(obs, first, memory, rollout.mask_of(rows))
         value = self._value(reading, rollout.state[rows], rollout.hidden[rows])
-        return ppo_losses(reading, value, rollout, rows, self.clip_range, self._return_spread)
+        forecast = self._forecast_loss(reading, obs, first, rollout.action[rows])
+        return ppo_losses(reading, value, forecast, rollout, rows, self.clip_range, self._return_spread)
+
+    def _forecast_loss(self, reading: Reading, obs: Tensor, first: Tensor, action: Tensor) -> Tensor:
+        """How wrong forecasts within episodes are; 0 without a head for them."""
+        if self.policy.forecast_head is None or obs.shape[1] < 2:
+            return torch.zeros((), device=self.device)
+        now = self.policy.encoder.normalised(obs)
+        predicted = self.policy.forecast_head(reading.features, action, now)
+        return mean_over(forecast_error(predicted, now), ~first[:, 1:])
 
     def _descend(self, losses: Losses) -> None:
         self.policy.optimizer.zero_grad(set_to_none=True)
-        losses.total(self.vf_coef, self.ent_coef, self.belief_coef).backward()
+        loss = losses.total(self.vf_coef, self.ent_coef, self.belief_coef, self.forecast_coef)
+        balance = self.policy.core.regulariser()
+        (loss if balance is None else loss + balance).backward()
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm, foreach=True)
         self.policy.optimizer.step()
 

@@ -18,7 +18,8 @@ class Rollout:
     """T steps of N environments, environments first; `memory` is what the policy remembered before them.
 
     `bootstrap` is the value of the state that a step led to where the episode was truncated there, else 0;
-    `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0.
+    `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0. `mask` tells which choices were
+    allowed; None where nothing is ever forbidden. `surprise` is how wrong the forecast of the next observation was.
     """
 
     obs: Tensor
@@ -34,12 +35,14 @@ class Rollout:
     bootstrap: Tensor
     state: Tensor
     hidden: Tensor
+    surprise: Tensor
     advantage: Tensor
     returns: Tensor
+    mask: Tensor | None = None
     memory: Any = None
 
     @classmethod
-    def empty(cls, n: int, steps: int, obs: int, action: int, state: int, hidden: int, device) -> Rollout:
+    def empty(cls, n: int, steps: int, obs: int, action: int, state: int, hidden: int, mask: int, device) -> Rollout:
         """Allocates a rollout once; it is filled again and again."""
 
         def numbers(*shape: int) -> Tensor:
@@ -62,19 +65,25 @@ class Rollout:
             bootstrap=numbers(),
             state=numbers(state),
             hidden=numbers(hidden),
+            surprise=numbers(),
             advantage=numbers(),
             returns=numbers(),
+            mask=torch.ones(n, steps, mask, dtype=torch.bool, device=device) if mask else None,
         )
 
-    def estimate_advantages(self, last_value: Tensor, gamma: float, gae_lambda: float) -> None:
-        """Fills `advantage` and `returns` by generalised advantage estimation.
+    def mask_of(self, rows: Tensor) -> Tensor | None:
+        """Which choices were allowed in some environments, `(B, T, …)`."""
+        return None if self.mask is None else self.mask[rows]
+
+    def estimate_advantages(self, wanted: Tensor, last_value: Tensor, gamma: float, gae_lambda: float) -> None:
+        """Fills `advantage` and `returns` by generalised advantage estimation of the signal `wanted (N, T)`.
 
         A terminal step is worth nothing beyond its reward; a truncated one is worth the value of the state
         that it led to. Neither lets the next episode's advantage through.
         """
         self.advantage.copy_(
             advantages(
-                self.reward + self.shaping, self.value, self.bootstrap, last_value,
+                wanted, self.value, self.bootstrap, last_value,
                 self.terminated, self.truncated, gamma, gae_lambda,
             )
         )  # fmt: skip

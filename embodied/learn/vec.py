@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
-from embodied.errors import UnknownNameError
+from embodied.errors import OptionError, UnknownNameError
+from embodied.learn.observations import MASK
+from embodied.learn.recall import Recall
 
 # what `gymnasium.make_vec` keeps beside the options of the environment itself
 NOT_OPTIONS = (
@@ -27,6 +29,7 @@ NOT_OPTIONS = (
     "vector_kwargs",
     "wrappers",
 )
+SAME_STEP = AutoresetMode.SAME_STEP
 PRIVILEGED = ("hidden", "state", "shaping")
 
 
@@ -43,6 +46,7 @@ class Experience:
         privileged, final_privileged: `hidden`, `state` and `shaping` that go with `obs` and `final_obs`;
             empty where the environment has none.
         success: `(N,)`, or None where the environment does not say.
+        mask: which choices are allowed next, `(N, …)`, or None where nothing is ever forbidden.
     """
 
     obs: Any
@@ -54,6 +58,7 @@ class Experience:
     privileged: dict[str, NDArray] = field(default_factory=dict)
     final_privileged: dict[str, NDArray] = field(default_factory=dict)
     success: NDArray[np.bool_] | None = None
+    mask: NDArray[np.bool_] | None = None
 
     @property
     def ended(self) -> NDArray[np.bool_]:
@@ -78,6 +83,7 @@ class GymVecEnv(VecEnv):
         self._lengths = np.zeros(env.num_envs, int)
         self.hidden: tuple[Any, ...] = _declared_hidden(env)
         self.privileged: dict[str, NDArray] = {}
+        self.mask: NDArray[np.bool_] | None = None
         self.experience: Experience | None = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
@@ -93,6 +99,7 @@ class GymVecEnv(VecEnv):
         self._was_done[:] = False
         self._returns[:], self._lengths[:] = 0, 0
         self.privileged = self._told(info)
+        self.mask = _mask_in(obs, info)
         return obs
 
     def step_async(self, actions: NDArray) -> None:
@@ -112,11 +119,12 @@ class GymVecEnv(VecEnv):
             privileged=self._told(info),
             final_privileged=self._told(info),
             success=_flags(info["success"]) if "success" in info else None,
+            mask=_mask_in(obs, info),
         )
         self._was_done = experience.ended
         if experience.ended.any():
             self._separate(experience, info)
-        self.privileged = experience.privileged
+        self.privileged, self.mask = experience.privileged, experience.mask
         self.experience = experience
         return experience.obs, experience.reward, experience.ended, self._infos(experience)
 
@@ -136,6 +144,7 @@ class GymVecEnv(VecEnv):
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
             experience.privileged = self._told(info)
+            experience.mask = _mask_in(experience.obs, info)
 
     def _told(self, info: dict[str, Any]) -> dict[str, NDArray]:
         """What an environment that declares hidden variables tells beyond its observations."""
@@ -186,24 +195,29 @@ class GymVecEnv(VecEnv):
         return list(self.gym_env.render() or [])
 
 
-def as_vec_env(env: str | gym.Env | VectorEnv | VecEnv, num_envs: int | None = None, **options: Any) -> VecEnv:
+def as_vec_env(
+    env: str | gym.Env | VectorEnv | VecEnv, num_envs: int | None = None, recall: tuple[str, ...] = (), **options: Any
+) -> VecEnv:
     """Returns any environment in Stable-Baselines3's dialect.
 
     Args:
         env: a Gymnasium id, an `Env`, a Gymnasium `VectorEnv` or a Stable-Baselines3 `VecEnv`.
         num_envs: how many, when `env` is an id (default 1).
+        recall: what is added to observations: "action" and "reward" of the step before (see `Recall`).
         options: for `gymnasium.make_vec`, when `env` is an id.
 
     Raises:
         UnknownNameError: no such id.
     """
-    if isinstance(env, str):
-        return GymVecEnv(make_vec(env, num_envs or 1, **options))
-    if isinstance(env, VectorEnv):
-        return GymVecEnv(env)
     if isinstance(env, VecEnv):
+        if recall:
+            raise OptionError("recall needs an environment of Gymnasium, not of Stable-Baselines3")
         return env if _is_monitored(env) else VecMonitor(env)
-    return GymVecEnv(SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP))
+    if isinstance(env, str):
+        vector: VectorEnv = make_vec(env, num_envs or 1, **options)
+    else:
+        vector = env if isinstance(env, VectorEnv) else SyncVectorEnv([lambda: env], autoreset_mode=SAME_STEP)
+    return GymVecEnv(Recall(vector, recall) if recall else vector)
 
 
 def make_vec(env_id: str, num_envs: int, **options: Any) -> VectorEnv:
@@ -252,6 +266,27 @@ def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]
     ), infos
 
 
+def allowed(env: VecEnv) -> NDArray[np.bool_] | None:
+    """Which choices an environment of either dialect allows now, `(N, …)`; None if nothing is ever forbidden."""
+    if isinstance(env, GymVecEnv):
+        return env.mask
+    try:
+        return np.stack(env.env_method("action_masks")).astype(bool).reshape(env.num_envs, -1)
+    except AttributeError:
+        return None
+
+
+def _mask_in(obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
+    """Which choices are allowed, as an observation or else the info of a vector environment tells."""
+    mask = obs.get(MASK) if isinstance(obs, dict) and MASK in obs else info.get(MASK)
+    if mask is None:
+        return None
+    if isinstance(mask, tuple):  # one array per choice of a MultiDiscrete space
+        return np.concatenate([np.asarray(part) for part in mask], axis=-1).astype(bool)
+    rows = np.stack([np.asarray(row) for row in mask]) if np.asarray(mask).dtype == object else np.asarray(mask)
+    return rows.reshape(len(rows), -1).astype(bool)
+
+
 def _is_monitored(env: VecEnv) -> bool:
     return isinstance(env, VecMonitor) or all(env.env_is_wrapped(Monitor))
 
@@ -273,13 +308,15 @@ def _numbers(values: Any) -> NDArray[np.float32]:
 
 def _merge(obs: Any, final: Any, ended: NDArray[np.bool_]) -> Any:
     """Returns `obs` with the rows of `ended` taken from `final` (an array, a dict, or an array of objects)."""
-    if isinstance(obs, dict):
-        return {key: _merge(obs[key], final[key] if isinstance(final, dict) else [f and f[key] for f in final], ended)
-                for key in obs}  # fmt: skip
-    merged = np.array(obs, copy=True)
+    if isinstance(obs, dict | tuple):
+        keys = list(obs) if isinstance(obs, dict) else list(range(len(obs)))
+        whole = isinstance(final, dict | tuple)
+        merged = [_merge(obs[k], final[k] if whole else [f and f[k] for f in final], ended) for k in keys]
+        return dict(zip(keys, merged, strict=True)) if isinstance(obs, dict) else tuple(merged)
+    rows = np.array(obs, copy=True)
     for i in np.flatnonzero(ended):
-        merged[i] = final[i]
-    return merged
+        rows[i] = final[i]
+    return rows
 
 
 def _flags(values: Any) -> NDArray[np.bool_]:
@@ -288,12 +325,16 @@ def _flags(values: Any) -> NDArray[np.bool_]:
 
 
 def _row(obs: Any, i: int) -> Any:
-    return {key: value[i] for key, value in obs.items()} if isinstance(obs, dict) else obs[i]
+    if isinstance(obs, dict):
+        return {key: _row(value, i) for key, value in obs.items()}
+    return tuple(_row(value, i) for value in obs) if isinstance(obs, tuple) else obs[i]
 
 
 def _stack(rows: list[Any]) -> Any:
     if isinstance(rows[0], dict):
-        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+        return {key: _stack([row[key] for row in rows]) for key in rows[0]}
+    if isinstance(rows[0], tuple):
+        return tuple(_stack(list(parts)) for parts in zip(*rows, strict=True))
     return np.stack(rows)
 
 

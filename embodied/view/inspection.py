@@ -106,7 +106,9 @@ def _draw_latencies(ax: Any, robot: Robot, tick_s: float, decision_s: float) -> 
     parts += [(c.name, c.timing, decision_s) for c in robot.optics]
     for name, timing, tick in parts:
         if not timing.immediate:
-            frames, edges = np.histogram(1e3 * latencies(timing, tick), np.arange(0.0, 1e3 * AGE_LIMIT_S, LATENCY_BIN_MS))
+            frames, edges = np.histogram(
+                1e3 * latencies(timing, tick), np.arange(0.0, 1e3 * AGE_LIMIT_S, LATENCY_BIN_MS)
+            )
             ax.stairs(frames / frames.max(), edges, label=name, linewidth=1.6)
             latest = max(latest, edges[np.flatnonzero(frames)[-1] + 1])
     ax.set_xlim(0, 1.1 * latest + LATENCY_BIN_MS)

@@ -20,15 +20,29 @@ from torch.nn import functional as F
 from embodied.errors import OptionError
 from embodied.learn.policy import Core, Privilege, SequencePolicy
 
+POSITIONS = ("rotary", "learned")
+CHOSEN_EXPERTS = 2
+BALANCE = 0.01  # weight of the loss that keeps experts equally busy
+
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Size of the network; `context` is how many steps back it remembers, the present one included."""
+    """Size and kind of the network.
+
+    Attributes:
+        context: how many steps back it remembers, the present one included.
+        positions: "rotary", or "learned": a bias per head and distance.
+        gate: let a gate decide how much each module adds (GTrXL; Parisotto et al. 2020).
+        experts: small networks of which each step takes the best two, in place of one; 0 for one.
+    """
 
     layers: int = 2
     width: int = 64
     heads: int = 4
     context: int = 128
+    positions: str = "rotary"
+    gate: bool = False
+    experts: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.layers <= 12:
@@ -37,6 +51,10 @@ class TransformerConfig:
             raise OptionError(f"a width of {self.width} cannot be split into {self.heads} heads of even width")
         if self.context < 1:
             raise OptionError(f"context is {self.context}, expected at least 1")
+        if self.positions not in POSITIONS:
+            raise OptionError(f"positions is {self.positions!r}; known: {', '.join(POSITIONS)}")
+        if self.experts == 1 or not 0 <= self.experts <= 64:
+            raise OptionError(f"experts is {self.experts}, expected 2 to 64, or 0 for none")
 
 
 @dataclass
@@ -67,7 +85,7 @@ class TransformerCore(Core):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         rate = 1e4 ** (-torch.arange(0, config.width // config.heads, 2) / (config.width // config.heads))
-        self.register_buffer("rate", rate, persistent=False)
+        self.register_buffer("rate", rate * (config.positions == "rotary"), persistent=False)
 
     def initial(self, n: int) -> Cache:
         c = self.config
@@ -87,6 +105,9 @@ class TransformerCore(Core):
             memory.time_NC[index],
             memory.age_N[index],
         )
+
+    def tensors(self, memory: Cache) -> dict[str, Tensor]:
+        return {f.name: getattr(memory, f.name) for f in fields(Cache)}
 
     def clone(self, memory: Cache) -> Cache:
         return Cache(*(getattr(memory, f.name).clone() for f in fields(Cache)))
@@ -108,7 +129,9 @@ class TransformerCore(Core):
         slot_N = memory.age_N % self.config.context
         memory.time_NC[row_N, slot_N] = memory.age_N
         used = min(int(memory.age_N.max()) + 1, self.config.context)
-        seen_N11C = (memory.time_NC[:, None, None, :used]) >= 0
+        time_NC = memory.time_NC[:, :used]
+        lag_N1C = memory.age_N[:, None, None] - time_NC[:, None]
+        seen_N11C = (time_NC >= 0)[:, None, None]
         turn = self._turns(memory.age_N[:, None])
         x_NTF = x_NF[:, None]
         for i, block in enumerate(self._layers):
@@ -116,26 +139,69 @@ class TransformerCore(Core):
             memory.keys_LNHCD[i, row_N, :, slot_N] = k_NHTD[:, :, 0]
             memory.values_LNHCD[i, row_N, :, slot_N] = v_NHTD[:, :, 0]
             keys, values = memory.keys_LNHCD[i, :, :, :used], memory.values_LNHCD[i, :, :, :used]
-            x_NTF = block.mix(x_NTF, q_NHTD, keys, values, seen_N11C)
+            x_NTF = block.mix(x_NTF, q_NHTD, keys, values, block.bias(seen_N11C, lag_N1C))
         memory.age_N += 1
         return self.norm(x_NTF[:, 0]), memory
 
     def sequence(self, x_BTF: Tensor, first_BT: Tensor, memory: Cache) -> Tensor:
-        time_BT, seen_B1TS = self._chronology(first_BT, memory)
+        time_BT, seen_B1TS, lag_BTS = self._chronology(first_BT, memory)
         turn = self._turns(time_BT)
         for i, block in enumerate(self._layers):
             q_BHTD, k_BHTD, v_BHTD = block.project(x_BTF, turn)
             k_BHSD = torch.cat([memory.keys_LNHCD[i], k_BHTD], dim=2)
             v_BHSD = torch.cat([memory.values_LNHCD[i], v_BHTD], dim=2)
-            x_BTF = block.mix(x_BTF, q_BHTD, k_BHSD, v_BHSD, seen_B1TS)
+            x_BTF = block.mix(x_BTF, q_BHTD, k_BHSD, v_BHSD, block.bias(seen_B1TS, lag_BTS))
         return self.norm(x_BTF)
+
+    def regulariser(self) -> Tensor | None:
+        """How unequally experts were used in the last `sequence` (Shazeer et al. 2017), weighted."""
+        if not self.config.experts:
+            return None
+        return BALANCE * torch.stack([cast(_Experts, block.think).imbalance for block in self._layers]).sum()
+
+    def explain(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
+        """Attention `(L, H, T, T)`, what each module adds `(L, T)`, and with experts their routing `(L, T, E)`."""
+        memory = self.snapshot(self.initial(len(x_BTF)))
+        time_BT, seen_B1TS, lag_BTS = self._chronology(first_BT, memory)
+        turn, told = self._turns(time_BT), []
+        for block in self._layers:
+            q_BHTD, k_BHTD, v_BHTD = block.project(x_BTF, turn)
+            bias = block.bias(seen_B1TS, lag_BTS)
+            attention, heard, x_BTF, thought = block.mix_openly(x_BTF, q_BHTD, k_BHTD, v_BHTD, bias)
+            one = {"attention": attention[0], "heard": heard[0].norm(dim=-1), "thought": thought[0].norm(dim=-1)}
+            if self.config.experts:
+                one["routing"] = cast(_Experts, block.think).shares[0]
+            told.append(one)
+        return {name: torch.stack([one[name] for one in told]) for name in told[0]}
+
+    def pure_step(
+        self, x_NF: Tensor, first_N: Tensor, keys: Tensor, values: Tensor, time_NC: Tensor, age_N: Tensor
+    ) -> tuple[Tensor, ...]:
+        """`step` as a function of the cache's tensors, which it returns anew; for export."""
+        age_N = torch.where(first_N, torch.zeros_like(age_N), age_N)
+        time_NC = torch.where(first_N[:, None], torch.full_like(time_NC, -1), time_NC)
+        slots = torch.arange(self.config.context, device=x_NF.device)
+        here_NC = slots == (age_N % self.config.context)[:, None]
+        time_NC = torch.where(here_NC, age_N[:, None], time_NC)
+        seen_N11C = (time_NC >= 0)[:, None, None]
+        lag_N1C = age_N[:, None, None] - time_NC[:, None]
+        turn, x_NTF = self._turns(age_N[:, None]), x_NF[:, None]
+        new_keys, new_values = [], []
+        for i, block in enumerate(self._layers):
+            q_NHTD, k_NHTD, v_NHTD = block.project(x_NTF, turn)
+            k = torch.where(here_NC[:, None, :, None], k_NHTD, keys[i])
+            v = torch.where(here_NC[:, None, :, None], v_NHTD, values[i])
+            x_NTF = block.mix(x_NTF, q_NHTD, k, v, block.bias(seen_N11C, lag_N1C))
+            new_keys.append(k)
+            new_values.append(v)
+        return self.norm(x_NTF[:, 0]), torch.stack(new_keys), torch.stack(new_values), time_NC, age_N + 1
 
     @property
     def _layers(self) -> list[_Block]:
         return cast("list[_Block]", list(self.blocks))
 
-    def _chronology(self, first_BT: Tensor, memory: Cache) -> tuple[Tensor, Tensor]:
-        """Returns each step's time in its episode, and which keys (cache, then steps) each step may see."""
+    def _chronology(self, first_BT: Tensor, memory: Cache) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns each step's time in its episode, which keys (cache, then steps) it may see, and how far back."""
         steps = torch.arange(first_BT.shape[1], device=first_BT.device)
         episode_BT = first_BT.long().cumsum(1)
         began_BT = torch.where(first_BT, steps, -1).cummax(1).values
@@ -145,7 +211,7 @@ class TransformerCore(Core):
         lag_BTS = time_BT[:, :, None] - key_time_BS[:, None]
         seen_BTS = (episode_BT[:, :, None] == key_episode_BS[:, None]) & (key_time_BS[:, None] >= 0)
         seen_BTS &= (lag_BTS >= 0) & (lag_BTS < self.config.context)
-        return time_BT, seen_BTS[:, None]
+        return time_BT, seen_BTS[:, None], lag_BTS
 
     def _turns(self, time_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines of the rotary angles, `(B, 1, T, D / 2)` each."""
@@ -163,7 +229,10 @@ class _Block(nn.Module):
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.think: nn.Module = _Experts(width, config.experts) if config.experts else _Network(width)
+        self.gates = nn.ModuleList([_Gate(width), _Gate(width)]) if config.gate else None
+        learned = config.positions == "learned"
+        self.distance = nn.Parameter(torch.zeros(config.heads, config.context)) if learned else None
 
     def project(self, x_BTF: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Returns rotated queries, rotated keys, and values, `(B, H, T, D)` each."""
@@ -172,11 +241,84 @@ class _Block(nn.Module):
         q_BHTD, k_BHTD, v_BHTD = qkv.permute(2, 0, 3, 1, 4)
         return _rotate(q_BHTD, turn), _rotate(k_BHTD, turn), v_BHTD
 
-    def mix(self, x_BTF: Tensor, q_BHTD: Tensor, k_BHSD: Tensor, v_BHSD: Tensor, seen: Tensor) -> Tensor:
+    def bias(self, seen: Tensor, lag_BTS: Tensor) -> Tensor:
+        """What attention may see: a mask, or with learned positions a bias, `(B, 1 or H, T, S)`."""
+        if self.distance is None:
+            return seen
+        near = lag_BTS.clamp(0, self.distance.shape[1] - 1)
+        return self.distance[:, near].movedim(0, 1).masked_fill(~seen, float("-inf"))
+
+    def mix(self, x_BTF: Tensor, q_BHTD: Tensor, k_BHSD: Tensor, v_BHSD: Tensor, bias: Tensor) -> Tensor:
         """Adds what attention brings, then what the network makes of it."""
-        heard = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, attn_mask=seen)
-        x_BTF = x_BTF + self.out(heard.transpose(1, 2).reshape(x_BTF.shape))
-        return x_BTF + self.down(F.gelu(self.up(self.norm_2(x_BTF))))
+        heard = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, attn_mask=bias)
+        x_BTF = self._add(0, x_BTF, self.out(heard.transpose(1, 2).reshape(x_BTF.shape)))
+        return self._add(1, x_BTF, self.think(self.norm_2(x_BTF)))
+
+    def mix_openly(
+        self, x_BTF: Tensor, q_BHTD: Tensor, k_BHSD: Tensor, v_BHSD: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `mix`, with attention spelled out; returns it, what was heard, the stream, and what was thought."""
+        score = q_BHTD @ k_BHSD.transpose(-1, -2) / q_BHTD.shape[-1] ** 0.5
+        score = score.masked_fill(~bias, float("-inf")) if bias.dtype == torch.bool else score + bias
+        attention = score.softmax(-1)
+        heard = self.out((attention @ v_BHSD).transpose(1, 2).reshape(x_BTF.shape))
+        x_BTF = self._add(0, x_BTF, heard)
+        thought = self.think(self.norm_2(x_BTF))
+        return attention, heard, self._add(1, x_BTF, thought), thought
+
+    def _add(self, gate: int, x_BTF: Tensor, news_BTF: Tensor) -> Tensor:
+        return x_BTF + news_BTF if self.gates is None else self.gates[gate](x_BTF, news_BTF)
+
+
+class _Network(nn.Module):
+    """Two layers, four times as wide inside."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x)))
+
+
+class _Experts(nn.Module):
+    """Small networks of which each step takes the best two, weighted (Shazeer et al. 2017).
+
+    `shares (B, T, E)` are the weights of the last reading; `imbalance` is 0 if all experts are equally busy.
+    """
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.router = nn.Linear(width, count)
+        self.up, self.down = nn.Linear(width, 2 * width * count), nn.Parameter(torch.empty(count, 2 * width, width))
+        nn.init.uniform_(self.down, -((2 * width) ** -0.5), (2 * width) ** -0.5)
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        chance = self.router(x).softmax(-1)
+        best, index = chance.topk(CHOSEN_EXPERTS, dim=-1)
+        self.shares = torch.zeros_like(chance).scatter(-1, index, best / best.sum(-1, keepdim=True))
+        busy = (self.shares > 0).to(x.dtype).flatten(0, -2).mean(0) / CHOSEN_EXPERTS
+        self.imbalance = self.count * (busy * chance.flatten(0, -2).mean(0)).sum() - 1
+        inside = F.gelu(self.up(x)).unflatten(-1, (self.count, -1)) * self.shares[..., None]
+        return torch.einsum("...ei,eio->...o", inside, self.down)
+
+
+class _Gate(nn.Module):
+    """Decides, as a gated recurrent unit does, how much of the news is taken; at first almost none."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.news, self.stream = nn.Linear(width, 3 * width), nn.Linear(width, 2 * width, bias=False)
+        self.proposal = nn.Linear(width, width, bias=False)
+        with torch.no_grad():
+            self.news.bias[width : 2 * width] = -2.0
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        r_y, z_y, h_y = self.news(y).chunk(3, dim=-1)
+        r_x, z_x = self.stream(x).chunk(2, dim=-1)
+        z = (z_y + z_x).sigmoid()
+        return (1 - z) * x + z * (h_y + self.proposal((r_y + r_x).sigmoid() * x)).tanh()
 
 
 class TransformerPolicy(SequencePolicy):
@@ -189,10 +331,12 @@ class TransformerPolicy(SequencePolicy):
         lr_schedule: Any = None,
         use_sde: bool = False,
         privilege: Privilege = Privilege(),  # noqa: B008 (frozen)
+        forecasts: bool = False,
         **config: Any,
     ) -> None:
         self.config = TransformerConfig(**config)
-        super().__init__(observation_space, action_space, TransformerCore(self.config), privilege)
+        core = TransformerCore(self.config)
+        super().__init__(observation_space, action_space, core, privilege, use_sde=use_sde, forecasts=forecasts)
 
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that build this network again."""
