@@ -18,6 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 Worlds = NDArray[np.intp] | slice
 ALL: slice = slice(None)
 
+
+def grid(worlds: Worlds, columns: NDArray[np.intp]) -> tuple:
+    """Index of some columns in some worlds."""
+    return (worlds, columns) if isinstance(worlds, slice) else (worlds[:, None], columns)
+
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)

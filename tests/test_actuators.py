@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 import embodied_assets as assets
-from embodied.body.actuators import Servo, add_backlash, firmware_gainprm
+from embodied.body.actuators import Servo, add_backlash
 from embodied.body.datasheet import read_bus_servo, read_imu
-from embodied.body.energy import motor_energy
 from embodied.errors import ModelError
-from embodied.physics.batch import Batch
 
 XL330 = read_bus_servo(assets.datasheet_path("xl330_m288"))
 STS3215 = read_bus_servo(assets.datasheet_path("sts3215"))
@@ -72,53 +70,6 @@ def test_the_hysteresis_of_a_geared_joint_is_as_wide_as_the_declared_backlash(wi
         lag.append(data.qpos[play])
     falling, rising = np.median(lag[8000:11000]), np.median(lag[16000:19000])
     assert falling - rising == pytest.approx(width, rel=0.1)
-
-
-def test_every_world_can_have_another_motor_and_another_backlash():
-    factors = np.array([1.0, 2.0, 4.0])
-    spec, loose = with_play(replace(XL330, backlash=0.02))
-    model = spec.compile()
-    batch = Batch(model, 3)
-    motors, limits = batch.field("actuator_gainprm"), batch.field("jnt_range")
-    nominal = firmware_gainprm(XL330.motor_constant, XL330.resistance, XL330.stiffness_V, XL330.voltage)
-    assert motors[0, 0, :8] == pytest.approx(nominal[0])
-    motors[:, 0, :8] = firmware_gainprm(
-        XL330.motor_constant, XL330.resistance * factors, XL330.stiffness_V, XL330.voltage
-    )
-    limits[:, model.joint(loose).id] *= factors[:, None]
-    batch.derive()
-    batch.reset()
-    batch.forward()
-    batch.array("qfrc_applied")[:] = 0.05  # on motor and load alike
-    batch.step(5000)
-    droop, play = batch.array("qpos").T
-    assert play == pytest.approx(0.01 * factors, rel=0.1)
-    assert droop / droop[0] == pytest.approx(factors, rel=0.05)
-
-
-def test_electrical_energy_is_heat_and_work_and_the_work_is_stored_or_lost_to_friction():
-    spec = bench(replace(XL330, backlash=0.0, gain=2000.0))
-    friction = 0.004
-    spec.joint("shaft").damping[0] = friction
-    model = spec.compile()
-    data = mujoco.MjData(model)
-    torque, speed, ticks = [], [], 1500
-    for k in range(ticks):
-        data.ctrl[0] = 1.5 * np.sin(k / 120)
-        before = data.qvel[0]
-        mujoco.mj_step(model, data)
-        torque.append(data.actuator_force[0])
-        speed.append(0.5 * (before + data.qvel[0]))
-    torque, speed = np.array(torque), np.array(speed)
-    energy = motor_energy(torque, speed, XL330.motor_constant, XL330.resistance, 0.001)
-    mujoco.mj_forward(model, data)
-    inertia = np.zeros((1, 1))
-    mujoco.mj_fullM(model, data, inertia)
-    stored = 0.5 * inertia[0, 0] * data.qvel[0] ** 2
-    lost = friction * (speed**2).sum() * 0.001
-    assert energy.electrical == pytest.approx(energy.heat + energy.mechanical, rel=1e-9)
-    assert energy.electrical == pytest.approx(energy.heat + stored + lost, rel=0.01)
-    assert energy.regenerated > 0
 
 
 def test_backlash_can_be_added_to_any_joint():

@@ -1,6 +1,7 @@
 """Each kind of sensor measures what it says, and rendered cameras see what is there."""
 
 import math
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -23,6 +24,7 @@ from embodied.errors import ModelError
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
 from embodied.world.body import Body
+from embodied.world.eyes import EyesInWorlds
 
 TICK, TICKS = 0.002, 10
 WHEEL = (
@@ -141,6 +143,33 @@ def test_a_validity_flag_tells_of_saturation_and_of_frames_that_have_not_come(tm
     assert seen[-1].tolist() == pytest.approx([4.0, 0.03, 1.0], abs=0.02)
     heavy, body = cart(tmp_path, sensor, gravity=-10.0)
     assert watch(heavy, body, 50)[-1, 0].tolist() == pytest.approx([5.0, 0.03, 0.0], abs=0.02)
+
+
+def test_the_flag_of_an_encoder_tells_of_increments_and_not_of_the_way_so_far(tmp_path):
+    encoder = incremental_encoder("ticks", ("left",), 4096, limit=0.3)
+    batch, body = cart(tmp_path, replace(encoder, valid=True), gravity=0.0)
+    spin(batch, left=5.0)
+    assert watch(batch, body, 100)[1:, 0, 1].all()
+    start(batch, body)
+    spin(batch, left=20.0)
+    assert not watch(batch, body, 100)[1:, 0, 1].any()
+
+
+def test_a_camera_shows_what_differs_between_worlds(tmp_path):
+    batch, body = cart(tmp_path, n=2, scene=WALL, gravity=0.0, eyes=(ColourCamera("eye", "eye", 16, 12),))
+    batch.field("geom_rgba")[1, 0] = [0, 1, 0, 1]
+    seen = watch(batch, body, 1)[-1].reshape(2, 12, 16, 3)
+    assert (seen[0, ..., 0] > seen[0, ..., 1]).all()
+    assert (seen[1, ..., 1] > seen[1, ..., 0]).all()
+
+
+def test_a_slow_camera_is_rendered_only_when_a_frame_is_due(tmp_path, monkeypatch):
+    eye = ColourCamera("eye", "eye", 8, 8, timing=Timing(rate_hz=5.0))
+    batch, body = cart(tmp_path, scene=WALL, gravity=0.0, eyes=(eye,))
+    drawn, draw = [], EyesInWorlds._draw
+    monkeypatch.setattr(EyesInWorlds, "_draw", lambda self, world: drawn.append(world) or draw(self, world))
+    watch(batch, body, 50)  # one second
+    assert len(drawn) == 6
 
 
 def test_what_does_not_fit_together_is_refused_when_it_is_declared(tmp_path):

@@ -235,7 +235,7 @@ def test_impossible_timings_are_refused_when_they_are_declared(timing, message):
 def test_a_rate_above_the_physics_is_refused_when_the_robot_is_built():
     robot = scout(10.0)
     fast = replace(robot.sensors[0], timing=Timing(rate_hz=1000.0))
-    with pytest.raises(ModelError, match="1000 Hz is above the 100 Hz"):
+    with pytest.raises(ModelError, match="wheel_speed: a rate of 1000 Hz is above the 100 Hz"):
         replace(robot, sensors=(fast,)).build(0.01)
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from embodied.body.motors import Electrics, GearMotor, LuGre, ServoMotor, Thermal
 from embodied.body.timing import IMMEDIATE, Timing
+from embodied.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,13 @@ class Actuator(ABC):
         """Adds the MuJoCo actuator, and what motor and gear do to the joint."""
 
     def _add(self, spec: mujoco.MjSpec, limit: float) -> mujoco.MjsActuator:
-        """Adds an actuator without dynamics whose control is limited to ± `limit`."""
+        """Adds an actuator without dynamics whose control is limited to ± `limit`.
+
+        Raises:
+            ModelError: the limit is not positive.
+        """
+        if not limit > 0:
+            raise ModelError(f"actuator {self.name!r}: what command 1 means must be positive, not {limit}")
         return spec.add_actuator(
             name=self.name,
             target=self.joint,
@@ -206,17 +213,6 @@ class Servo(Actuator):
         mode = mujoco.mjtCtrlInput.mjINPUT_POS
         _set_to_motor(actuator, servo.motor_constant, servo.resistance, servo.thermal, servo.stribeck, loop, mode)
         _add_gear(spec, self.joint, servo.armature, 0.0, servo.backlash)
-
-
-def firmware_gainprm(constant: ArrayLike, resistance: ArrayLike, stiffness_V: ArrayLike, supply: ArrayLike) -> NDArray:
-    """MuJoCo's parameters of a `Servo`, for worlds that differ: write to `actuator_gainprm[worlds, servo, :8]`.
-
-    Args:
-        constant: motor constant K [V·s/rad]; resistance: R [Ω]; stiffness_V: firmware gain k [V/rad]; supply: [V].
-    """
-    K, R, k, V = np.broadcast_arrays(*np.atleast_1d(constant, resistance, stiffness_V, supply))
-    zero = np.zeros_like(K, dtype=np.float64)
-    return np.stack([R, K, zero, zero, K / R * k, zero, K**2 / R, V], axis=-1)
 
 
 def add_backlash(spec: mujoco.MjSpec, joint: str, width: float) -> mujoco.MjsJoint:

@@ -31,7 +31,7 @@ class Battery:
     electronics: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(*self.open_circuit, self.resistance, self.capacity) <= 0 or self.electronics < 0:
+        if not min(*self.open_circuit, self.resistance, self.capacity) > 0 or not self.electronics >= 0:
             raise ModelError(f"battery {self.name!r}: voltages, resistance, capacity must be positive")
         if len(self.open_circuit) < 2 or (np.diff(self.open_circuit) < 0).any():
             raise ModelError(f"battery {self.name!r}: two or more voltages that rise with charge are needed")

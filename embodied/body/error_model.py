@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embodied.body.timing import BEFORE_START
 from embodied.errors import ModelError
-from embodied.seeding import ALL, Stream, Worlds, as_normal
+from embodied.seeding import ALL, Stream, Worlds, as_normal, grid
 
 ALLAN_FLOOR = 0.664  # Allan deviation at its floor over the bias instability that datasheets print: sqrt(2 ln 2 / pi)
 ALLAN_PEAK_OF_OU = 0.6175  # greatest Allan deviation of an Ornstein–Uhlenbeck process over its standard deviation
@@ -48,7 +48,7 @@ class ErrorModel:
     resolution: float = 0.0
 
     def __post_init__(self) -> None:
-        negative = [name for name in self.__dataclass_fields__ if getattr(self, name) < 0]
+        negative = [name for name in self.__dataclass_fields__ if not getattr(self, name) >= 0]
         if negative or not self.drift_time_s:
             raise ModelError(f"an error model has no negative values, and a drift time: {self}")
 
@@ -62,7 +62,7 @@ def drift_of_bias_instability(instability: float) -> float:
 
 
 class ErrorsInWorlds:
-    """The errors of D readings in N worlds; each parameter is an array `(N, D)` whose changes count from `begin` on.
+    """The errors of D readings in N worlds; each parameter is an array `(N, D)`, to be changed before a `begin`.
 
     Args:
         models: the declared values of each reading.
@@ -120,7 +120,7 @@ class ErrorsInWorlds:
 
     def _wandered(self, frame: NDArray[np.int64], worlds: Worlds) -> NDArray:
         """Moves drift and walk on to `frame`, exactly, however many frames were skipped; returns their sum."""
-        some = _sub(worlds, self._wandering)
+        some = grid(worlds, self._wandering)
         drift, walk = (as_normal(lane.bits_each(frame + BEFORE_START, worlds)) for lane in self._wander_lanes)
         elapsed = np.maximum(frame - self._last[some], 0) * self._period_s[self._wandering]
         kept = np.exp(-elapsed / self.drift_time_s[some])
@@ -131,15 +131,10 @@ class ErrorsInWorlds:
         return drifting + walked
 
     def _quantised(self, reading: NDArray, worlds: Worlds) -> NDArray:
-        step = self.resolution[_sub(worlds, self._stepped)]
+        step = self.resolution[grid(worlds, self._stepped)]
         safe = np.where(step > 0, step, 1.0)
         return np.where(step > 0, np.round(reading / safe) * safe, reading)
 
 
 def _declared(models: Sequence[ErrorModel], name: str, n: int) -> NDArray[np.float64]:
     return np.tile([getattr(model, name) for model in models], (n, 1)).astype(float)
-
-
-def _sub(worlds: Worlds, columns: NDArray[np.intp]) -> tuple:
-    """Index of some columns in some worlds."""
-    return (worlds, columns) if isinstance(worlds, slice) else (worlds[:, None], columns)

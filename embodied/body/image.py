@@ -124,8 +124,8 @@ class ImageChain:
         light = self.collect(frames)
         if self.lens is not None:
             light = self.lens.distort(light)
-        light = light * (self.exposure * np.asarray(self.white_balance, np.float32))
-        return self.compress(to_srgb(self.sense(light, bits)))
+        sensed = self.sense(light * np.float32(self.exposure), bits) * np.asarray(self.white_balance, np.float32)
+        return self.compress(to_srgb(np.minimum(sensed, 1.0)))
 
     def collect(self, frames: list[Picture]) -> NDArray[np.float32]:
         """Light that each row collects while its shutter is open: motion blur and rolling shutter."""
@@ -144,7 +144,7 @@ class ImageChain:
         electrons = np.clip(light, 0, None) * self.full_well
         noise = quick_normal(bits, light.size).reshape(light.shape)
         electrons += np.sqrt(electrons + self.read_noise**2) * noise
-        return np.clip(electrons * (self.gain / self.full_well), 0.0, 1.0)
+        return np.clip(np.minimum(electrons, self.full_well) * (self.gain / self.full_well), 0.0, 1.0)
 
     def compress(self, picture: Picture) -> Picture:
         """Encodes as JPEG and decodes again."""

@@ -11,6 +11,7 @@ from mujoco import mjtObj, mjtSensor
 from embodied.body.error_model import EXACT, ErrorModel
 from embodied.body.sensors import Sensor, Signal, Source
 from embodied.body.timing import IMMEDIATE, Timing
+from embodied.errors import ModelError
 
 _FORCE_OF_CONTACTS, _NET = 1 << 1, 3  # MuJoCo's contact sensor: which data, and how contacts are reduced to one
 
@@ -100,4 +101,6 @@ def _joint_angle(joint: str) -> Source:
 
 
 def _in_counts(counts: float, errors: dict[str, float]) -> ErrorModel:
+    if not counts > 0:
+        raise ModelError(f"an encoder needs a positive number of counts per turn, not {counts}")
     return ErrorModel(resolution=2 * math.pi / counts, **errors)

@@ -70,6 +70,10 @@ class Robot:
         for kind, name in self._wanted():
             if name not in known[kind]:
                 raise ModelError(f"robot {self.name!r}: {UnknownNameError(kind, name, known[kind])}")
+        if not any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in spec.body(self.base).joints):
+            raise ModelError(f"robot {self.name!r}: body {self.base!r} needs a free joint to be the base")
+        if not self.refresh_s > 0:
+            raise ModelError(f"robot {self.name!r}: refresh_s must be positive, not {self.refresh_s}")
         self._check_names()
         self._check_axes(spec)
 
@@ -95,16 +99,16 @@ class Robot:
         sources = [source for sensor in self.sensors for source in sensor.sources]
         wanted = [("sensor", source) for source in sources if isinstance(source, str)]
         wanted += [("signal", source.name) for source in sources if isinstance(source, Signal)]
-        wanted += [(_KINDS[source.object], source.target) for source in sources if isinstance(source, Source)]
+        wanted += [(_kind(source), source.target) for source in sources if isinstance(source, Source)]
         wanted += [("joint", a.joint) for a in self.actuators] + [("body", self.base)]
         wanted += [pair for c in (*self.cameras, *self.rangers) for pair in (("site", c.site), ("body", c.body))]
         return wanted + [("camera", eye.camera) for eye in self.eyes]
 
     def _check_names(self) -> None:
         """Refuses names that are used twice, and sources that two sensors read."""
-        names = [part.name for part in self.parts]
+        names = [part.name for part in self.parts] + [a.name for a in self.actuators] + ["battery"] * bool(self.battery)
         sources = [name for sensor in self.sensors if not sensor.of_signals for name in sensor.source_names]
-        for kind, listed in (("sensor", names), ("actuator", [a.name for a in self.actuators]), ("source", sources)):
+        for kind, listed in (("part", names), ("source", sources)):
             twice = sorted({name for name in listed if listed.count(name) > 1})
             if twice:
                 raise ModelError(f"robot {self.name!r}: {kind} {', '.join(twice)} is declared twice")
@@ -154,13 +158,19 @@ class Robot:
         for actuator in self.actuators:
             actuator.compile(spec)
             _check_bristles(actuator, tick_s)
-            _remember(spec.actuator(actuator.name), actuator.command, tick_s)
+            _remember(spec.actuator(actuator.name), actuator.command, tick_s, f"commands of {actuator.name!r}")
         _add_sources(spec, self.sensors)
         for sensor in self.sensors:
             if not sensor.of_signals:
                 for source in sensor.source_names:
-                    _remember(spec.sensor(source), sensor.timing, tick_s)
+                    _remember(spec.sensor(source), sensor.timing, tick_s, sensor.name)
         return spec
+
+
+def _kind(source: Source) -> str:
+    if source.object not in _KINDS:
+        raise ModelError(f"a source on {source.object} is not supported; known: {', '.join(_KINDS.values())}")
+    return _KINDS[source.object]
 
 
 def _check_bristles(actuator: Actuator, tick_s: float) -> None:
@@ -185,8 +195,8 @@ def _add_sources(spec: mujoco.MjSpec, sensors: tuple[Sensor, ...]) -> None:
                     made.intprm = source.parameters
 
 
-def _remember(part: mujoco.MjsSensor | mujoco.MjsActuator, timing: Timing, tick_s: float) -> None:
+def _remember(part: mujoco.MjsSensor | mujoco.MjsActuator, timing: Timing, tick_s: float, name: str) -> None:
     """Gives a part of MuJoCo a history as long as its timing needs; its delay is set anew before every decision."""
     if not timing.immediate:
-        part.nsample = math.ceil(HISTORY_MARGIN * timing.longest_lag_s(tick_s) / tick_s) + 2
+        part.nsample = math.ceil(HISTORY_MARGIN * timing.longest_lag_s(tick_s, name) / tick_s) + 2
         part.delay = tick_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import mujoco
@@ -71,8 +72,10 @@ class Sensor:
     valid: bool = False
 
     def __post_init__(self) -> None:
-        if not self.sources or not self.axes or self.limit <= 0:
-            raise ModelError(f"sensor {self.name!r} needs a source, an axis and a positive limit")
+        if not self.sources or not self.axes or not 0 < self.limit < math.inf:
+            raise ModelError(f"sensor {self.name!r} needs a source, an axis and a positive, finite limit")
+        if self.wrap and (self.increment or self.limit < math.pi):
+            raise ModelError(f"sensor {self.name!r}: angles that wrap reach half a turn, and are no increments")
         if any(len(weights) != self.readings for weights in self.combine):
             raise ModelError(f"sensor {self.name!r}: each row of `combine` needs {self.readings} weights")
         if len({isinstance(source, Signal) for source in self.sources}) > 1:

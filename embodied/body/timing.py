@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from embodied.errors import ModelError
 from embodied.seeding import ALL, Stream, Worlds, as_normal, as_uniforms
@@ -48,7 +48,7 @@ class Timing:
     line: str = ""
 
     def __post_init__(self) -> None:
-        if min(self.rate_hz, self.phase_s, self.latency_s, self.jitter_s) < 0:
+        if not min(self.rate_hz, self.phase_s, self.latency_s, self.jitter_s) >= 0 or not self.latency_s < math.inf:
             raise ModelError(f"rate, phase, latency and jitter must not be negative: {self}")
         if not 0 <= self.dropout <= 0.9:
             raise ModelError(f"dropout is a probability of at most 0.9, not {self.dropout}")
@@ -60,22 +60,28 @@ class Timing:
         """Whether every reading is fresh: nothing has to be remembered."""
         return not (self.rate_hz or self.latency_s or self.jitter_s or self.dropout)
 
-    def longest_lag_s(self, tick_s: float) -> float:
+    def longest_lag_s(self, tick_s: float, name: str = "a sensor") -> float:
         """The oldest that a frame can be when it is read [s]: what a buffer must hold.
 
         Raises:
-            ModelError: the rate is above that of the physics.
+            ModelError: the rate is above that at which frames can be captured; the message speaks of `name`.
         """
         if self.rate_hz * tick_s > 1 + 1e-9:
             raise ModelError(
-                f"a rate of {self.rate_hz:g} Hz is above the {1 / tick_s:g} Hz at which frames can be captured"
+                f"{name}: a rate of {self.rate_hz:g} Hz is above the {1 / tick_s:g} Hz that can be had here"
             )
         period = 1 / self.rate_hz if self.rate_hz else tick_s
-        lost = math.ceil(math.log(LOST_IN_A_ROW) / math.log(self.dropout)) if self.dropout else 0
-        return self.latency_s + JITTER_SPAN * self.jitter_s + (1 + lost) * period
+        return float(longest_lag(self.latency_s, self.jitter_s, self.dropout, period))
 
 
 IMMEDIATE = Timing()
+
+
+def longest_lag(latency: ArrayLike, jitter: ArrayLike, dropout: ArrayLike, period: ArrayLike) -> NDArray[np.float64]:
+    """How old frames get at most [s], in any shape: late, jittered, held over a run of lost ones."""
+    lost = np.log(LOST_IN_A_ROW) / np.log(np.clip(dropout, 1e-300, 1 - 1e-9))
+    runs = np.where(np.asarray(dropout) > 0, np.ceil(lost), 0.0)
+    return np.asarray(latency) + JITTER_SPAN * np.asarray(jitter) + (1 + runs) * np.asarray(period)
 
 
 class FrameClock:
@@ -86,19 +92,28 @@ class FrameClock:
         ticks_s: for each line, the time between the instants at which its frames can be captured [s].
         stream: two lanes per line, for jitter and for losses.
         margin: how much longer than declared latency and jitter may become in some world (1: not at all).
+        names: of the lines, for messages.
 
     Attributes:
-        latency_s, jitter_s, dropout, phase_s: `(N, L)`; changed values count from the next `begin`.
+        latency_s, jitter_s, dropout, phase_s: `(N, L)`, to be changed before a `begin`.
         index: the newest frame read so far, `(N, L)`; negative before the first of the episode.
         captured_tick: when it was captured, `(N, L)`, in ticks of the line.
     """
 
     def __init__(
-        self, timings: Sequence[Timing], n: int, ticks_s: Sequence[float], stream: Stream, margin: float = 1.0
+        self,
+        timings: Sequence[Timing],
+        n: int,
+        ticks_s: Sequence[float],
+        stream: Stream,
+        margin: float = 1.0,
+        names: Sequence[str] | None = None,
     ) -> None:
+        self.names = list(names or (f"line {i}" for i in range(len(timings))))
         self.timings, self.tick_s = tuple(timings), np.array(ticks_s, float)
         self.period_s = np.array([1 / t.rate_hz if t.rate_hz else s for t, s in zip(timings, ticks_s, strict=True)])
-        longest = [margin * t.longest_lag_s(s) + s for t, s in zip(timings, ticks_s, strict=True)]
+        each = zip(timings, ticks_s, self.names, strict=True)
+        longest = [margin * t.longest_lag_s(s, name) + s for t, s, name in each]
         self.longest_lag_s = np.array(longest)
         self.latency_s, self.jitter_s, self.dropout, self.phase_s = (
             np.tile([getattr(t, name) for t in timings], (n, 1)).astype(float)
@@ -117,12 +132,16 @@ class FrameClock:
         Raises:
             ModelError: in some world, latency and jitter are longer than the buffer.
         """
-        longest = (self.latency_s[worlds] + JITTER_SPAN * self.jitter_s[worlds]).max(axis=0, initial=0.0)
-        for longer, reach in zip(longest, self.longest_lag_s - self.period_s, strict=True):
-            if longer > reach + 1e-9:
+        values = [v[worlds] for v in (self.latency_s, self.jitter_s, self.dropout)]
+        if not min((v.min(initial=0.0) for v in values), default=0.0) >= 0:
+            raise ModelError("latency, jitter and dropout of a world must be numbers that are not negative")
+        latency, jitter, dropout = values
+        longest = longest_lag(latency, jitter, dropout, self.period_s).max(axis=0, initial=0.0)
+        for name, longer, reach in zip(self.names, longest, self.longest_lag_s, strict=True):
+            if not longer <= reach + 1e-9:
                 raise ModelError(
-                    f"a latency with jitter of {longer:g} s is beyond the buffer, which reaches back {reach:g} s: "
-                    "declare a longer latency"
+                    f"{name}: frames of up to {longer:g} s with jitter and losses are beyond the buffer, which reaches "
+                    f"back {reach:g} s: declare a longer latency"
                 )
         self._jitters, self._loses = bool(self.jitter_s.any()), bool(self.dropout.any())
         self.index[worlds] = -1

@@ -16,6 +16,7 @@ from embodied.physics.threads import default_threads
 
 # Geom groups: 0 and 1 are met by rays and drawn, 2 is only drawn (print, decoration), from 3 on neither (collision).
 RAY_GROUPS = np.array([1, 1, 0, 0, 0, 0], np.uint8)
+VISIBLE = ("geom_", "site_", "light_", "cam_", "mat_")  # model fields that a picture shows
 STABLE_SPEED = 1e4  # rad/s or m/s; beyond it a simulation has diverged
 
 
@@ -36,6 +37,7 @@ class Batch:
         self.n = n
         self.threads = threads or default_threads(n)
         self._engine = mujoco.batch.Batch(model, n, self.threads, persistent=True)
+        self._own: dict[str, NDArray] = {}  # model fields that each world has for itself
         self._moving = self._engine.bind("qvel")
         self._placed = self._engine.bind("qpos")
 
@@ -59,7 +61,8 @@ class Batch:
         """
         if name not in mujoco.batch.MODEL_FIELDS:
             raise UnknownNameError("model field", name, mujoco.batch.MODEL_FIELDS)
-        return self._engine.expand(name)
+        self._own[name] = self._engine.expand(name)
+        return self._own[name]
 
     def derive(self, worlds: NDArray[np.intp] | None = None) -> None:
         """Recomputes the model constants that follow from fields (`mj_setConst`)."""
@@ -78,15 +81,30 @@ class Batch:
         start = self.model.sensor_adr[i]
         return self.array("sensordata")[:, start : start + self.model.sensor_dim[i]]
 
-    def step(self, substeps: int, worlds: NDArray[np.intp] | None = None, last: bool = True) -> NDArray[np.intp]:
-        """Advances `worlds` by `substeps`; if it is the `last` run, makes poses, velocities, their sensors current.
+    def step(self, substeps: int, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Advances `worlds` by `substeps` and makes poses, velocities and their sensors current.
 
         Returns:
-            The worlds that failed: MuJoCo raised an error in them, or (in the last run) they have diverged.
+            The worlds that failed: MuJoCo raised an error in them, or their state is no longer finite.
         """
-        stage = mujoco.mjtStage.mjSTAGE_VEL if last else mujoco.mjtStage.mjSTAGE_NONE
-        errors = self._guarded(lambda: self._engine.step(worlds, nstep=substeps, stage=stage))
-        return np.union1d(errors, self._diverged(worlds)) if last else errors
+        errors = self._guarded(lambda: self._engine.step(worlds, nstep=substeps, stage=mujoco.mjtStage.mjSTAGE_VEL))
+        return np.union1d(errors, self._diverged(worlds))
+
+    def run(self, substeps: int, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Advances as `step` does, as a part of a decision: `refresh` must follow. Returns worlds with errors."""
+        return self._guarded(lambda: self._engine.step(worlds, nstep=substeps))
+
+    def record(
+        self, substeps: int, fields: dict[str, NDArray], worlds: NDArray[np.intp] | None = None
+    ) -> NDArray[np.intp]:
+        """Advances as `run` does, and writes what each tick computed into `fields`, `(n, substeps, …)` by name."""
+        names = list(fields)
+        return self._guarded(lambda: self._engine.rollout(substeps, record=names, ids=worlds, out=fields))
+
+    def refresh(self, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Makes poses, velocities and their sensors current after `run` or `record`; returns who failed."""
+        errors = self._guarded(lambda: self._engine.forward(worlds, stage=mujoco.mjtStage.mjSTAGE_VEL))
+        return np.union1d(errors, self._diverged(worlds))
 
     def reset(self, worlds: NDArray[np.intp] | None = None) -> None:
         """Puts `worlds` into the model's default state without computing anything from it."""
@@ -140,6 +158,12 @@ class Batch:
         data = self._engine.get_data(world)
         mujoco.mj_forward(model, data)
         return model, data
+
+    def dress(self, model: mujoco.MjModel, world: int) -> None:
+        """Gives a renderer's copy of the model what looks different in one world: colours, sizes, lights, cameras."""
+        for name, values in self._own.items():
+            if name.startswith(VISIBLE):
+                getattr(model, name)[:] = values[world].reshape(getattr(model, name).shape)
 
     def current_data(self, world: int, out: mujoco.MjData) -> mujoco.MjData:
         """Copies one world, with what its last call computed, into `out` for a renderer; cheaper than `render_pair`."""

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from embodied.body.robot import HISTORY_MARGIN, Robot
 from embodied.body.sensors import Sensor
 from embodied.body.timing import FrameClock, Timing
-from embodied.errors import UnknownNameError
+from embodied.errors import ModelError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
 from embodied.world.beams import BeamsInWorlds
-from embodied.world.drives import DrivesInWorlds, blocks
+from embodied.world.drives import DrivesInWorlds, edges
 from embodied.world.eyes import EyesInWorlds
 from embodied.world.frames import Line, Rows
 from embodied.world.senses import SensesInWorlds
 
-CLOCK_PARAMETERS = ("latency_s", "jitter_s", "dropout", "phase_s")
+CLOCK_PARAMETERS = {"latency_s": "latency_s", "jitter_s": "jitter_s", "frame_dropout": "dropout", "phase_s": "phase_s"}
 
 
 class Body:
@@ -36,13 +36,15 @@ class Body:
         self._place = int(model.jnt_qposadr[joint])
         self._motion = int(model.jnt_dofadr[joint])
         self._tick_s = model.opt.timestep
-        self._ticks = round(decision_s / self._tick_s)
+        self._ticks = whole_ticks(decision_s, self._tick_s)
         self.drives = DrivesInWorlds(robot, batch, streams, prefix, decision_s) if robot.actuators else None
         self.clock, lines = _clock(robot, batch, streams, prefix, decision_s)
         self._ticks_of_line = np.array([s / self._tick_s for s in self.clock.tick_s]) if self.clock else np.zeros(0)
         self.cameras = [BeamsInWorlds(c, lines[c.name], batch, streams, prefix) for c in robot.cameras]
         self.rangers = [BeamsInWorlds(r, lines[r.name], batch, streams, prefix) for r in robot.rangers]
+        self._refreshes: set[int] = {0}
         self.eyes = [EyesInWorlds(e, lines[e.name], batch, streams, prefix) for e in robot.eyes]
+        self._exposures = {tick for eye in self.eyes for tick in eye.due_ticks(self._ticks)}
         own = [lines[s.name] for s in robot.sensors]
         signals = self.drives.signals if self.drives else {}
         self.senses = (
@@ -56,7 +58,7 @@ class Body:
         self._qvel = batch.array("qvel")
 
     def parameter(self, name: str) -> NDArray:
-        """Returns the live values of one parameter of a part, `(N, …)`; they count from each world's next episode on.
+        """Returns the live values of one parameter of a part, `(N, …)`; write to them before a world is reset.
 
         Names are `<part>/<what>`, as in `parameter_names`.
 
@@ -66,7 +68,7 @@ class Body:
         part, _, what = name.rpartition("/")
         if part in self._lines and what in CLOCK_PARAMETERS:
             line = self._lines[part]
-            return getattr(line.clock, what)[:, line.number : line.number + 1]
+            return getattr(line.clock, CLOCK_PARAMETERS[what])[:, line.number : line.number + 1]
         for beams in (*self.cameras, *self.rangers):
             if beams.fan.name == part and what in beams.parameters:
                 return beams.parameters[what]
@@ -93,29 +95,30 @@ class Body:
         """Moves `worlds` (None: all) on by one decision, which ends as `step (n,)`; returns those that failed."""
         rows: Rows = slice(None) if worlds is None else worlds
         self._aim(step, rows)
-        runs = self._runs()
-        tick = (step - 1) * self._ticks
-        failed = np.zeros(0, np.intp)
-        for i, run in enumerate(runs):
-            if self.drives is not None:
-                self.drives.refresh(tick, rows)
-            lost = self.batch.step(run, worlds, last=i == len(runs) - 1)
-            failed = np.union1d(failed, lost) if lost.size else failed
-            tick = tick + run
-            if self.drives is not None:
-                self.drives.account(run * self._tick_s, rows)
-            for eye in self.eyes:
-                if 0 < len(runs) - 1 - i < eye.eye.exposures:
-                    eye.expose(rows)
-        return failed
+        start = (step - 1) * self._ticks
+        failed, done = np.zeros(0, np.intp), 0
+        for edge in self._edges():
+            if self.drives is not None and done in self._refreshes:
+                self.drives.refresh(start + done, rows)
+            lost = self.drives.run(edge - done, worlds) if self.drives else self.batch.run(edge - done, worlds)
+            failed, done = (np.union1d(failed, lost) if lost.size else failed), edge
+            if done < self._ticks:
+                self._expose(done, worlds)
+        lost = self.batch.refresh(worlds)
+        return np.union1d(failed, lost) if lost.size else failed
 
-    def _runs(self) -> list[int]:
-        """The ticks of a decision, in the runs between which drivers are refreshed and pictures taken."""
-        exposures = max((eye.eye.exposures for eye in self.eyes), default=1)
-        periods = [self.drives.refresh_s if self.drives else 0.0]
-        if exposures > 1:
-            periods.append(self._ticks * self._tick_s / exposures)
-        return blocks(self._ticks, min((p for p in periods if p), default=0.0), self._tick_s)
+    def _edges(self) -> list[int]:
+        """The ticks of a decision up to which the physics runs in one go; drivers and pictures are seen to there."""
+        refresh = edges(self._ticks, self.drives.refresh_s if self.drives else 0.0, self._tick_s)
+        self._refreshes = {0, *refresh}
+        return sorted({*refresh, *self._exposures})
+
+    def _expose(self, tick: int, worlds: NDArray[np.intp] | None) -> None:
+        due = [eye for eye in self.eyes if tick in eye.due_ticks(self._ticks)]
+        if due:
+            self.batch.refresh(worlds)
+        for eye in due:
+            eye.expose(slice(None) if worlds is None else worlds)
 
     def place(self, worlds: NDArray[np.intp], xy: NDArray, heading: NDArray, height: float) -> None:
         """Stands the robots of `worlds` at `xy (n, 2)` [m] with `heading (n,)` [rad]."""
@@ -202,8 +205,20 @@ def _clock(
         return None, dict.fromkeys(numbers)
     names = _distinct([name for name, _, _ in made])
     stream = streams.stream(*((f"{prefix}{name}/timing", 2) for name in names))
-    clock = FrameClock([t for _, t, _ in made], batch.n, [s for _, _, s in made], stream, HISTORY_MARGIN)
+    clock = FrameClock([t for _, t, _ in made], batch.n, [s for _, _, s in made], stream, HISTORY_MARGIN, names)
     return clock, {name: None if i is None else Line(clock, i) for name, i in numbers.items()}
+
+
+def whole_ticks(decision_s: float, tick_s: float) -> int:
+    """How many physics ticks a decision lasts.
+
+    Raises:
+        ModelError: it is no whole number.
+    """
+    ticks = round(decision_s / tick_s)
+    if ticks < 1 or abs(ticks * tick_s - decision_s) > 1e-9:
+        raise ModelError(f"a decision of {decision_s:g} s is no whole number of time steps of {tick_s:g} s")
+    return ticks
 
 
 def _distinct(names: list[str]) -> list[str]:

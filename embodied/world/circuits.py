@@ -16,12 +16,14 @@ NO_VOLTAGE = 1e-9  # V; MuJoCo reads a limit of zero as none
 class Circuits:
     """Windings, drivers and the battery that feeds them.
 
-    Currents are those of MuJoCo's last tick; voltages hold from one `refresh` to the next. Energies `(N,)` [J] are
-    those of the episode: `electrical` from the supply, of which `regenerated` flowed back, `heat` in windings and
-    battery, `mechanical` at the shafts.
+    Voltages hold from one `refresh` to the next; `current` is that of MuJoCo's last tick. Energies `(N,)` [J] are those
+    of the episode, booked tick by tick: `electrical` from the supply, of which `regenerated` flowed back, `heat` in
+    windings, battery and electronics, `mechanical` at the shafts. They are booked where there is a battery, a heat
+    limit or a sensor of a signal; set `books` to have them anyway.
     """
 
     VARIES = ("constant", "resistance", "stiffness", "deadband")
+    OF_SERVOS = ("stiffness", "deadband")
 
     def __init__(self, robot: Robot, motors: list[tuple[int, Actuator]], batch: Batch, prefix: str) -> None:
         model, n = batch.model, batch.n
@@ -42,8 +44,8 @@ class Circuits:
         self._loops = np.array([e.closes_a_loop for e in electrics], bool)
         self.driven = self._which[~self._loops]
         self._limit = np.array([e.thermal.limit if e.thermal else np.inf for e in electrics])
-        self._force, self._speed = batch.array("actuator_force"), batch.array("actuator_velocity")
-        self._qpos = batch.array("qpos")
+        self._qpos, self._qvel = batch.array("qpos"), batch.array("qvel")
+        self._shaft = np.array([model.joint(prefix + a.joint).dofadr[0] for _, a in motors], np.intp)
         self._states = _MotorStates(batch, self._ids, motors)
         self._off = np.zeros((n, len(motors)), bool)
         self.current = np.zeros((n, len(motors)))
@@ -58,13 +60,12 @@ class Circuits:
         reshaped = self._loops & (limited | deaf | bool(robot.battery))
         self._gainprm: NDArray | None = batch.field("actuator_gainprm") if reshaped.any() else None
         asked = any(sensor.of_signals for sensor in robot.sensors)
-        self._refresh_s, self._books = robot.refresh_s, bool(robot.battery) or bool(limited.any()) or asked
-        self.meter_s = 0.0
+        self._refresh_s, self.books = robot.refresh_s, bool(robot.battery) or bool(limited.any()) or asked
 
     @property
     def refresh_s(self) -> float:
         """How often voltages are computed anew within a decision [s]; 0 for only at its start."""
-        return self.meter_s or (self._refresh_s if self._changes else 0.0)
+        return self._refresh_s if self._changes else 0.0
 
     @property
     def signals(self) -> dict[str, NDArray]:
@@ -78,7 +79,7 @@ class Circuits:
     def parameter(self, owner: str, what: str) -> NDArray | None:
         if owner == "battery" and self._battery is not None:
             return {"charge": self.initial_charge, "resistance": self.battery_resistance}.get(what)
-        if owner not in self._names or what not in self.VARIES:
+        if owner not in self._names or what not in self._varying(owner):
             return None
         if self._gainprm is None:
             self._gainprm = self._batch.field("actuator_gainprm")
@@ -87,7 +88,11 @@ class Circuits:
 
     def parameter_names(self) -> list[str]:
         battery = ["battery/charge", "battery/resistance"] if self._battery else []
-        return [f"{name}/{what}" for name in self._names for what in self.VARIES] + battery
+        return [f"{name}/{what}" for name in self._names for what in self._varying(name)] + battery
+
+    def _varying(self, name: str) -> tuple[str, ...]:
+        is_servo = self._electrics[self._names.index(name)].stiffness > 0
+        return self.VARIES if is_servo else tuple(what for what in self.VARIES if what not in self.OF_SERVOS)
 
     def begin(self, rows: Rows) -> None:
         """Starts an episode: cold motors, a battery charged as declared, nothing booked."""
@@ -98,47 +103,56 @@ class Circuits:
         for energy in (self.electrical, self.heat, self.mechanical, self.regenerated):
             energy[rows] = 0.0
         self._settle_bus(rows)
+        self._changes |= bool((self.deadband > 0).any())
         if self._gainprm is not None:
             self._write_motors(rows)
 
-    def refresh(self, acting: NDArray, rows: Rows) -> NDArray:
-        """Sets voltages for the physics that follow, from the commands `acting (n, nu)` in [-1, 1].
+    def refresh(self, wanted: tuple[NDArray, NDArray], rows: Rows) -> NDArray:
+        """Sets voltages for the physics that follow, from the commands that work and those to come, `(n, nu)` each.
 
         Returns:
             What command 1 puts on each motor that is driven by voltage, `(n, driven)` [V].
         """
         supply = self._supply(rows)
         if self._gainprm is not None and self._loops.any():
-            self._write_loops(acting, supply, rows)
+            self._write_loops(wanted, supply, rows)
         return np.where(self._off[rows], 0.0, supply)[:, ~self._loops]
 
-    def account(self, elapsed_s: float, rows: Rows) -> None:
-        """After the physics moved on: currents, heat, and what was drawn; only if someone wants to know."""
-        if not (self._books or self.meter_s):
-            return
-        torque, speed = self._force[grid(rows, self._ids)], self._speed[grid(rows, self._ids)]
-        current = (torque + self._states.friction(rows)) / self.constant[rows]
+    def run(self, ticks: int, worlds: NDArray[np.intp] | None) -> NDArray[np.intp]:
+        """Moves the physics on by some ticks and books what flowed; returns worlds with errors."""
+        rows: Rows = slice(None) if worlds is None else worlds
+        n = self._batch.n if worlds is None else len(worlds)
+        fields = {name: np.zeros((n, ticks, self._batch.array(name).shape[1])) for name in self._states.recorded}
+        failed = self._batch.record(ticks, fields, worlds)
+        torque = fields["actuator_force"][..., self._ids] + self._states.friction(fields)
+        after = self._qvel[grid(rows, self._shaft)] if self._shaft.size else np.zeros((n, 0))
+        speed = np.concatenate([fields["actuator_velocity"][..., self._ids], after[:, None]], axis=1)
+        self._book(torque / self.constant[rows][:, None], 0.5 * (speed[:, :-1] + speed[:, 1:]), rows)
+        return failed
+
+    def _book(self, current: NDArray, speed: NDArray, rows: Rows) -> None:
+        """Adds up heat, work and charge of currents and speeds `(n, ticks, motors)`."""
+        tick_s = self._batch.model.opt.timestep
         heating = self._states.heating(rows)
-        resistance = self.resistance[rows] * (1 + self._states.coefficient * heating)
-        self.current[rows], self.heating[rows] = current, heating
+        self.current[rows], self.heating[rows] = current[:, -1], heating
         self._off[rows] |= heating > self._limit
-        loss = current**2 * resistance
-        shaft = current * self.constant[rows] * speed
-        drawn = loss + shaft
+        loss = current**2 * (self.resistance[rows] * (1 + self._states.coefficient * heating))[:, None]
+        shaft = current * self.constant[rows][:, None] * speed
         electronics = self._battery.electronics if self._battery else 0.0
-        power = drawn.sum(axis=1) + electronics
+        power = (loss + shaft).sum(axis=2) + electronics
+        lost = loss.sum(axis=2) + electronics
         if self._battery is not None:
-            self.bus_current[rows] = power / np.maximum(self.bus_voltage[rows], 1.0)
-            self._settle_bus(rows)
-            flowed = self.bus_current[rows] * elapsed_s / self._battery.capacity
+            drawn = power / np.maximum(self.bus_voltage[rows], 1.0)[:, None]
+            inside = self.battery_resistance[rows] * drawn**2
+            power, lost = power + inside, lost + inside
+            self.bus_current[rows] = drawn[:, -1]
+            flowed = drawn.sum(axis=1) * tick_s / self._battery.capacity
             self.charge[rows] = np.clip(self.charge[rows] - flowed, 0.0, 1.0)
-            inside = self.battery_resistance[rows, 0] * self.bus_current[rows] ** 2
-        else:
-            inside = np.zeros(len(power))
-        self.electrical[rows] += (power + inside) * elapsed_s
-        self.regenerated[rows] += np.maximum(-power, 0.0) * elapsed_s
-        self.heat[rows] += (loss.sum(axis=1) + inside + electronics) * elapsed_s
-        self.mechanical[rows] += shaft.sum(axis=1) * elapsed_s
+            self._settle_bus(rows)
+        self.electrical[rows] += power.sum(axis=1) * tick_s
+        self.regenerated[rows] += np.maximum(-power, 0.0).sum(axis=1) * tick_s
+        self.heat[rows] += lost.sum(axis=1) * tick_s
+        self.mechanical[rows] += shaft.sum(axis=(1, 2)) * tick_s
 
     def _settle_bus(self, rows: Rows) -> None:
         if self._battery is None:
@@ -161,14 +175,19 @@ class Circuits:
             self._gainprm[(*grid(rows, self._ids), slot)] = value
         self._write_loops(None, self._supply(rows), rows)
 
-    def _write_loops(self, acting: NDArray | None, supply: NDArray, rows: Rows) -> None:
-        """Gains and limits of the drivers that close a loop, for this supply and the commands that work now."""
+    def _write_loops(self, wanted: tuple[NDArray, NDArray] | None, supply: NDArray, rows: Rows) -> None:
+        """Gains and limits of the drivers that close a loop, for this supply.
+
+        Within its dead band, of the command that works and of the one to come, a driver shorts the winding.
+        """
         assert self._gainprm is not None
         K, slope = self.constant[rows], self.constant[rows] / self.resistance[rows]
         limit = np.where(self._off[rows], NO_VOLTAGE, np.maximum(self._max_duty * supply, NO_VOLTAGE))
-        if acting is not None and (self.deadband > 0).any():
-            error = acting[:, self._which] * self._scale - self._qpos[grid(rows, self._joint)]
-            limit = np.where(np.abs(error) < self.deadband[rows], NO_VOLTAGE, limit)
+        if wanted is not None and (self.deadband > 0).any():
+            angle = self._qpos[grid(rows, self._joint)]
+            errors = [np.abs(command[:, self._which] * self._scale - angle) for command in wanted]
+            idle = np.maximum(*errors) < self.deadband[rows]
+            limit = np.where(idle, NO_VOLTAGE, limit)
         gains = {4: slope * self.stiffness[rows] * supply, 6: slope * (K + self._velocity_gain), 7: limit}
         loops = np.flatnonzero(self._loops)
         for slot, value in gains.items():
@@ -176,13 +195,13 @@ class Circuits:
 
 
 class _MotorStates:
-    """MuJoCo's states of heating motors and of bristles: heating [K] and friction [N·m], zero where there are none."""
+    """MuJoCo's states of heating windings and of bristles."""
 
     def __init__(self, batch: Batch, ids: NDArray[np.intp], motors: list[tuple[int, Actuator]]) -> None:
         self._n = len(motors)
         self.coefficient = np.zeros(self._n)
         self._hot, self._bristle = np.full(self._n, -1), np.full(self._n, -1)
-        self._stiffness = np.zeros(self._n)
+        self._stiffness, self._damping = np.zeros(self._n), np.zeros(self._n)
         for k, (i, (_, actuator)) in enumerate(zip(ids, motors, strict=True)):
             first = int(batch.model.actuator_actadr[i])
             part = actuator.part
@@ -191,15 +210,23 @@ class _MotorStates:
                 self.coefficient[k] = part.thermal.coefficient
             if part is not None and part.stribeck is not None:
                 self._bristle[k], self._stiffness[k] = first, part.stribeck.stiffness
+                self._damping[k] = part.stribeck.damping
         self._act = batch.array("act") if batch.model.na else None
 
+    @property
+    def recorded(self) -> list[str]:
+        """Fields of MuJoCo from which currents follow, tick by tick."""
+        return ["actuator_force", "actuator_velocity", *(["act", "act_dot"] if (self._bristle >= 0).any() else [])]
+
     def heating(self, rows: Rows) -> NDArray:
-        return self._read(self._hot, rows)
-
-    def friction(self, rows: Rows) -> NDArray:
-        return self._read(self._bristle, rows) * self._stiffness
-
-    def _read(self, where: NDArray, rows: Rows) -> NDArray:
+        """Present heating, `(n, motors)` [K]."""
         if self._act is None:
             return np.zeros((1, self._n))
-        return np.where(where >= 0, self._act[rows][:, where], 0.0)
+        return np.where(self._hot >= 0, self._act[rows][:, self._hot], 0.0)
+
+    def friction(self, fields: dict[str, NDArray]) -> NDArray | float:
+        """Torque of the bristles, which MuJoCo has taken off the motor's, at each tick `(n, ticks, motors)`."""
+        if "act" not in fields:
+            return 0.0
+        bent, bending = (fields[name][..., self._bristle] for name in ("act", "act_dot"))
+        return np.where(self._bristle >= 0, self._stiffness * bent + self._damping * bending, 0.0)

@@ -34,13 +34,13 @@ class DrivesInWorlds:
         self._ids = np.array([model.actuator(prefix + a.name).id for a in robot.actuators], np.intp)
         self._scale = np.array([a.scale for a in robot.actuators])
         self._ctrl = batch.array("ctrl")
-        self.action = np.zeros((batch.n, len(self._ids)))  # the command that each actuator was last given
         self.channel = CommandChannel(robot, batch, streams, prefix, decision_s, self._ids)
         motors = [(i, a) for i, a in enumerate(robot.actuators) if a.electrics is not None]
         self.circuits = Circuits(robot, motors, batch, prefix) if motors else None
         self.signals = self.circuits.signals if self.circuits else {}
         self._joints = {a.name: int(model.joint(prefix + a.joint).dofadr[0]) for a in robot.actuators}
         self._plays = _plays(robot, batch, prefix)
+        self._heavy = False  # whether inertias differ per world, so that constants follow from them
 
     def parameter(self, actuator: str, what: str) -> NDArray | None:
         """Live per-world values of one parameter of an actuator or of the `battery`; None if there is no such one."""
@@ -49,6 +49,7 @@ class DrivesInWorlds:
             own = self.circuits.parameter(actuator, what)
         if own is None and what in _JOINT_FIELDS and actuator in self._joints:
             joint = self._joints[actuator]
+            self._heavy |= what == "armature"
             own = self._batch.field(_JOINT_FIELDS[what])[:, joint : joint + 1]
         if own is None and what == "backlash" and actuator in self._plays:
             own = self._plays[actuator].width
@@ -62,8 +63,9 @@ class DrivesInWorlds:
 
     def begin(self, rows: Rows) -> None:
         """Starts an episode with all commands at zero."""
-        self.action[rows] = 0.0
         self.channel.begin(rows)
+        if self._heavy:
+            self._batch.derive(np.arange(self._batch.n)[rows])
         for play in self._plays.values():
             play.begin(rows)
         if self.circuits is not None:
@@ -71,9 +73,8 @@ class DrivesInWorlds:
 
     def command(self, actions: NDArray, step: NDArray, tick: NDArray, rows: Rows) -> None:
         """Sends actions `(n, nu)` in [-1, 1] on their way at decision `step` and `tick (n,)`."""
-        missed = self.channel.send(step, tick, rows)
-        self.action[rows] = actions if missed is None else np.where(missed, self.action[rows], actions)
-        self._ctrl[rows, self._ids[0] : self._ids[-1] + 1] = self.action[rows] * self._scale
+        self.channel.send(actions, step, tick, rows)
+        self._ctrl[grid(rows, self._ids)] = self.channel.now[rows] * self._scale
 
     @property
     def refresh_s(self) -> float:
@@ -83,21 +84,27 @@ class DrivesInWorlds:
     def refresh(self, tick: NDArray, rows: Rows) -> None:
         """What drivers and battery do at `tick (n,)`: voltages for the physics that follow."""
         if self.circuits is not None:
-            voltage = self.circuits.refresh(self.channel.acting(self.action, tick, rows), rows)
+            voltage = self.circuits.refresh(self.channel.wanted(tick, rows), rows)
             driven = self.circuits.driven
             if driven.size:
-                self._ctrl[grid(rows, self._ids[driven])] = self.action[grid(rows, driven)] * voltage
+                self._ctrl[grid(rows, self._ids[driven])] = self.channel.now[grid(rows, driven)] * voltage
 
-    def account(self, elapsed_s: float, rows: Rows) -> None:
-        """After the physics moved on by `elapsed_s`, books what flowed."""
-        if self.circuits is not None:
-            self.circuits.account(elapsed_s, rows)
+    def run(self, ticks: int, worlds: NDArray[np.intp] | None) -> NDArray[np.intp]:
+        """Moves the physics on by some ticks and books what flowed; returns worlds with errors."""
+        if self.circuits is None or not self.circuits.books:
+            return self._batch.run(ticks, worlds)
+        return self.circuits.run(ticks, worlds)
 
 
 class CommandChannel:
-    """Commands on their way from the policy to the actuators; MuJoCo keeps them, this sets how late they work.
+    """Commands on their way from the policy to the actuators.
 
-    `latency_s`, `jitter_s`, `dropout (N, nu)` may differ per world.
+    Whole decisions are waited for here, in a queue; what is left of the way is MuJoCo's delay. At most one command of
+    an actuator arrives within a decision: of several, the newest. So commands never run backwards.
+
+    Attributes:
+        latency_s, jitter_s, dropout: `(N, nu)`, to be changed before a `begin`.
+        now: the command that works, or comes to work, in this decision, `(N, nu)` in [-1, 1].
     """
 
     VARIES = ("latency_s", "jitter_s", "dropout")
@@ -111,71 +118,97 @@ class CommandChannel:
         decision_s: float,
         ids: NDArray[np.intp],
     ) -> None:
-        self._decision_s = decision_s
         timings = [a.command for a in robot.actuators]
         self._column = {a.name: i for i, a in enumerate(robot.actuators)}
-        n, self._tick_s = batch.n, batch.model.opt.timestep
+        n, self._tick_s, self._decision_s = batch.n, batch.model.opt.timestep, decision_s
         self._timed = np.array([not t.immediate for t in timings], bool)
         self.latency_s, self.jitter_s, self.dropout = (
             np.tile([getattr(t, name) for t in timings], (n, 1)).astype(float) for name in self.VARIES
         )
         self._phase = np.array([t.phase_s for t in timings])
         self._period = np.array([1 / t.rate_hz if t.rate_hz else 0.0 for t in timings])
-        self._reach = np.array([HISTORY_MARGIN * t.longest_lag_s(self._tick_s) for t in timings])
+        lag = [
+            t.longest_lag_s(self._tick_s, f"commands of {a.name!r}")
+            for t, a in zip(timings, robot.actuators, strict=True)
+        ]
+        self._reach = np.where(self._timed, HISTORY_MARGIN * np.array(lag), 0.0)
         self._luck = streams.stream(*((f"{prefix}{a.name}/command", 2) for a in robot.actuators))
-        self._before = np.zeros((n, len(ids)))  # the command before the last, which works until that one arrives
+        depth = math.ceil(self._reach.max(initial=0.0) / decision_s) + 2
+        self._queue = np.zeros((n, depth, len(ids)))  # newest first
+        self._arrivals = np.full((n, depth, len(ids)), np.inf)
+        self.now, self._before = np.zeros((n, len(ids))), np.zeros((n, len(ids)))
         self._arrival = np.zeros((n, len(ids)))
         self._ids = ids
         self._delay = batch.field("actuator_delay") if self._timed.any() else None
 
     def parameter(self, actuator: str, what: str) -> NDArray | None:
+        """Live values of one parameter, `(N, 1)`; None if there is no such one."""
         column = self._column.get(actuator)
         return None if column is None or what not in self.VARIES else getattr(self, what)[:, column : column + 1]
 
     def begin(self, rows: Rows) -> None:
-        """Starts an episode.
+        """Starts an episode with all commands at zero.
 
         Raises:
-            ModelError: in some world, latency and jitter are longer than the buffer.
+            ModelError: in some world, latency and jitter are longer than the buffer, or no numbers.
         """
-        longest = (self.latency_s[rows] + JITTER_SPAN * self.jitter_s[rows] + self._period).max(axis=0, initial=0.0)
-        late = np.flatnonzero(longest > np.where(self._timed, self._reach, 0.0) + 1e-9)
-        if late.size:
-            name = list(self._column)[late[0]]
-            raise ModelError(
-                f"commands of {name!r} are up to {longest[late[0]]:g} s late, beyond the buffer of "
-                f"{self._reach[late[0]] if self._timed[late[0]] else 0:g} s: declare a longer latency"
-            )
-        self._arrival[rows] = 0.0
-        self._before[rows] = 0.0
+        self._check(rows)
+        self.now[rows] = self._before[rows] = self._queue[rows] = self._arrival[rows] = 0.0
+        self._arrivals[rows] = np.inf
 
-    def send(self, step: NDArray, tick: NDArray, rows: Rows) -> NDArray[np.bool_] | None:
-        """Sets how late the commands given at `tick (n,)` work; returns which are never taken, `(n, nu)`."""
-        if self._delay is None:
-            return None
-        now = (tick * self._tick_s)[:, None]
+    def _check(self, rows: Rows) -> None:
+        latency, jitter, dropout = (values[rows] for values in (self.latency_s, self.jitter_s, self.dropout))
+        if not min(latency.min(initial=0.0), jitter.min(initial=0.0), dropout.min(initial=0.0)) >= 0:
+            raise ModelError("latency, jitter and dropout of commands must be numbers that are not negative")
+        longest = (latency + JITTER_SPAN * jitter).max(axis=0, initial=0.0)
+        reach = np.maximum(self._reach - self._period, 0.0)
+        for name, i in self._column.items():
+            if not longest[i] <= reach[i] + 1e-9:
+                raise ModelError(
+                    f"commands of {name!r} are up to {longest[i]:g} s late, beyond the buffer of {reach[i]:g} s: "
+                    "declare a longer latency"
+                )
+
+    def send(self, actions: NDArray, step: NDArray, tick: NDArray, rows: Rows) -> None:
+        """Takes the actions `(n, nu)` of decision `step` at `tick (n,)`, and finds out which command arrives in it."""
+        if self._delay is None and not self.dropout.any():
+            self.now[rows] = actions
+            return
+        time = (tick * self._tick_s)[:, None]
+        self._enqueue(actions, self._arrival_of(step, time, rows), rows)
+        queue, arrivals = self._queue[rows], self._arrivals[rows]
+        within = arrivals < time[:, None] + self._decision_s - 1e-9
+        newest = within.argmax(axis=1)[:, None]
+        comes = within.any(axis=1)
+        arrival = np.take_along_axis(arrivals, newest, axis=1)[:, 0]
+        self._before[rows] = self.now[rows]
+        self.now[rows] = np.where(comes, np.take_along_axis(queue, newest, axis=1)[:, 0], self.now[rows])
+        self._arrival[rows] = np.where(comes, arrival, 0.0)
+        older = np.arange(queue.shape[1])[:, None] >= newest  # has arrived, or was overtaken
+        self._arrivals[rows] = np.where(older & comes[:, None], np.inf, arrivals)
+        if self._delay is not None:  # a quarter tick less, so that rounding never adds a tick
+            left = np.where(comes, arrival - time, 0.0) - 0.25 * self._tick_s
+            self._delay[grid(rows, self._ids)] = np.maximum(left, 0.0)
+
+    def wanted(self, tick: NDArray, rows: Rows) -> tuple[NDArray, NDArray]:
+        """The commands that work at `tick (n,)` and those that will have come to by the next decision."""
+        arrived = self._arrival[rows] <= (tick * self._tick_s)[:, None] + 1e-9
+        return np.where(arrived, self.now[rows], self._before[rows]), self.now[rows]
+
+    def _arrival_of(self, step: NDArray, time: NDArray, rows: Rows) -> NDArray:
+        """When commands given at `time (n, 1)` [s] work, `(n, nu)`; infinite for those that never do."""
         safe = np.where(self._period > 0, self._period, 1.0)
-        next_taken = np.ceil((now - self._phase) / safe - 1e-9) * safe + self._phase
-        wait = np.where(self._period > 0, next_taken - now, 0.0)
+        taken = np.ceil((time - self._phase) / safe - 1e-9) * safe + self._phase
+        wait = np.where(self._period > 0, taken - time, 0.0)
         bits = self._luck.bits(step, rows)
         jitter = np.clip(as_normal(bits[:, ::2]), -JITTER_SPAN, JITTER_SPAN) * self.jitter_s[rows]
-        late = wait + np.maximum(self.latency_s[rows] + jitter, 0.0)
         missed = wait > self._decision_s - 1e-9  # the next command comes before the actuator takes this one
-        if self.dropout.any():
-            missed |= as_uniforms(bits[:, 1::2])[0] < self.dropout[rows]
-        some = grid(rows, self._ids)
-        # a quarter tick less, so that rounding never adds a tick
-        self._delay[some] = np.where(missed, self._delay[some], np.maximum(late - 0.25 * self._tick_s, 0.0))
-        self._arrival[rows] = np.where(missed, self._arrival[rows], now + late)
-        return missed
+        missed |= as_uniforms(bits[:, 1::2])[0] < self.dropout[rows]
+        return np.where(missed, np.inf, time + wait + np.maximum(self.latency_s[rows] + jitter, 0.0))
 
-    def acting(self, action: NDArray, tick: NDArray, rows: Rows) -> NDArray:
-        """The commands that work at `tick (n,)`, `(n, nu)`: the last one, or until it arrives the one before."""
-        if self._delay is None:
-            return action[rows]
-        arrived = self._arrival[rows] <= (tick * self._tick_s)[:, None] + 1e-9
-        self._before[rows] = np.where(arrived, action[rows], self._before[rows])
-        return self._before[rows]
+    def _enqueue(self, actions: NDArray, arrival: NDArray, rows: Rows) -> None:
+        self._queue[rows] = np.concatenate([actions[:, None], self._queue[rows][:, :-1]], axis=1)
+        self._arrivals[rows] = np.concatenate([arrival[:, None], self._arrivals[rows][:, :-1]], axis=1)
 
 
 @dataclass
@@ -186,9 +219,11 @@ class _Play:
     batch: Batch
     joint: int
     declared: float
+    varied: bool = False
 
     def begin(self, rows: Rows) -> None:
-        if (self.width != self.declared).any():
+        self.varied |= bool((self.width != self.declared).any())
+        if self.varied:
             half = self.width[rows] / 2
             self.batch.field("jnt_range")[rows, self.joint] = np.concatenate([-half, half], axis=1)
 
@@ -203,10 +238,7 @@ def _plays(robot: Robot, batch: Batch, prefix: str) -> dict[str, _Play]:
     return plays
 
 
-def blocks(ticks: int, refresh_s: float, tick_s: float) -> list[int]:
-    """Splits the ticks of a decision into equal runs, as near to `refresh_s` as they go."""
-    if not refresh_s:
-        return [ticks]
-    runs = max(1, min(ticks, math.ceil(ticks * tick_s / refresh_s - 1e-9)))
-    edges = np.linspace(0, ticks, runs + 1).round().astype(int)
-    return np.diff(edges).tolist()
+def edges(ticks: int, refresh_s: float, tick_s: float) -> list[int]:
+    """The ticks of a decision at which equal runs, as near to `refresh_s` as they go, end."""
+    runs = max(1, min(ticks, math.ceil(ticks * tick_s / refresh_s - 1e-9))) if refresh_s else 1
+    return np.linspace(0, ticks, runs + 1).round().astype(int)[1:].tolist()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embodied.errors import ActionError, NotResetError, OptionError, WorldFailureWarning
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
-from embodied.world.body import Body
+from embodied.world.body import Body, whole_ticks
 from embodied.world.picture import Painter
 from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, TaskFace, World
 
@@ -79,7 +79,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self.batch = Batch(model, n, threads)
         self.streams = WorldStreams(n)
         self.body = Body(self.task.robot, self.batch, self.streams, ROBOT_PREFIX, 1 / self.task.control_hz)
-        self.substeps = round(1 / self.task.control_hz / model.opt.timestep)
+        self.substeps = whole_ticks(1 / self.task.control_hz, model.opt.timestep)
         self._limit = round(self.task.episode_s * self.task.control_hz)
         self._steps = np.zeros(n, np.int64)
         self._elapsed_s = np.zeros(n)

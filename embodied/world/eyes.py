@@ -22,9 +22,9 @@ class Darkroom:
 
     def __init__(self, batch: Batch, height: int, width: int, depth: bool) -> None:
         self._batch = batch
-        plain = copy.copy(batch.model)
-        plain.vis.quality.shadowsize = plain.vis.quality.offsamples = 0
-        self._renderer = open_renderer(plain, height, width)
+        self._model = copy.copy(batch.model)
+        self._model.vis.quality.shadowsize = self._model.vis.quality.offsamples = 0
+        self._renderer = open_renderer(self._model, height, width)
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         if depth:
@@ -35,6 +35,7 @@ class Darkroom:
     def draw(self, world: int, camera: int) -> NDArray:
         """Returns what a camera sees now: colours `(height, width, 3)`, or distances `(height, width)` [m]."""
         data = self._batch.current_data(world, self._data)
+        self._batch.dress(self._model, world)
         self._renderer.update_scene(data, camera)
         return self._renderer.render()
 
@@ -54,7 +55,12 @@ class EyesInWorlds:
         self._darkroom: Darkroom | None = None
         self._exposed: list[list[NDArray]] = [[] for _ in range(batch.n)]
         self._buffer: FrameBuffer | None = None
-        self.frames = np.zeros((batch.n, 0))
+        self._latest: NDArray = np.zeros((batch.n, 0))
+        self.frames: NDArray = self._latest
+
+    def due_ticks(self, ticks: int) -> list[int]:
+        """Ticks of a decision after which renderings towards the frame at its end are taken."""
+        return [round(k * ticks / self.eye.exposures) for k in range(1, self.eye.exposures)]
 
     def expose(self, rows: Rows) -> None:
         """Takes a rendering of `rows` now, towards the frame at the end of this decision."""
@@ -62,19 +68,22 @@ class EyesInWorlds:
             self._exposed[world].append(self._draw(world))
 
     def frame(self, step: NDArray, rows: Rows) -> list[NDArray]:
-        """Captures a frame at decision `step (n,)` and reads the newest that has arrived; as `BeamsInWorlds`."""
+        """Captures a frame at decision `step (n,)` where one is due, and reads the newest; as `BeamsInWorlds`."""
         worlds = np.arange(self._batch.n)[rows]
+        due = np.ones(len(worlds), bool) if self._line is None else self._line.captures(step, rows) | (step == 0)
         bits = self._noise.bits(step + BEFORE_START, rows)
-        captured = np.stack([self._captured(world, bits[i]) for i, world in enumerate(worlds)])
-        if self.frames.shape[1:] != captured.shape[1:]:
-            self.frames = np.zeros((self._batch.n, *captured.shape[1:]), captured.dtype)
+        for i in np.flatnonzero(due):
+            frame = self._captured(worlds[i], bits[i])
+            if self._latest.dtype != frame.dtype or self._latest.shape[1:] != frame.shape:
+                self._latest = np.zeros((self._batch.n, *frame.shape), frame.dtype)
+            self._latest[worlds[i]] = frame
         if self._line is None:
-            self.frames[rows] = captured
-            return self.eye.encode(captured)
+            self.frames = self._latest
+            return self.eye.encode(self._latest[rows])
         if self._buffer is None:
-            self._buffer = FrameBuffer(self._line, captured.shape[1:], captured.dtype)
-        new = self._buffer.exchange(captured, step, rows)
-        self.frames[rows] = self._buffer.held[rows]
+            self._buffer = FrameBuffer(self._line, self._latest.shape[1:], self._latest.dtype)
+            self.frames = self._buffer.held
+        new = self._buffer.exchange(self._latest[rows], step, rows)
         return [*self.eye.encode(self._buffer.held[rows]), self._line.age(step, rows)[:, None], new[:, None]]
 
     def _captured(self, world: int, bits: NDArray[np.uint64]) -> NDArray:

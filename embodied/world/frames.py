@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from embodied.body.timing import AGE_LIMIT_S, FrameClock
+from embodied.seeding import Worlds, grid
 
-Rows = NDArray[np.intp] | slice
+Rows = Worlds
+__all__ = ["FrameBuffer", "Line", "Rows", "grid"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class Line:
     def captured(self) -> NDArray[np.int64]:
         """When it was captured, `(N,)`, in ticks of the line."""
         return self.clock.captured_tick[:, self.number]
+
+    def captures(self, tick: NDArray, rows: Rows) -> NDArray[np.bool_]:
+        """Whether a frame is captured at `tick (n,)`, `(n,)`."""
+        clock, k = self.clock, self.number
+        since = tick * clock.tick_s[k] - clock.phase_s[rows, k]
+        frames = [np.floor((since - ago) / clock.period_s[k] + 1e-6) for ago in (0.0, clock.tick_s[k])]
+        return (frames[0] > frames[1]) & (frames[0] >= 0)
 
     def age(self, tick: NDArray, rows: Rows) -> NDArray:
         """How old it is at `tick (n,)`, `(n,)` [s]."""
@@ -63,8 +72,3 @@ class FrameBuffer:
         self._read[rows] = self._line.index[rows]
         self.held[n[new]] = self._kept[n[new], self._line.captured[rows][new] % self._depth]
         return new
-
-
-def grid(rows: Rows, columns: NDArray[np.intp]) -> tuple:
-    """Index of some columns in some rows."""
-    return (rows, columns) if isinstance(rows, slice) else (rows[:, None], columns)

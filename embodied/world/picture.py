@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from dataclasses import dataclass
 
@@ -50,12 +51,14 @@ class Painter:
     def __init__(self, batch: Batch, camera: str = "overview", height: int = 480, width: int = 640) -> None:
         self._batch = batch
         self._camera = camera
-        self._renderer = open_renderer(batch.model, height, width)
+        self._model = copy.copy(batch.model)
+        self._renderer = open_renderer(self._model, height, width)
         self._free = weakref.finalize(self, self._renderer.close)
 
     def paint(self, world: int, beams: Beams | None = None) -> NDArray[np.uint8]:
         """Returns a picture of one world, `(height, width, 3)`, with the beams of a camera drawn in."""
         _, data = self._batch.render_pair(world)
+        self._batch.dress(self._model, world)
         self._renderer.update_scene(data, self._camera)
         if beams is not None:
             self._draw_beams(beams)

@@ -14,7 +14,7 @@ from embodied.body.error_model import ErrorsInWorlds
 from embodied.body.sensors import Sensor
 from embodied.physics.batch import Batch
 from embodied.seeding import Stream, WorldStreams, as_normal
-from embodied.world.frames import FrameBuffer, Line, Rows
+from embodied.world.frames import FrameBuffer, Line, Rows, grid
 
 ERROR_PARAMETERS = (
     "noise",
@@ -161,7 +161,7 @@ class SensesInWorlds:
 
     def _write_delays(self, rows: Rows, delay: NDArray | float) -> None:
         if self._delay is not None:
-            self._delay[rows[:, None] if isinstance(rows, np.ndarray) else rows, self._delayed] = delay
+            self._delay[grid(rows, self._delayed)] = delay
 
 
 class _Finish:
@@ -180,25 +180,28 @@ class _Finish:
             return readings
         parts: list[NDArray] = []
         for sensor, place in self._sensors:
-            reading = self._delivered(sensor, readings[:, place], step, rows)
+            reading, sound = self._delivered(sensor, readings[:, place], step, rows)
             parts.append(reading)
             if sensor.age:
                 parts.append(ages[sensor.name][:, None])
             if sensor.valid:
-                sound = (np.abs(readings[:, place]) < sensor.limit).all(axis=1) & (frame[:, place.start] >= 0)
-                parts.append(sound[:, None])
+                parts.append((sound & (frame[:, place.start] >= 0))[:, None])
         return np.concatenate(parts, axis=1)
 
-    def _delivered(self, sensor: Sensor, reading: NDArray, step: NDArray, rows: Rows) -> NDArray:
+    def _delivered(self, sensor: Sensor, reading: NDArray, step: NDArray, rows: Rows) -> tuple[NDArray, NDArray]:
+        """Returns what is delivered, `(n, size)`, and whether nothing of it is saturated, `(n,)`."""
         if sensor.wrap:
             reading = (reading + np.pi) % (2 * np.pi) - np.pi
         if sensor.increment:
             before = np.where(step[:, None] == 0, reading, self._before[sensor.name][rows])
             self._before[sensor.name][rows] = reading
-            reading = np.clip(reading - before, -sensor.limit, sensor.limit)
+            reading = reading - before
+        sound = sensor.wrap | (np.abs(reading) < sensor.limit).all(axis=1)
+        if sensor.increment:
+            reading = np.clip(reading, -sensor.limit, sensor.limit)
         if sensor.combine:
             reading = np.einsum("oi,ni->no", self._combine[sensor.name], reading)
-        return reading
+        return reading, sound
 
 
 class _Misalignment:

@@ -26,8 +26,8 @@ def scout(control_hz: float) -> Robot:
     one_count = 2 * math.pi / motor.counts_per_rev * control_hz  # rad/s, one encoder count per decision
     # read by a microcontroller, sent over a serial line
     bus = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001, line="bus")
-    ErrorModel(noise=0.02, resolution=4e-3)  # currents and voltages, on a converter of 12 bits
-    analogue = Timing(rate_hz=10.0, latency_s=0.005, line="analogue")
+    shunt = ErrorModel(noise=0.02, resolution=4e-3)  # currents and voltages, on a converter of 12 bits
+    analogue = Timing(rate_hz=control_hz, line="analogue")
     command = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001)
     pulses = replace(command, rate_hz=50.0)  # a hobby servo is told where to go fifty times a second
     chip = replace(bus, latency_s=bus.latency_s + imu.filter_delay, line="imu")
@@ -55,14 +55,8 @@ def scout(control_hz: float) -> Robot:
                 axes=(0, 1),
             ),
             Sensor("pan_angle", ("pan_angle",), "rad", math.pi / 2, ErrorModel(noise=0.01, bias=0.01), bus),
-            motor_current(
-                "current",
-                ("left_motor", "right_motor"),
-                8.0,
-                ErrorModel(noise=0.02, bias=0.01, resolution=4e-3),
-                analogue,
-            ),
-            battery_voltage("battery", 15.0, ErrorModel(noise=0.02, scale=0.01, resolution=4e-3), analogue),
+            motor_current("current", ("left_motor", "right_motor"), 8.0, replace(shunt, bias=0.01), analogue),
+            battery_voltage("volts", 15.0, replace(shunt, scale=0.01), analogue),
         ),
         cameras=(
             LineCamera(
