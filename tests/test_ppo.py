@@ -216,7 +216,7 @@ def test_a_saved_policy_acts_the_same_and_a_saved_trainer_goes_on(tmp_path):
     model = small()
     model.learn(200)
     model.save(tmp_path)
-    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".json", ".safetensors", ".safetensors"]
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json"] * 2 + [".safetensors"] * 3
     obs = np.random.default_rng(0).normal(size=(5, model.policy.observation_space.shape[0])).astype(np.float32)
     expected, _ = model.predict(obs, deterministic=True)
     again, _ = load_policy(tmp_path).predict(obs, deterministic=True)
@@ -325,13 +325,14 @@ def test_the_policys_own_load_is_as_safe_as_the_trainers(tmp_path):
     assert isinstance(TransformerPolicy.load(tmp_path / "policy"), TransformerPolicy)
 
 
-def test_a_resumed_run_meets_other_worlds(tmp_path):
+def test_a_run_resumed_with_another_number_of_worlds_meets_new_ones(tmp_path):
     model = small()
     first = model._last_obs.copy()
     model.learn(64)
     model.save(tmp_path)
-    resumed = SequencePPO.load(tmp_path, n_envs=4)
-    assert not np.array_equal(first, resumed.env.reset())
+    resumed = SequencePPO.load(tmp_path, n_envs=3)
+    assert not np.array_equal(first[:3], resumed.env.reset())
+    resumed.learn(48, reset_num_timesteps=False)
 
 
 def test_one_world_is_as_privileged_as_a_batch():
@@ -344,3 +345,50 @@ def test_a_channel_that_never_changes_is_no_trouble():
     policy = TransformerPolicy(spaces.Box(np.array([0, 0]), np.array([1, 0]), dtype=np.float32), spaces.Discrete(2))
     reading, _ = policy.step(torch.zeros(3, 2), torch.ones(3, dtype=torch.bool), policy.initial(3))
     assert torch.isfinite(reading.value).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"places": "random", "occluders": 2, "decoys": 1}])
+def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path, options):
+    def begin():
+        return small(as_vec_env(SIGNPOST, 6, **options), n_envs=None)
+
+    whole = begin()
+    whole.learn(6 * 16 * 6)
+    killed = begin()
+    killed.learn(6 * 16 * 3)
+    killed.save(tmp_path)
+    resumed = begin()
+    resumed.resume(tmp_path)
+    resumed.learn(6 * 16 * 3, reset_num_timesteps=False)
+    assert resumed.num_timesteps == whole.num_timesteps
+    for a, b in zip(whole.policy.state_dict().values(), resumed.policy.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(whole.rollout_buffer.obs, resumed.rollout_buffer.obs)
+
+
+def test_a_state_of_other_worlds_is_refused(tmp_path):
+    model = small(as_vec_env(SIGNPOST, 4), n_envs=None)
+    model.learn(64)
+    model.save(tmp_path)
+    other = small(as_vec_env(SIGNPOST, 4, occluders=2), n_envs=None)
+    with pytest.raises(CheckpointError, match="of another environment"):
+        other.resume(tmp_path)
+
+
+@pytest.mark.parametrize("delay", [1, 100])
+def test_a_cue_is_recalled_after_any_delay(delay):
+    env = SyncVectorEnv([lambda: RecallEnv(delay)] * 32, autoreset_mode=AutoresetMode.SAME_STEP)
+    model = SequencePPO(
+        TransformerPolicy, env, n_steps=128, minibatches=16, learning_rate=1e-3, ent_coef=0.01, seed=0,
+        policy_kwargs={"layers": 1, "width": 32, "context": 128},
+    )  # fmt: skip
+    model.learn(32 * 128 * (15 if delay == 1 else 40), callback=Solved())
+    assert np.mean([episode["r"] for episode in list(model.ep_info_buffer)[-64:]]) > 0.95
+
+
+class Solved(BaseCallback):
+    """Ends training once the last 200 episodes went well."""
+
+    def _on_step(self) -> bool:
+        recent = [episode["r"] for episode in self.model.ep_info_buffer][-200:]
+        return len(recent) < 200 or np.mean(recent) < 0.99

@@ -31,11 +31,11 @@ class NetworkAgent:
         """Returns an empty memory."""
         return _NetworkCarry(self.policy.initial(n), None, torch.Generator().manual_seed(seed))
 
-    def act(self, carry: _NetworkCarry, obs: NDArray, first: NDArray) -> tuple[_NetworkCarry, NDArray]:
+    def act(self, carry: _NetworkCarry, obs: Any, first: NDArray) -> tuple[_NetworkCarry, NDArray]:
         """Reads observations `(n, dim)` and returns actions `(n, nu)`."""
         device = self.policy.device
         with torch.inference_mode():
-            obs_t = torch.as_tensor(obs, dtype=torch.float32, device=device)
+            obs_t = torch.as_tensor(self.policy.codec.rows(obs), device=device)
             first_t = torch.as_tensor(first, dtype=torch.bool, device=device)
             reading, memory = self.policy.step(obs_t, first_t, self.policy.core.clone(carry.memory))
             generator = carry.generator.clone_state()

@@ -57,6 +57,10 @@ class Core(nn.Module, ABC):
     def tensors(self, memory: Any) -> dict[str, Tensor]:
         """Returns the tensors that a memory is made of, to be saved; written to, they set it."""
 
+    @abstractmethod
+    def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """`step` as a function of the tensors of a memory; returns features and those tensors anew. For export."""
+
     def regulariser(self) -> Tensor | None:
         """What the last `sequence` adds to the loss, such as the balance of experts; None for nothing."""
         return None

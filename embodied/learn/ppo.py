@@ -39,7 +39,7 @@ from embodied.learn.rollout import Rollout
 from embodied.learn.vec import Experience, GymVecEnv, allowed, as_vec_env, describe_env, step
 
 WORLDS_PER_SEED = 1_000_003  # so that runs of neighbouring seeds share no world
-TRAINER, TRAINER_CARD = "trainer.safetensors", "trainer.json"
+TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
 _RNG = "generator"
 
 
@@ -196,12 +196,16 @@ class SequencePPO(OnPolicyAlgorithm):
         )
         self._memory: Any = None
         self._surprise = ReturnScale()
+        self._stopping = False
         self._forecast: Tensor | None = None
         self._privileged_now: dict[str, np.ndarray] = {}
 
     def collect_rollouts(self, env, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """Acts for `n_rollout_steps` and fills the rollout; False if a callback asks to stop."""
         rollout: Rollout = rollout_buffer
+        if self._stopping:
+            self._stopping = False
+            return False
         self.policy.set_training_mode(False)
         self._memory = self._memory if self._memory is not None else self.policy.initial(self.n_envs)
         rollout.memory = self.policy.core.snapshot(self._memory)
@@ -249,6 +253,7 @@ class SequencePPO(OnPolicyAlgorithm):
         save_policy(folder, self.policy, self.policy.card() | env_card)
         tensors = optimizer_tensors(self.policy.optimizer)
         save_tensors(folder / TRAINER, tensors | {_RNG: self._generator.get_state()})
+        self._save_worlds(folder / WORLDS)
         counters = {"num_timesteps": self.num_timesteps, "n_updates": self._n_updates}
         save_json(folder / TRAINER_CARD, counters | {"settings": {name: getattr(self, name) for name in SETTINGS}})
 
@@ -291,9 +296,45 @@ class SequencePPO(OnPolicyAlgorithm):
             raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
         restore_optimizer(self.policy.optimizer, tensors)
         assert self.env is not None
+        if (folder / WORLDS).is_file() and self._resume_worlds(load_tensors(folder / WORLDS)):
+            return
         self.env.seed(int(np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(1)[0]) >> 1)
         self._last_obs = None
         self._memory = None
+
+    def stop(self) -> None:
+        """Ends `learn` before the next rollout, where it can be resumed as if it had never stopped."""
+        self._stopping = True
+
+    def _save_worlds(self, path: Path) -> None:
+        """Writes down where the worlds stand and what the policy remembers, if the environment can tell."""
+        state = self.env.get_state() if isinstance(self.env, GymVecEnv) and self._last_obs is not None else None
+        if state is None:
+            path.unlink(missing_ok=True)
+            return
+        memory = self.policy.core.tensors(
+            self._memory if self._memory is not None else self.policy.initial(self.n_envs)
+        )
+        own = {
+            "obs": self._last_obs,
+            "first": self._last_episode_starts,
+            "surprise": self._surprise.moments.cpu().numpy(),
+        }
+        worlds = {f"worlds/{name}": value for name, value in state.items()} | own
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in worlds.items()}
+        save_tensors(path, tensors | {f"memory/{name}": value.contiguous() for name, value in memory.items()})
+
+    def _resume_worlds(self, saved: dict[str, Tensor]) -> bool:
+        """Goes on in the very state that was saved; False if that was with another number of worlds."""
+        if not isinstance(self.env, GymVecEnv) or len(saved["first"]) != self.n_envs:
+            return False
+        self.env.set_state({name[7:]: value.numpy() for name, value in saved.items() if name.startswith("worlds/")})
+        self._last_obs, self._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
+        self._surprise.moments.copy_(saved["surprise"])
+        self._memory = self.policy.initial(self.n_envs)
+        for name, value in self.policy.core.tensors(self._memory).items():
+            value.copy_(saved[f"memory/{name}"])
+        return True
 
     # --- acting --------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ NOT_OPTIONS = (
     "wrappers",
 )
 SAME_STEP = AutoresetMode.SAME_STEP
+COUNTED = ("was_done", "returns", "lengths")  # what GymVecEnv itself remembers of each environment
 PRIVILEGED = ("hidden", "state", "shaping")
 
 
@@ -168,6 +169,27 @@ class GymVecEnv(VecEnv):
         self._returns[experience.ended] = 0
         self._lengths[experience.ended] = 0
         return infos
+
+    def get_state(self) -> dict[str, NDArray] | None:
+        """Everything that decides what happens next, by name; None if the environment cannot tell."""
+        inner = getattr(self.gym_env.unwrapped, "get_state", None)
+        if inner is None or self.gym_env is not self.gym_env.unwrapped:
+            return None
+        own = {name: getattr(self, f"_{name}") for name in COUNTED}
+        told = {f"told/{key}": value for key, value in self.privileged.items()}
+        return {f"env/{name}": value for name, value in inner().items()} | own | told
+
+    def set_state(self, state: dict[str, NDArray]) -> None:
+        """Goes on exactly where the environment of that state stood.
+
+        Raises:
+            CheckpointError: the state is of another environment.
+        """
+        inner: Any = self.gym_env.unwrapped
+        inner.set_state({name[4:]: value for name, value in state.items() if name.startswith("env/")})
+        for name in COUNTED:
+            getattr(self, f"_{name}")[...] = state[name]
+        self.privileged = {name[5:]: value for name, value in state.items() if name.startswith("told/")}
 
     def close(self) -> None:
         """Closes the environment."""

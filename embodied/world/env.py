@@ -12,14 +12,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from embodied.errors import ActionError, NotResetError, OptionError, WorldFailureWarning
+from embodied.errors import ActionError, CheckpointError, NotResetError, OptionError, WorldFailureWarning
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
 from embodied.world.body import Body, whole_ticks
 from embodied.world.picture import Painter
+from embodied.world.state import restore_state, state_of
 from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, TaskFace, World
 
 Rows = NDArray[np.intp]
+PHYSICS = "physics"  # name of MuJoCo's part of a saved state
 
 
 class BatchEnv(TaskFace, VectorEnv):
@@ -137,6 +139,30 @@ class BatchEnv(TaskFace, VectorEnv):
             return None
         self._painter = self._painter or Painter(self.batch)
         return tuple(self._painter.paint(world) for world in range(self.num_envs))
+
+    def get_state(self) -> dict[str, NDArray]:
+        """Returns everything that decides what happens next, by name: physics, sensors, commands, task, randomness."""
+        return {PHYSICS: self.batch.snapshot()} | state_of(self._remembering)
+
+    def set_state(self, state: dict[str, NDArray]) -> None:
+        """Goes on exactly where another environment of the same task, options and size stood (see `get_state`).
+
+        Raises:
+            CheckpointError: the state is of another environment.
+        """
+        if PHYSICS not in state or state[PHYSICS].shape != self.batch.snapshot().shape:
+            raise CheckpointError("the saved state is of another environment: the physics differ")
+        restore_state(self._remembering, {name: value for name, value in state.items() if name != PHYSICS})
+        self.batch.restore(state[PHYSICS])
+
+    @property
+    def _remembering(self) -> dict[str, Any]:
+        own = ("_steps", "_elapsed_s", "_obs", "_ended", "_started")
+        return {name: getattr(self, name) for name in own} | {
+            "streams": self.streams,
+            "body": self.body,
+            "task": self.task,
+        }
 
     def close_extras(self, **kwargs: Any) -> None:
         """Frees renderers."""

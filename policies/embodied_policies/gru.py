@@ -73,6 +73,9 @@ class GRUCore(Core):
     def rows(self, memory: Tensor, index: Tensor) -> Tensor:
         return memory[:, index].contiguous()
 
+    def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        return self.step(x_NF, first_N, memory[0])
+
     def tensors(self, memory: Tensor) -> dict[str, Tensor]:
         return {"memory": memory}
 

@@ -52,6 +52,9 @@ class MLPCore(Core):
     def rows(self, memory: Tensor, index: Tensor) -> Tensor:
         return memory[index.to(memory.device)]
 
+    def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        return (self.network(x_NF),)
+
     def tensors(self, memory: Tensor) -> dict[str, Tensor]:
         return {}
 

@@ -174,10 +174,8 @@ class TransformerCore(Core):
             told.append(one)
         return {name: torch.stack([one[name] for one in told]) for name in told[0]}
 
-    def pure_step(
-        self, x_NF: Tensor, first_N: Tensor, keys: Tensor, values: Tensor, time_NC: Tensor, age_N: Tensor
-    ) -> tuple[Tensor, ...]:
-        """`step` as a function of the cache's tensors, which it returns anew; for export."""
+    def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        keys, values, time_NC, age_N = memory
         age_N = torch.where(first_N, torch.zeros_like(age_N), age_N)
         time_NC = torch.where(first_N[:, None], torch.full_like(time_NC, -1), time_NC)
         slots = torch.arange(self.config.context, device=x_NF.device)

@@ -74,7 +74,9 @@ class Evaluate:
 def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], dict[str, Any]]:
     """Returns the policies by run name, and the environment that they share."""
     import embodied_envs  # noqa: F401  (registers the ids)
-    import embodied_policies.transformer  # noqa: F401  (so that its class can be found)
+    import embodied_policies.gru
+    import embodied_policies.mlp
+    import embodied_policies.transformer  # noqa: F401  (so that their classes can be found)
     from embodied.learn.checkpoint import read_card
     from embodied.learn.policy import load_policy
 

@@ -12,18 +12,22 @@ from rich.markup import escape
 from embodied.errors import EmbodiedError
 from embodied_scripts.bench import Bench
 from embodied_scripts.evaluate import Evaluate
+from embodied_scripts.export import Export
 from embodied_scripts.inspection import Inspect
 from embodied_scripts.listing import List
 from embodied_scripts.play import Play
+from embodied_scripts.study import Study
 from embodied_scripts.train import Train
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Study, tyro.conf.subcommand("study")]
 )
 
 

@@ -17,7 +17,7 @@ UPDATES_BETWEEN_LINES = 15
 
 
 class Stop(BaseCallback):
-    """Ends training at the next step after Ctrl-C; a second Ctrl-C ends it at once."""
+    """Ends training after the present update on Ctrl-C; a second Ctrl-C ends it at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,9 +28,11 @@ class Stop(BaseCallback):
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
+        model: Any = self.model
+        model.stop()
 
     def _on_step(self) -> bool:
-        return not self._asked
+        return True
 
 
 class Checkpoints(BaseCallback):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -42,12 +42,20 @@ class Train:
     """Train this many seeds, one after the other, in subfolders of the run."""
     with_memoryless: bool = False
     """Also train, for each seed, the same network without memory."""
+    core: Literal["transformer", "gru", "mlp"] = "transformer"
+    """The network: a transformer, a gated recurrent unit, or one without memory."""
     layers: int = 2
-    """Layers of the transformer."""
+    """Layers of the network."""
     width: int = 64
-    """Width of the transformer."""
+    """Width of the network."""
     context: int = 128
-    """How many steps back it remembers; 1 is no memory at all."""
+    """How many steps back the transformer remembers; 1 is no memory at all."""
+    recall: tuple[Literal["action", "reward"], ...] = ()
+    """Observe the action and the reward of the step before, too."""
+    forecast: float = 0.0
+    """Weight of predicting the next observation, as a lesson beside the reward."""
+    curiosity: float = 0.0
+    """Reward for what was predicted wrongly, in units of its spread; needs --forecast."""
     worlds: int = 128
     """Worlds that move at once."""
     rollout: int = 64
@@ -119,7 +127,6 @@ def _build(settings: Train) -> SequencePPO:
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.vec import as_vec_env
     from embodied.physics.threads import default_threads
-    from embodied_policies.transformer import TransformerPolicy
     from embodied_scripts.names import parse_options
 
     threads = settings.threads or default_threads()
@@ -132,16 +139,29 @@ def _build(settings: Train) -> SequencePPO:
         options["threads"] = threads
     env = as_vec_env(settings.id, settings.worlds, **options)
     start = settings.learning_rate
+    context = {"context": settings.context} if settings.core == "transformer" else {}
     return SequencePPO(
-        TransformerPolicy,
+        policy_class(settings.core),
         env,
         learning_rate=lambda left: start * (0.1 + 0.9 * left),
         n_steps=settings.rollout,
         minibatches=max(1, settings.worlds // 8),
-        policy_kwargs={"layers": settings.layers, "width": settings.width, "context": settings.context},
+        recall=settings.recall,
+        forecast_coef=settings.forecast,
+        curiosity_coef=settings.curiosity,
+        policy_kwargs={"layers": settings.layers, "width": settings.width} | context,
         seed=settings.seed,
         device=settings.device,
     )
+
+
+def policy_class(core: str) -> Any:
+    """The policy whose core has that name."""
+    from embodied_policies.gru import GRUPolicy
+    from embodied_policies.mlp import MLPPolicy
+    from embodied_policies.transformer import TransformerPolicy
+
+    return {"transformer": TransformerPolicy, "gru": GRUPolicy, "mlp": MLPPolicy}[core]
 
 
 def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
@@ -171,7 +191,7 @@ def _settings_of(folder: RunFolder, given: Train) -> Train:
     """
     saved = folder.settings()
     try:
-        begun = replace(Train(id=saved["id"]), **saved | {"options": tuple(saved["options"])})
+        begun = replace(Train(id=saved["id"]), **saved | {name: tuple(saved[name]) for name in ("options", "recall")})
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"the settings in {folder.path} are of another version: {error}") from error
     if begun.id != given.id:

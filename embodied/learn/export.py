@@ -1,0 +1,73 @@
+"""A policy as ONNX, with its memory as explicit inputs and outputs: to be run by onnxruntime, without torch."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from embodied.errors import MissingExtraError, OptionError
+from embodied.learn.heads import ChoiceHead, GaussianHead
+from embodied.learn.policy import SequencePolicy
+
+CARD_SUFFIX = ".json"
+
+
+class _Step(nn.Module):
+    """One deterministic decision: row of observations, start flag and memory in; action, belief and memory out."""
+
+    def __init__(self, policy: SequencePolicy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, row: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        policy = self.policy
+        features, *memory_after = policy.core.pure_step(policy.encoder(row), first, *memory)
+        belief = policy.belief_head(features).softmax(-1) if policy.belief_head is not None else row.new_zeros(1, 0)
+        return (_action(policy.action_head, features), belief, *memory_after)
+
+
+def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
+    """Writes `path` (.onnx) and beside it a card (.json) that says what goes in and out.
+
+    Raises:
+        MissingExtraError: the packages onnx and onnxscript are not installed.
+        OptionError: the policy's core has no step without side effects.
+    """
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("onnxscript", "onnx") from error
+    path = Path(path)
+    policy = policy.to("cpu").eval()
+    memory = policy.core.tensors(policy.initial(1))
+    if not hasattr(policy.core, "pure_step"):
+        raise OptionError(f"a {type(policy.core).__name__} cannot be exported")
+    inputs = ["row", "first", *memory]
+    outputs = ["action", "belief", *(f"{name}_after" for name in memory)]
+    example = (torch.zeros(1, policy.codec.size), torch.ones(1, dtype=torch.bool), *memory.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own ways
+        names: Any = {"input_names": inputs, "output_names": outputs}
+        torch.onnx.export(_Step(policy), example, str(path), dynamo=True, external_data=False, verbose=False, **names)
+    card: dict[str, Any] = policy.card() | {"memory": {name: _describe(value) for name, value in memory.items()}}
+    path.with_suffix(CARD_SUFFIX).write_text(json.dumps(card, indent=1))
+    return path
+
+
+def _action(head: GaussianHead | ChoiceHead, features: Tensor) -> Tensor:
+    """The most likely action, as the environment takes it, flat, `(1, …)`."""
+    if isinstance(head, ChoiceHead):
+        return head.mode(head(features)) + torch.as_tensor(head.start)
+    unit = head.mean(features).clamp(-1, 1)
+    return head.low + (unit + 1) * 0.5 * (head.high - head.low)
+
+
+def _describe(value: Tensor) -> dict[str, Any]:
+    fill = value.flatten()[0].item() if value.numel() else 0
+    return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch."), "initial": fill}

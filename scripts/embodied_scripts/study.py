@@ -1,0 +1,172 @@
+"""`embodied study`: published benchmarks of memory, with the settings and the seeds that the documentation reports."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+CORES = ("transformer", "gru", "mlp")
+VELOCITIES = {"CartPole-v1": [1, 0, 1, 0], "Pendulum-v1": [1, 1, 0], "MountainCarContinuous-v0": [1, 0]}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One environment of a study: how it is made, how long it is trained, and with what."""
+
+    make: Callable[[], Any]
+    steps: int
+    published: str
+    worlds: int = 16
+    settings: dict[str, Any] = field(default_factory=dict)
+    policy: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Study:
+    """Run a published benchmark of memory; finished rows are kept, so an interrupted study goes on."""
+
+    name: Annotated[Literal["novel", "popgym"], tyro.conf.Positional]
+    """`novel`: control without velocities. `popgym`: partially observable games (extra: bench)."""
+    seeds: int = 3
+    """Seeds of the transformer; the other cores get one."""
+    cores: tuple[str, ...] = CORES
+    """Which networks: transformer, gru, mlp."""
+    only: tuple[str, ...] = ()
+    """Only these environments."""
+    episodes: int = 200
+    """Fresh episodes after training; their mean return is reported."""
+    out: Path = Path("runs/study.jsonl")
+    """One line of JSON per finished training."""
+
+    def run(self) -> None:
+        """Trains what is missing and prints the table."""
+        from embodied.errors import UnknownNameError
+
+        cases = {"novel": _novel, "popgym": _popgym}[self.name]()
+        for name in (*self.only, *self.cores):
+            if name not in cases and name not in CORES:
+                raise UnknownNameError("environment or core", name, (*cases, *CORES))
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        done = [json.loads(line) for line in self.out.read_text().splitlines()] if self.out.exists() else []
+        for env, case in cases.items():
+            for core in self.cores if not self.only or env in self.only else ():
+                for seed in range(self.seeds if core == "transformer" else 1):
+                    if not any((r["env"], r["core"], r["seed"]) == (env, core, seed) for r in done):
+                        row = {"env": env, "core": core, "seed": seed} | _train(case, core, seed, self.episodes)
+                        done.append(row)
+                        with self.out.open("a") as file:
+                            file.write(json.dumps(row) + "\n")
+                        print(json.dumps(row), flush=True)
+        _print(cases, done)
+
+
+def _train(case: Case, core: str, seed: int, episodes: int) -> dict[str, float]:
+    """Trains one network and returns the mean return of fresh episodes, its standard error, and the seconds it took."""
+    import torch
+    from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+    from embodied.learn.agents import NetworkAgent
+    from embodied.learn.evaluate import evaluate
+    from embodied.learn.ppo import SequencePPO
+    from embodied.learn.vec import GymVecEnv, as_vec_env
+    from embodied.physics.threads import default_threads
+    from embodied_scripts.train import policy_class
+
+    torch.set_num_threads(default_threads())
+    torch.set_flush_denormal(True)
+    worlds = lambda: SyncVectorEnv([case.make] * case.worlds, autoreset_mode=AutoresetMode.SAME_STEP)  # noqa: E731
+    start = case.settings.get("learning_rate", 5e-4)
+    settings: dict[str, Any] = {"minibatches": case.worlds // 2} | case.settings
+    settings["learning_rate"] = lambda left: start * (0.1 + 0.9 * left)
+    policy = case.policy if core == "transformer" else {}
+    model = SequencePPO(policy_class(core), worlds(), seed=seed, policy_kwargs=policy, **settings)
+    began = time.perf_counter()
+    model.learn(case.steps)
+    seconds = time.perf_counter() - began
+    env: Any = as_vec_env(worlds(), None, model.recall)
+    assert isinstance(env, GymVecEnv)
+    report = evaluate(NetworkAgent(model.policy), env, episodes, seed=10_000 + seed)
+    return {
+        "return": report.reward,
+        "error": report.reward_error,
+        "seconds": round(seconds, 1),
+        "steps_per_s": round(case.steps / seconds),
+    }
+
+
+def _novel() -> dict[str, Case]:
+    """Classic control without velocities, as rl-zoo3 has it; their recurrent PPO at the same number of steps."""
+    return {
+        "CartPoleNoVel-v1": Case(lambda: _without_velocity("CartPole-v1"), 100_000, "500.0 ± 0.0"),
+        "PendulumNoVel-v1": Case(
+            lambda: _without_velocity("Pendulum-v1"),
+            100_000,
+            "-217.9 ± 140.4",
+            settings={"gamma": 0.9, "learning_rate": 1e-3, "n_epochs": 8},
+        ),
+        "MountainCarContinuousNoVel-v0": Case(
+            lambda: _without_velocity("MountainCarContinuous-v0"),
+            300_000,
+            "91.5 ± 1.8",
+            settings={"gamma": 0.9999, "use_sde": True, "sde_sample_freq": -1, "n_steps": 256},
+        ),
+    }
+
+
+def _popgym() -> dict[str, Case]:
+    """Games of POPGym at a million steps (Morad et al. 2023)."""
+    from embodied.errors import MissingExtraError
+
+    try:
+        import popgym  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("popgym", "bench") from error
+    wanted = {f"PositionOnlyCartPole{level}": "" for level in ("Easy", "Medium", "Hard")} | {"RepeatPreviousEasy": ""}
+    return {
+        name: Case(
+            lambda name=name: _popgym_env(name),  # type: ignore[misc]
+            1_000_000,
+            published or "see the paper",
+            worlds=64,
+            settings={"ent_coef": 0.01},
+        )
+        for name, published in wanted.items()
+    }
+
+
+def _popgym_env(name: str) -> Any:
+    import gymnasium as gym
+    import popgym  # noqa: F401
+
+    return gym.make(f"popgym-{name}-v0", disable_env_checker=True)
+
+
+def _without_velocity(env_id: str) -> Any:
+    import gymnasium as gym
+    import numpy as np
+
+    mask = np.array(VELOCITIES[env_id], np.float32)
+    env = gym.make(env_id, disable_env_checker=True)
+    return gym.wrappers.TransformObservation(env, lambda obs: obs * mask, env.observation_space)
+
+
+def _print(cases: dict[str, Case], rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="mean return of fresh episodes ± standard error, seed by seed", title_justify="left")
+    for column in ("environment", "steps", *CORES, "published"):
+        table.add_column(column)
+    for name, case in cases.items():
+        cells = []
+        for core in CORES:
+            mine = [r for r in rows if (r["env"], r["core"]) == (name, core)]
+            cells.append("\n".join(f"{r['return']:.3g} ± {r['error']:.2g} ({r['seconds']:.0f} s)" for r in mine))
+        table.add_row(name, f"{case.steps:,}", *cells, case.published)
+    Console().print(table)
