@@ -108,7 +108,8 @@ def _novel() -> dict[str, Case]:
             lambda: _without_velocity("Pendulum-v1"),
             100_000,
             "-217.9 ± 140.4",
-            settings={"gamma": 0.9, "learning_rate": 1e-3, "n_epochs": 8},
+            worlds=8,
+            settings={"gamma": 0.9, "learning_rate": 1e-3, "n_epochs": 8, "use_sde": True, "sde_sample_freq": 4},
         ),
         "MountainCarContinuousNoVel-v0": Case(
             lambda: _without_velocity("MountainCarContinuous-v0"),

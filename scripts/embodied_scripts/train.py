@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from embodied.errors import CheckpointError, OptionError
+from embodied.errors import CheckpointError, EmbodiedError, OptionError
 
 if TYPE_CHECKING:
     from embodied.learn.ppo import SequencePPO
@@ -66,6 +67,9 @@ class Train:
     """Threads of physics and network (0: one per core)."""
     device: str = "cpu"
     """Where the network lives: cpu or cuda."""
+    ray: str | None = None
+    """Run the trainings of a study as Ray tasks: the address of a cluster whose machines share the run's folder, or
+    `local`. A training whose worker dies goes on from its last checkpoint."""
 
     def run(self) -> None:
         """Trains one run, or a study of several."""
@@ -78,25 +82,51 @@ class Train:
         if self.threads < 0:
             raise OptionError("threads must be at least 1, or 0 for one per core")
         name = settings.id.split("/")[-1]
-        if self.seeds == 1 and not self.with_memoryless:
-            _train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))
+        if self.seeds == 1 and not self.with_memoryless and self.ray is None:
+            train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))
             return
         _train_study(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-study"))
 
 
 def _train_study(study: Train) -> None:
-    """Trains every seed with and without memory, one after the other; with `--resume`, goes on where it stopped."""
+    """Trains every seed with and without memory; with `--resume`, goes on where it stopped."""
+    runs = _runs_of(study)
+    if study.ray is not None:
+        _train_on_ray(runs, study.ray)
+        return
+    for run in runs:
+        if not train_one(run):
+            return
+
+
+def _runs_of(study: Train) -> list[Train]:
+    """The runs that a study is made of."""
     assert study.run_dir is not None
     contexts = {"memory": study.context} | ({"memoryless": MEMORYLESS_CONTEXT} if study.with_memoryless else {})
+    runs = []
     for seed in range(study.seed, study.seed + study.seeds):
         for name, context in contexts.items():
             folder = study.run_dir / f"{name}-{seed}"
             resume = study.resume and (folder / "run.json").exists()
-            if not _train_one(replace(study, seed=seed, context=context, run_dir=folder, resume=resume)):
-                return
+            runs.append(replace(study, seed=seed, context=context, run_dir=folder, resume=resume))
+    return runs
 
 
-def _train_one(given: Train) -> bool:
+def _train_on_ray(runs: list[Train], address: str) -> None:
+    from rich.console import Console
+
+    from embodied_scripts.cluster import train_everywhere
+
+    jobs = [_jsonable(run) | {"run_dir": str(Path(str(run.run_dir)).absolute())} for run in runs]
+    failures = []
+    for folder, error in train_everywhere(jobs, address, max(1, runs[0].threads)):
+        Console(soft_wrap=True).print(f"{folder}: {error or 'trained'}", markup=False, highlight=False)
+        failures += [folder.name] if error else []
+    if failures:
+        raise EmbodiedError(f"{', '.join(failures)} failed; the others are saved")
+
+
+def train_one(given: Train) -> bool:
     """Trains one run to its end; False if the person stopped it."""
     from rich.console import Console
 
@@ -173,12 +203,14 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
     if left <= 0:
         return True
     stop = Stop()
-    before = signal.signal(signal.SIGINT, stop.request)
+    main = threading.current_thread() is threading.main_thread()  # a worker's tasks run elsewhere
+    before = signal.signal(signal.SIGINT, stop.request) if main else None
     try:
         with Progress(settings.steps, str(folder.path)) as progress:
             model.learn(left, callback=[stop, progress, Checkpoints(folder.policy)], reset_num_timesteps=False)
     finally:
-        signal.signal(signal.SIGINT, before)
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
     return model.num_timesteps >= settings.steps
 
 
@@ -204,5 +236,5 @@ def _settings_of(folder: RunFolder, given: Train) -> Train:
 
 
 def _jsonable(settings: Train) -> dict[str, Any]:
-    own = {"run_dir", "resume", "seeds", "with_memoryless"}
+    own = {"run_dir", "resume", "seeds", "with_memoryless", "ray"}
     return {key: value for key, value in asdict(settings).items() if key not in own}
