@@ -106,7 +106,7 @@ def test_what_a_run_was_begun_with_cannot_be_changed_by_resuming(run):
     assert "begun with layers = 2" in result.stderr
 
 
-@pytest.mark.parametrize("what", ["env", "sensors", "learn"])
+@pytest.mark.parametrize("what", ["env", "sensors", "learn", "camera", "inference"])
 def test_every_benchmark_runs_and_names_its_ratios(what, tmp_path):
     if what == "learn":
         pytest.importorskip("sb3_contrib")
@@ -170,3 +170,23 @@ def test_evaluating_a_damaged_run_says_what_is_damaged(run, tmp_path):
     result = embodied("evaluate", broken)
     assert result.returncode == 2
     assert "policy.safetensors is damaged" in result.stderr
+
+
+def test_a_policy_is_exported_from_the_command_line(run, tmp_path):
+    result = embodied("export", run, "--onnx", tmp_path / "policy.onnx")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "policy.onnx").stat().st_size > 10_000
+    assert (tmp_path / "policy.json").exists()
+
+
+def test_a_study_that_was_interrupted_goes_on_with_what_is_missing(tmp_path):
+    out = tmp_path / "study.jsonl"
+    rows = [
+        {"env": env, "core": "mlp", "seed": 0, "return": 1.0, "error": 0.1, "seconds": 2.0, "steps_per_s": 9}
+        for env in ("CartPoleNoVel-v1", "PendulumNoVel-v1", "MountainCarContinuousNoVel-v0")
+    ]
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = embodied("study", "novel", "--cores", "mlp", "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert "published" in result.stdout
+    assert len(out.read_text().splitlines()) == 3

@@ -18,10 +18,10 @@ class Bench:
     """Measure speed.
 
     `env`: stepping with random actions. `learn`: environment steps per second with learning. `sensors`: what the
-    imperfections of the sensors cost. `camera`: pictures of 64 × 64 pixels.
+    imperfections of the sensors cost. `camera`: pictures of 64 × 64 pixels. `inference`: one robot's decisions.
     """
 
-    what: Annotated[Literal["env", "learn", "sensors", "camera"], tyro.conf.Positional]
+    what: Annotated[Literal["env", "learn", "sensors", "camera", "inference"], tyro.conf.Positional]
     """What to measure."""
     rounds: int = 5
     """Rounds; the contestants take turns, and medians are reported."""
@@ -35,8 +35,14 @@ class Bench:
         import embodied_envs  # noqa: F401  (registers the ids)
 
         measures: dict[str, Callable[..., dict[str, list[float]]]]
-        measures = {"env": _env_rates, "learn": _learn_rates, "sensors": _sensor_rates, "camera": _camera_rates}
-        size = {"worlds": 4, "steps": 5} if self.small else {}
+        measures = {
+            "env": _env_rates,
+            "learn": _learn_rates,
+            "sensors": _sensor_rates,
+            "camera": _camera_rates,
+            "inference": _inference_rates,
+        }
+        size = {"worlds": 1 if self.what == "inference" else 4, "steps": 5} if self.small else {}
         rates = measures[self.what](self.rounds, **size)
         _print(self.what, rates)
         if self.json is not None:
@@ -157,12 +163,14 @@ def _camera_rates(rounds: int, worlds: int = 16, steps: int = 10, pixels: int = 
 
 def _learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4) -> dict[str, list[float]]:
     """Environment steps per second with learning, in each round, by contestant; ours first."""
+    import numpy as np
     import torch
 
     from embodied.errors import MissingExtraError
     from embodied.learn.ppo import SequencePPO
-    from embodied.learn.vec import as_vec_env
+    from embodied.learn.vec import as_vec_env, make_vec
     from embodied.physics.threads import default_threads
+    from embodied_policies.gru import GRUPolicy
     from embodied_policies.transformer import TransformerPolicy
 
     try:
@@ -172,23 +180,15 @@ def _learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 
 
     torch.set_num_threads(default_threads())
     torch.set_flush_denormal(True)
-    env_id, batch = "embodied/Signpost-v0", max(16, worlds * steps // 16)
-    ours = SequencePPO(
-        TransformerPolicy,
-        as_vec_env(env_id, worlds),
-        n_steps=steps,
-        n_epochs=epochs,
-        minibatches=16,
-        seed=0,
-    )
-    theirs = RecurrentPPO(
-        "MlpLstmPolicy",
-        as_vec_env(env_id, worlds),
-        n_steps=steps,
-        n_epochs=epochs,
-        batch_size=batch,
-        seed=0,
-    )
+    env_id = "embodied/Signpost-v0"
+    common: dict[str, Any] = {"n_steps": steps, "n_epochs": epochs, "seed": 0}
+
+    def ours(policy: Any) -> Any:
+        return SequencePPO(policy, as_vec_env(env_id, worlds), minibatches=16, **common)
+
+    def theirs(width: int) -> Any:
+        env, batch = as_vec_env(env_id, worlds), max(16, worlds * steps // 16)
+        return RecurrentPPO("MlpLstmPolicy", env, batch_size=batch, policy_kwargs={"lstm_hidden_size": width}, **common)
 
     def learning(model: Any) -> Callable[[], int]:
         def one_update() -> int:
@@ -198,10 +198,67 @@ def _learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 
 
         return one_update
 
+    plain: Any = make_vec(env_id, worlds)
+    plain.reset(seed=0)
+    actions = np.random.default_rng(0).uniform(-1, 1, (steps, worlds, 3)).astype(np.float32)
     return _take_turns(
         {
-            "SequencePPO, transformer 2 x 64": learning(ours),
-            "RecurrentPPO, LSTM 256 (its default)": learning(theirs),
+            "SequencePPO, transformer 2 x 64": learning(ours(TransformerPolicy)),
+            "SequencePPO, GRU 64": learning(ours(GRUPolicy)),
+            "RecurrentPPO, LSTM 256 (its default)": learning(theirs(256)),
+            "RecurrentPPO, LSTM 64": learning(theirs(64)),
+            "no learning: random actions": lambda: sum(len(plain.step(a)[1]) for a in actions),
+        },
+        rounds,
+    )
+
+
+def _inference_rates(rounds: int, worlds: int = 1, steps: int = 100, layers: int = 12) -> dict[str, list[float]]:
+    """Decisions per second of one robot, 12 layers of width 64, context 100: exported, in torch, and recomputed."""
+    import tempfile
+
+    import numpy as np
+    import torch
+    from gymnasium import spaces
+
+    from embodied.learn.export import export_onnx
+    from embodied.learn.onnx_agent import OnnxAgent
+    from embodied_policies.transformer import TransformerPolicy
+
+    torch.set_num_threads(1)
+    policy = TransformerPolicy(
+        spaces.Box(-1, 1, (64,), np.float32), spaces.Box(-1, 1, (3,), np.float32), layers=layers, context=100
+    ).eval()
+    rows = np.random.default_rng(0).uniform(-1, 1, (steps, 1, 64)).astype(np.float32)
+    going_on, beginning = np.zeros(worlds, bool), np.ones(worlds, bool)
+    with tempfile.TemporaryDirectory() as folder:
+        agent = OnnxAgent(export_onnx(policy, Path(folder) / "policy.onnx"))
+
+    def exported() -> int:
+        carry = agent.initial(worlds, 0)
+        for row in rows:
+            carry, _ = agent.act(carry, row, going_on)
+        return steps
+
+    def cached() -> int:
+        memory = None
+        for row in rows:
+            _, memory = policy.predict(row, memory, going_on, deterministic=True)
+        return steps
+
+    def recomputed() -> int:
+        first = torch.as_tensor(np.arange(steps) == 0)[None]
+        with torch.inference_mode():
+            for _ in range(max(1, steps // 10)):
+                policy.sequence(torch.as_tensor(rows[:, 0])[None], first, policy.core.snapshot(policy.initial(1)))
+        return max(1, steps // 10)
+
+    cached(), policy.predict(rows[0], None, beginning)
+    return _take_turns(
+        {
+            "exported, run by onnxruntime": exported,
+            "torch with its cache": cached,
+            "torch, recomputing the context": recomputed,
         },
         rounds,
     )
@@ -224,7 +281,7 @@ def _print(what: str, rates: dict[str, list[float]]) -> None:
     from rich.table import Table
 
     ours = next(iter(rates.values()))
-    unit = "pictures" if what == "camera" else "environment steps"
+    unit = {"camera": "pictures", "inference": "decisions"}.get(what, "environment steps")
     table = Table(
         title=f"bench {what}: {unit} per second, median of {len(ours)} rounds",
         title_justify="left",
