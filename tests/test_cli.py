@@ -190,3 +190,9 @@ def test_a_study_that_was_interrupted_goes_on_with_what_is_missing(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "published" in result.stdout
     assert len(out.read_text().splitlines()) == 3
+
+
+def test_other_networks_and_what_was_done_before_are_chosen_on_the_command_line(tmp_path):
+    chosen = ("--core", "gru", "--recall", "action", "reward", "--forecast", "0.5")
+    result = embodied("train", "Signpost-v0", "--run", tmp_path / "gru", *TINY, *chosen)
+    assert result.returncode == 0, result.stderr

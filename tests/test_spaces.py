@@ -9,6 +9,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from embodied.errors import OptionError
+from embodied.learn.agents import NetworkAgent
+from embodied.learn.evaluate import evaluate
 from embodied.learn.heads import ChoiceHead, StateDependentHead
 from embodied.learn.observations import Codec, Encoder
 from embodied.learn.ppo import SequencePPO
@@ -213,3 +215,22 @@ def test_a_policy_explains_an_episode_of_signpost():
     assert told.belief.sum(1) == pytest.approx(np.ones(20), abs=1e-5)
     assert told.inside["attention"].shape == (2, 4, 20, 20)
     assert told.inside["thought"].shape == (2, 20)
+
+
+@pytest.mark.parametrize("mode", [SAME_STEP, AutoresetMode.DISABLED])
+@pytest.mark.parametrize(
+    ("mask_in", "recall"), [("info", ()), ("obs", ()), ("obs", ("action",)), ("info", ("reward",))]
+)
+def test_what_is_forbidden_is_never_done_whatever_resets_and_wherever_it_is_told(mode, mask_in, recall):
+    env = SyncVectorEnv([lambda: RichEnv(spaces.Discrete(4), mask_in)] * 3, autoreset_mode=mode)
+    model = SequencePPO(MLPPolicy, env, n_steps=16, minibatches=1, n_epochs=1, seed=0, recall=recall)
+    model.learn(100)  # the environment itself asserts it
+    assert model.rollout_buffer.mask.sum(-1).eq(3).all()
+    evaluate(NetworkAgent(model.policy, deterministic=False), model.get_env(), 6)
+
+
+def test_a_trainer_is_loaded_with_as_many_worlds_as_it_had(tmp_path):
+    model = SequencePPO(MLPPolicy, "CartPole-v1", n_envs=4, n_steps=8, minibatches=2, seed=0)
+    model.learn(32)
+    model.save(tmp_path)
+    assert SequencePPO.load(tmp_path).n_envs == 4

@@ -10,6 +10,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from embodied.learn.observations import mask_of
 from embodied.learn.policy import Reading, SequencePolicy
 
 
@@ -26,10 +27,11 @@ class NetworkAgent:
     def __init__(self, policy: SequencePolicy, deterministic: bool = True) -> None:
         self.policy = policy.eval()
         self.deterministic = deterministic
+        self.allowed: NDArray | None = None  # which choices are, where observations do not say it themselves
 
     def initial(self, n: int, seed: int) -> _NetworkCarry:
         """Returns an empty memory."""
-        return _NetworkCarry(self.policy.initial(n), None, torch.Generator().manual_seed(seed))
+        return _NetworkCarry(self.policy.initial(n), None, torch.Generator(self.policy.device).manual_seed(seed))
 
     def act(self, carry: _NetworkCarry, obs: Any, first: NDArray) -> tuple[_NetworkCarry, NDArray]:
         """Reads observations `(n, dim)` and returns actions `(n, nu)`."""
@@ -37,7 +39,10 @@ class NetworkAgent:
         with torch.inference_mode():
             obs_t = torch.as_tensor(self.policy.codec.rows(obs), device=device)
             first_t = torch.as_tensor(first, dtype=torch.bool, device=device)
-            reading, memory = self.policy.step(obs_t, first_t, self.policy.core.clone(carry.memory))
+            told = mask_of(obs)
+            told = self.allowed if told is None else told
+            mask = None if told is None else torch.as_tensor(told, dtype=torch.bool, device=device).flatten(1)
+            reading, memory = self.policy.step(obs_t, first_t, self.policy.core.clone(carry.memory), mask)
             generator = carry.generator.clone_state()
             action = self.policy.choose(reading, self.deterministic, generator)
         return _NetworkCarry(memory, reading, generator), self.policy.action_head.to_env(action)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from embodied.errors import CheckpointError
 
 FORMAT = 2
+LARGEST_SPACE = 10_000_000  # numbers; a larger space in a card is refused
 WEIGHTS, CARD = "policy.safetensors", "policy.json"
 
 
@@ -78,7 +80,7 @@ def build_space(description: dict[str, Any]) -> spaces.Space:
     """
     try:
         return _BUILDERS[description["kind"]](description)
-    except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AssertionError, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"a saved space cannot be understood: {error}") from error
 
 
@@ -174,13 +176,15 @@ def _build_box(description: dict[str, Any]) -> spaces.Box:
     if dtype.kind not in "fiu":
         raise ValueError(f"a Box of {dtype} is none")
     shape = tuple(map(int, description["shape"]))
+    if math.prod(shape) > LARGEST_SPACE:
+        raise ValueError(f"a Box of shape {shape} is beyond {LARGEST_SPACE} numbers")
     low, high = (np.broadcast_to(_unlisted(description[side]), shape).astype(dtype) for side in ("low", "high"))
     return spaces.Box(low, high, shape, dtype.type)
 
 
 _BUILDERS: dict[str, Callable[[dict[str, Any]], spaces.Space]] = {
     "Box": _build_box,
-    "Discrete": lambda d: spaces.Discrete(int(d["n"]), start=int(d["start"])),
+    "Discrete": lambda d: spaces.Discrete(min(int(d["n"]), LARGEST_SPACE), start=int(d["start"])),
     "MultiDiscrete": lambda d: spaces.MultiDiscrete(np.array(d["nvec"], int), start=np.array(d["start"], int)),
     "MultiBinary": lambda d: spaces.MultiBinary([int(n) for n in d["n"]]),
     "Dict": lambda d: spaces.Dict({str(key): build_space(inner) for key, inner in d["spaces"].items()}),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
 
 from embodied.errors import MissingExtraError, OptionError
 from embodied.learn.heads import ChoiceHead, GaussianHead
+from embodied.learn.observations import MASK
 from embodied.learn.policy import SequencePolicy
 
 CARD_SUFFIX = ".json"
@@ -36,17 +39,17 @@ def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
 
     Raises:
         MissingExtraError: the packages onnx and onnxscript are not installed.
-        OptionError: the policy's core has no step without side effects.
+        OptionError: the policy's observations hold a mask of actions.
     """
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("onnxscript", "onnx") from error
     path = Path(path)
-    policy = policy.to("cpu").eval()
+    policy = copy.deepcopy(policy).to("cpu").eval()
+    if _has_mask(policy.observation_space):
+        raise OptionError("policies whose observations hold a mask of actions cannot be exported")
     memory = policy.core.tensors(policy.initial(1))
-    if not hasattr(policy.core, "pure_step"):
-        raise OptionError(f"a {type(policy.core).__name__} cannot be exported")
     inputs = ["row", "first", *memory]
     outputs = ["action", "belief", *(f"{name}_after" for name in memory)]
     example = (torch.zeros(1, policy.codec.size), torch.ones(1, dtype=torch.bool), *memory.values())
@@ -58,6 +61,10 @@ def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
     card: dict[str, Any] = policy.card() | {"memory": {name: _describe(value) for name, value in memory.items()}}
     path.with_suffix(CARD_SUFFIX).write_text(json.dumps(card, indent=1))
     return path
+
+
+def _has_mask(space: spaces.Space) -> bool:
+    return isinstance(space, spaces.Dict) and any(k == MASK or _has_mask(inner) for k, inner in space.spaces.items())
 
 
 def _action(head: GaussianHead | ChoiceHead, features: Tensor) -> Tensor:

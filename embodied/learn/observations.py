@@ -20,6 +20,13 @@ MASK = "action_mask"  # a Dict observation may hold which actions are allowed; t
 SMALLEST_PICTURE = 12  # pixels; smaller boxes of three dimensions are flattened
 
 
+def mask_of(observation: Any) -> Any:
+    """The mask of allowed actions that a Dict observation holds, also below `obs`; None without one."""
+    if not isinstance(observation, dict):
+        return None
+    return observation[MASK] if MASK in observation else mask_of(observation.get("obs"))
+
+
 @dataclass(frozen=True)
 class Part:
     """One simple space within an observation, and where its numbers stand in the flat row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import CheckpointError, MissingExtraError
 
+LARGEST = 100_000_000  # numbers of a memory; a larger one is refused
 Carry = list[dict[str, NDArray]]
 
 
@@ -33,6 +35,8 @@ class OnnxAgent:
         try:
             self.card: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            if any(math.prod(d["shape"]) > LARGEST for d in self.card["memory"].values()):
+                raise ValueError("its memory is too large")
             self._memory = {
                 name: np.full(d["shape"], d["initial"], np.dtype(d["dtype"])) for name, d in self.card["memory"].items()
             }

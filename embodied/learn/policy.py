@@ -18,10 +18,10 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from embodied.errors import CheckpointError
+from embodied.errors import CheckpointError, OptionError
 from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card, save_policy
 from embodied.learn.heads import ReturnScale, StateDependentHead, action_head
-from embodied.learn.observations import MASK, Codec, Encoder
+from embodied.learn.observations import Codec, Encoder, mask_of
 
 
 class Core(nn.Module, ABC):
@@ -221,8 +221,7 @@ class SequencePolicy(BasePolicy):
         """
         observation, single = self.codec.batched(observation)
         rows = self.codec.rows(observation)
-        if action_masks is None and isinstance(observation, dict):
-            action_masks = observation.get(MASK)
+        action_masks = mask_of(observation) if action_masks is None else action_masks
         mask = (
             None if action_masks is None else self._tensor(np.asarray(action_masks).reshape(len(rows), -1), torch.bool)
         )
@@ -284,7 +283,7 @@ def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePol
             privilege=Privilege(int(card["privilege"]["state"]), tuple(map(int, card["privilege"]["hidden"]))),
             **card["settings"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OptionError) as error:
         raise CheckpointError(f"the card in {folder} does not describe a policy: {error}") from error
     load_weights(folder, policy)
     return policy.to(device).eval()

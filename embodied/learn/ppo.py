@@ -46,7 +46,7 @@ _RNG = "generator"
 SETTINGS = (
     "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
     "forecast_coef", "curiosity_coef", "reward_coef", "target_kl", "recall", "use_sde", "sde_sample_freq",
-    "max_grad_norm", "privileged_critic", "shaping", "seed",
+    "max_grad_norm", "privileged_critic", "shaping", "seed", "n_envs",
 )  # fmt: skip
 
 
@@ -153,8 +153,8 @@ class SequencePPO(OnPolicyAlgorithm):
         )
         if minibatches < 1 or n_epochs < 1 or n_steps < 1:
             raise OptionError("minibatches, n_epochs and n_steps must be at least 1")
-        if curiosity_coef and not forecast_coef:
-            raise OptionError("curiosity is about forecasts: give forecast_coef, too")
+        if curiosity_coef and (not forecast_coef or n_steps < 2):
+            raise OptionError("curiosity is about forecasts: give forecast_coef, too, and at least 2 n_steps")
         if _init_setup_model:
             self._setup_model()
 
@@ -218,11 +218,12 @@ class SequencePPO(OnPolicyAlgorithm):
             rewards, dones = experience.reward, experience.ended
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
-            if not callback.on_step():
-                return False
+            goes_on = callback.on_step()
             self._update_info_buffer(infos, dones)
             with torch.inference_mode():
                 self._remember(rollout, t, experience)
+            if not goes_on:
+                return False
         with torch.inference_mode():
             rollout.estimate_advantages(self._wanted(rollout), self._value_now(), self.gamma, self.gae_lambda)
         callback.on_rollout_end()
@@ -290,7 +291,7 @@ class SequencePPO(OnPolicyAlgorithm):
         tensors = load_tensors(folder / TRAINER)
         counters = load_json(folder / TRAINER_CARD)
         try:
-            self._generator.set_state(tensors.pop(_RNG))
+            self._resume_luck(tensors.pop(_RNG))
             self.num_timesteps, self._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
@@ -306,6 +307,11 @@ class SequencePPO(OnPolicyAlgorithm):
         """Ends `learn` before the next rollout, where it can be resumed as if it had never stopped."""
         self._stopping = True
 
+    def _resume_luck(self, state: Tensor) -> None:
+        """Goes on with the saved random state; with a new one where it was saved on another kind of device."""
+        if state.numel() == self._generator.get_state().numel():
+            self._generator.set_state(state)
+
     def _save_worlds(self, path: Path) -> None:
         """Writes down where the worlds stand and what the policy remembers, if the environment can tell."""
         state = self.env.get_state() if isinstance(self.env, GymVecEnv) and self._last_obs is not None else None
@@ -319,14 +325,16 @@ class SequencePPO(OnPolicyAlgorithm):
             "obs": self._last_obs,
             "first": self._last_episode_starts,
             "surprise": self._surprise.moments.cpu().numpy(),
+            "num_timesteps": np.array(self.num_timesteps),
         }
         worlds = {f"worlds/{name}": value for name, value in state.items()} | own
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in worlds.items()}
+        tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in worlds.items()}
         save_tensors(path, tensors | {f"memory/{name}": value.contiguous() for name, value in memory.items()})
 
     def _resume_worlds(self, saved: dict[str, Tensor]) -> bool:
-        """Goes on in the very state that was saved; False if that was with another number of worlds."""
-        if not isinstance(self.env, GymVecEnv) or len(saved["first"]) != self.n_envs:
+        """Goes on in the very state that was saved; False if it was of other worlds, or of another checkpoint."""
+        same = len(saved["first"]) == self.n_envs and int(saved["num_timesteps"]) == self.num_timesteps
+        if not isinstance(self.env, GymVecEnv) or not same:
             return False
         self.env.set_state({name[7:]: value.numpy() for name, value in saved.items() if name.startswith("worlds/")})
         self._last_obs, self._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
@@ -388,7 +396,9 @@ class SequencePPO(OnPolicyAlgorithm):
         """The signal to be earned: reward, shaping and curiosity, `(N, T)`."""
         wanted = self.reward_coef * rollout.reward + rollout.shaping
         if self.curiosity_coef:
-            rollout.surprise[:, -1] = rollout.surprise[:, :-1].mean(1)  # what follows the last step is not seen yet
+            over = rollout.terminated[:, -1] | rollout.truncated[:, -1] | rollout.ignore[:, -1]
+            usual = rollout.surprise[:, :-1].mean(1)  # what follows the last step is not seen yet
+            rollout.surprise[:, -1] = usual.masked_fill(over, 0.0)
             self._surprise.to(self.device).update(rollout.surprise)
             wanted = wanted + self.curiosity_coef * rollout.surprise / self._surprise.mean_and_spread[1]
         return wanted

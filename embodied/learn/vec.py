@@ -16,7 +16,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from embodied.errors import OptionError, UnknownNameError
-from embodied.learn.observations import MASK
+from embodied.learn.observations import MASK, mask_of
 from embodied.learn.recall import Recall
 
 # what `gymnasium.make_vec` keeps beside the options of the environment itself
@@ -85,6 +85,8 @@ class GymVecEnv(VecEnv):
         self.hidden: tuple[Any, ...] = _declared_hidden(env)
         self.privileged: dict[str, NDArray] = {}
         self.mask: NDArray[np.bool_] | None = None
+        members = getattr(env, "envs", ())
+        self._asks = bool(members) and all(hasattr(member.unwrapped, "action_masks") for member in members)
         self.experience: Experience | None = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
@@ -100,7 +102,7 @@ class GymVecEnv(VecEnv):
         self._was_done[:] = False
         self._returns[:], self._lengths[:] = 0, 0
         self.privileged = self._told(info)
-        self.mask = _mask_in(obs, info)
+        self.mask = self._mask_in(obs, info)
         return obs
 
     def step_async(self, actions: NDArray) -> None:
@@ -120,7 +122,7 @@ class GymVecEnv(VecEnv):
             privileged=self._told(info),
             final_privileged=self._told(info),
             success=_flags(info["success"]) if "success" in info else None,
-            mask=_mask_in(obs, info),
+            mask=self._mask_in(obs, info),
         )
         self._was_done = experience.ended
         if experience.ended.any():
@@ -144,8 +146,18 @@ class GymVecEnv(VecEnv):
                 experience.ignore |= _flags(final["failed"])
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
-            experience.privileged = self._told(info)
-            experience.mask = _mask_in(experience.obs, info)
+            fresh, mask = self._told(info), self._mask_in(experience.obs, info)
+            experience.privileged = {
+                key: _merge(value, fresh[key], experience.ended) for key, value in experience.privileged.items()
+            }
+            if experience.mask is not None and mask is not None:
+                experience.mask = _merge(experience.mask, mask, experience.ended)
+
+    def _mask_in(self, obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
+        """Which choices are allowed: by the environments' own method, the observation, or the info."""
+        if self._asks:
+            return _mask_rows(np.stack([member.unwrapped.action_masks() for member in self.gym_env.envs]))  # type: ignore[attr-defined]
+        return _mask_told(obs, info)
 
     def _told(self, info: dict[str, Any]) -> dict[str, NDArray]:
         """What an environment that declares hidden variables tells beyond its observations."""
@@ -292,20 +304,26 @@ def allowed(env: VecEnv) -> NDArray[np.bool_] | None:
     """Which choices an environment of either dialect allows now, `(N, …)`; None if nothing is ever forbidden."""
     if isinstance(env, GymVecEnv):
         return env.mask
-    try:
-        return np.stack(env.env_method("action_masks")).astype(bool).reshape(env.num_envs, -1)
-    except AttributeError:
+    if not env.has_attr("action_masks"):
         return None
+    return _mask_rows(np.stack(env.env_method("action_masks")))
 
 
-def _mask_in(obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
+def _mask_told(obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
     """Which choices are allowed, as an observation or else the info of a vector environment tells."""
-    mask = obs.get(MASK) if isinstance(obs, dict) and MASK in obs else info.get(MASK)
-    if mask is None:
-        return None
+    mask = mask_of(obs)
+    if mask is None and MASK in info:
+        rows = _mask_rows(info[MASK])
+        return (
+            rows | ~np.asarray(info.get(f"_{MASK}", np.ones(len(rows), bool)))[:, None]
+        )  # untold: nothing is forbidden
+    return None if mask is None else _mask_rows(mask)
+
+
+def _mask_rows(mask: Any) -> NDArray[np.bool_]:
     if isinstance(mask, tuple):  # one array per choice of a MultiDiscrete space
         return np.concatenate([np.asarray(part) for part in mask], axis=-1).astype(bool)
-    rows = np.stack([np.asarray(row) for row in mask]) if np.asarray(mask).dtype == object else np.asarray(mask)
+    rows = _numbers(mask)
     return rows.reshape(len(rows), -1).astype(bool)
 
 

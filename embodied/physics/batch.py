@@ -152,6 +152,17 @@ class Batch:
             start += width
         self.forward(worlds)
 
+    def own_fields(self) -> dict[str, NDArray]:
+        """Returns copies of the model fields that worlds have for themselves, by name."""
+        return {name: values.copy() for name, values in self._own.items()}
+
+    def set_own_fields(self, fields: dict[str, NDArray]) -> None:
+        """Gives worlds the model fields of `own_fields`, and recomputes the constants that follow from them."""
+        for name, values in fields.items():
+            self.field(name)[:] = values
+        if fields:
+            self.derive()
+
     def render_pair(self, world: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Returns one world's model and data, current, for a renderer or for any `mj_` function."""
         model = self._engine.get_model(world)

@@ -21,7 +21,7 @@ from embodied.world.state import restore_state, state_of
 from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, TaskFace, World
 
 Rows = NDArray[np.intp]
-PHYSICS = "physics"  # name of MuJoCo's part of a saved state
+PHYSICS, MODEL = "physics", "model/"  # names of MuJoCo's part of a saved state
 
 
 class BatchEnv(TaskFace, VectorEnv):
@@ -142,7 +142,8 @@ class BatchEnv(TaskFace, VectorEnv):
 
     def get_state(self) -> dict[str, NDArray]:
         """Returns everything that decides what happens next, by name: physics, sensors, commands, task, randomness."""
-        return {PHYSICS: self.batch.snapshot()} | state_of(self._remembering)
+        fields = {f"{MODEL}{name}": values for name, values in self.batch.own_fields().items()}
+        return {PHYSICS: self.batch.snapshot()} | fields | state_of(self._remembering)
 
     def set_state(self, state: dict[str, NDArray]) -> None:
         """Goes on exactly where another environment of the same task, options and size stood (see `get_state`).
@@ -152,12 +153,17 @@ class BatchEnv(TaskFace, VectorEnv):
         """
         if PHYSICS not in state or state[PHYSICS].shape != self.batch.snapshot().shape:
             raise CheckpointError("the saved state is of another environment: the physics differ")
-        restore_state(self._remembering, {name: value for name, value in state.items() if name != PHYSICS})
+        if not self._started:
+            self.reset(seed=0)
+        rest = {name: value for name, value in state.items() if name != PHYSICS and not name.startswith(MODEL)}
+        restore_state(self._remembering, rest)
+        own = {name.removeprefix(MODEL): value for name, value in state.items() if name.startswith(MODEL)}
+        self.batch.set_own_fields(own)
         self.batch.restore(state[PHYSICS])
 
     @property
     def _remembering(self) -> dict[str, Any]:
-        own = ("_steps", "_elapsed_s", "_obs", "_ended", "_started")
+        own = ("_steps", "_elapsed_s", "_obs", "_ended")
         return {name: getattr(self, name) for name in own} | {
             "streams": self.streams,
             "body": self.body,

@@ -53,7 +53,8 @@ class EyesInWorlds:
         self._camera = batch.model.camera(prefix + eye.camera).id
         self._noise = streams.stream((f"{prefix}{eye.name}/frame", eye.lanes))
         self._darkroom: Darkroom | None = None
-        self._exposed: list[list[NDArray]] = [[] for _ in range(batch.n)]
+        self._exposed = np.empty(batch.n, object)  # renderings of this decision, of each world
+        self._exposed[:] = [[] for _ in range(batch.n)]
         self._buffer: FrameBuffer | None = None
         self._latest: NDArray = np.zeros((batch.n, 0))
         self.frames: NDArray = self._latest

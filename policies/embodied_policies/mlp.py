@@ -21,8 +21,8 @@ class MLPConfig:
     width: int = 64
 
     def __post_init__(self) -> None:
-        if self.layers < 1 or self.width < 1:
-            raise OptionError("layers and width must be at least 1")
+        if not 1 <= self.layers <= 12 or not 1 <= self.width <= 4096:
+            raise OptionError("layers must be 1 to 12, and width 1 to 4096")
 
 
 class MLPCore(Core):

@@ -49,8 +49,10 @@ class TransformerConfig:
             raise OptionError(f"layers is {self.layers}, expected 1 to 12")
         if self.heads < 1 or self.width % self.heads or (self.width // self.heads) % 2:
             raise OptionError(f"a width of {self.width} cannot be split into {self.heads} heads of even width")
-        if self.context < 1:
-            raise OptionError(f"context is {self.context}, expected at least 1")
+        if not 1 <= self.context <= 100_000 or not 1 <= self.width <= 4096:
+            raise OptionError(
+                f"context is {self.context} and width {self.width}, expected at least 1, 1e5 and 4096 at most"
+            )
         if self.positions not in POSITIONS:
             raise OptionError(f"positions is {self.positions!r}; known: {', '.join(POSITIONS)}")
         if self.experts == 1 or not 0 <= self.experts <= 64:

@@ -12,7 +12,9 @@ LOCAL = "local"
 RETRIES = 3
 
 
-def train_everywhere(jobs: list[dict[str, Any]], address: str, threads: int) -> Iterator[tuple[Path, str | None]]:
+def train_everywhere(
+    jobs: list[dict[str, Any]], address: str, threads: int, gpus: int = 0
+) -> Iterator[tuple[Path, str | None]]:
     """Runs trainings at once, as many as there are cores, and yields each one's folder and error as they end.
 
     A training whose worker dies is begun again, up to three times, and goes on from its last checkpoint.
@@ -20,7 +22,7 @@ def train_everywhere(jobs: list[dict[str, Any]], address: str, threads: int) -> 
     Args:
         jobs: settings of `Train` as JSON holds them, with `run_dir`.
         address: of a Ray cluster, or "local" to start one here.
-        threads: cores that each training takes.
+        threads, gpus: cores and graphics cards that each training takes.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -31,7 +33,7 @@ def train_everywhere(jobs: list[dict[str, Any]], address: str, threads: int) -> 
         raise MissingExtraError("ray", "ray") from error
     ray.init(address=None if address == LOCAL else address, log_to_driver=False, include_dashboard=False)
     try:
-        remote = ray.remote(num_cpus=threads, max_retries=RETRIES, max_calls=1)(train_or_go_on)
+        remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES, max_calls=1)(train_or_go_on)
         waiting = {remote.remote(job): Path(job["run_dir"]) for job in jobs}
         while waiting:
             (done,), _ = ray.wait(list(waiting), num_returns=1)
@@ -51,10 +53,9 @@ def train_or_go_on(job: dict[str, Any]) -> None:
 
     folder = Path(job["run_dir"])
     begun = (folder / "policy" / "trainer.json").is_file()
-    if not begun and folder.exists():
-        for file in folder.glob("*"):  # killed before the first checkpoint: nothing to go on from
-            if file.is_file():
-                file.unlink()
+    if not begun and (folder / "run.json").exists():  # killed before the first checkpoint: nothing to go on from
+        for file in ("run.json", "metrics.jsonl"):
+            (folder / file).unlink(missing_ok=True)
     settings = job | {"run_dir": folder, "options": tuple(job["options"]), "recall": tuple(job["recall"])}
     if not train_one(Train(**settings | {"resume": begun})):
         raise EmbodiedError(f"{folder} was stopped before its end")

@@ -115,11 +115,15 @@ def _runs_of(study: Train) -> list[Train]:
 def _train_on_ray(runs: list[Train], address: str) -> None:
     from rich.console import Console
 
+    from embodied.learn.run import RunFolder
     from embodied_scripts.cluster import train_everywhere
 
-    jobs = [_jsonable(run) | {"run_dir": str(Path(str(run.run_dir)).absolute())} for run in runs]
+    threads = max(1, runs[0].threads)
+    jobs = [_jsonable(run) | {"run_dir": str(Path(str(run.run_dir)).absolute()), "threads": threads} for run in runs]
+    for run in runs:
+        RunFolder(Path(str(run.run_dir))).check_free(run.resume)
     failures = []
-    for folder, error in train_everywhere(jobs, address, max(1, runs[0].threads)):
+    for folder, error in train_everywhere(jobs, address, threads, gpus=int(runs[0].device.startswith("cuda"))):
         Console(soft_wrap=True).print(f"{folder}: {error or 'trained'}", markup=False, highlight=False)
         failures += [folder.name] if error else []
     if failures:
@@ -155,7 +159,7 @@ def _build(settings: Train) -> SequencePPO:
     import torch
 
     from embodied.learn.ppo import SequencePPO
-    from embodied.learn.vec import as_vec_env
+    from embodied.learn.vec import make_vec
     from embodied.physics.threads import default_threads
     from embodied_scripts.names import parse_options
 
@@ -167,7 +171,7 @@ def _build(settings: Train) -> SequencePPO:
     options = parse_options(settings.options)
     if settings.id.startswith("embodied/"):
         options["threads"] = threads
-    env = as_vec_env(settings.id, settings.worlds, **options)
+    env = make_vec(settings.id, settings.worlds, **options)
     start = settings.learning_rate
     context = {"context": settings.context} if settings.core == "transformer" else {}
     return SequencePPO(
