@@ -16,7 +16,8 @@ class Agent(Protocol):
     `initial(n, seed)` gives the carry before the first step. `act(carry, obs, first)` takes observations
     `(n, dim)` and flags `(n,)` that mark the first step of an episode, and returns the next carry and
     actions `(n, nu)`. An agent may also have `belief(carry)`, its probabilities of a discrete hidden
-    variable, `(n, k)`.
+    variable, `(n, k)`, and an attribute `allowed`, which is set before every `act` to the choices that are
+    allowed, `(n, …)`, or None.
     """
 
     def initial(self, n: int, seed: int) -> Carry: ...

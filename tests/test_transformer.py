@@ -7,7 +7,8 @@ from gymnasium import spaces
 
 from embodied.errors import OptionError
 from embodied_policies.gru import GRUConfig, GRUCore
-from embodied_policies.mlp import MLPConfig, MLPCore
+from embodied_policies.mlp import MLPCore
+from embodied_policies.size import Size
 from embodied_policies.transformer import TransformerConfig, TransformerCore, TransformerPolicy
 
 WIDTH = 64
@@ -59,7 +60,7 @@ KINDS = [{"positions": "learned"}, {"gate": True}, {"experts": 4}, {"positions":
 @torch.no_grad()
 def test_every_kind_of_transformer_and_the_gru_read_as_they_step(kind):
     torch.manual_seed(0)
-    for network in (core(9, **kind), GRUCore(GRUConfig(layers=2, width=WIDTH)), MLPCore(MLPConfig(width=WIDTH))):
+    for network in (core(9, **kind), GRUCore(GRUConfig(layers=2, width=WIDTH)), MLPCore(Size(width=WIDTH))):
         x, first = episodes(6, 60, share=0.1)
         _, memory = act(network, x[:, :20], first[:, :20])
         before = network.snapshot(memory)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.motors import Electrics, GearMotor, LuGre, ServoMotor, Thermal
+from embodied.body.motors import Electrics, GearMotor, ServoMotor
 from embodied.body.timing import IMMEDIATE, Timing
 from embodied.errors import ModelError
 
@@ -93,7 +94,48 @@ class TorqueMotor(Actuator):
 
 
 @dataclass(frozen=True)
-class DCMotor(Actuator):
+class Motorised(Actuator):
+    """A motor behind a driver; MuJoCo's own DC motor simulates back-EMF, the driver's loop, heat and friction."""
+
+    mode: ClassVar[int] = 0  # what the driver takes, of MuJoCo's `mjtCtrlInput`; 0 for voltage
+
+    @property
+    @abstractmethod
+    def part(self) -> GearMotor | ServoMotor: ...
+
+    @property
+    @abstractmethod
+    def electrics(self) -> Electrics: ...
+
+    @property
+    def reach(self) -> float:
+        """The greatest control that MuJoCo lets through."""
+        return self.scale
+
+    @property
+    def line(self) -> tuple[NDArray, NDArray]:
+        return np.array([0.0, self.part.no_load_speed]), np.array([self.part.stall_torque, 0.0])
+
+    def compile(self, spec: mujoco.MjSpec) -> None:
+        part, electrics = self.part, self.electrics
+        self._add(spec, self.reach).set_to_dcmotor(
+            motorconst=[part.motor_constant] * 2,
+            resistance=part.resistance,
+            controller=electrics.loop() if electrics.closes_a_loop else [0.0] * 6,
+            thermal=part.thermal.native if part.thermal else [0.0] * 6,
+            lugre=part.stribeck.native if part.stribeck else [0.0] * 5,
+            ctrlspec=int(self.mode),
+        )
+        driven = spec.joint(self.joint)
+        driven.armature = part.armature
+        if part.friction and not part.stribeck:
+            driven.frictionloss = part.friction
+        if part.backlash:
+            add_backlash(spec, self.joint, part.backlash)
+
+
+@dataclass(frozen=True)
+class DCMotor(Motorised):
     """A gear motor on a voltage-controlled bridge: command 1 is all that the supply has, nominally its voltage."""
 
     motor: GearMotor
@@ -111,28 +153,22 @@ class DCMotor(Actuator):
         return self.motor
 
     @property
-    def line(self) -> tuple[NDArray, NDArray]:
-        return np.array([0.0, self.motor.no_load_speed]), np.array([self.motor.stall_torque, 0.0])
+    def electrics(self) -> Electrics:
+        return self.motor.circuit()
 
     @property
-    def electrics(self) -> Electrics:
-        motor = self.motor
-        return Electrics(motor.motor_constant, motor.resistance, motor.voltage, thermal=motor.thermal)
-
-    def compile(self, spec: mujoco.MjSpec) -> None:
-        motor = self.motor
-        actuator = self._add(spec, 2 * motor.voltage)  # a full battery may have more than the nominal voltage
-        _set_to_motor(actuator, motor.motor_constant, motor.resistance, motor.thermal, motor.stribeck)
-        _add_gear(spec, self.joint, motor.armature, 0.0 if motor.stribeck else motor.friction, motor.backlash)
+    def reach(self) -> float:
+        return 2 * self.motor.voltage  # a full battery may have more than the nominal voltage
 
 
 @dataclass(frozen=True)
-class VelocityMotor(Actuator):
+class VelocityMotor(Motorised):
     """A gear motor whose driver holds a speed: voltage = K · target + `gain` · (target − speed), within the supply."""
 
     motor: GearMotor
     top_speed: float = 10.0  # rad/s
     gain: float = 1.0  # V·s/rad
+    mode = mujoco.mjtCtrlInput.mjINPUT_VEL
 
     @property
     def scale(self) -> float:
@@ -147,27 +183,12 @@ class VelocityMotor(Actuator):
         return self.motor
 
     @property
-    def line(self) -> tuple[NDArray, NDArray]:
-        return np.array([0.0, self.motor.no_load_speed]), np.array([self.motor.stall_torque, 0.0])
-
-    @property
     def electrics(self) -> Electrics:
-        motor = self.motor
-        return Electrics(
-            motor.motor_constant, motor.resistance, motor.voltage, velocity_gain=self.gain, thermal=motor.thermal
-        )
-
-    def compile(self, spec: mujoco.MjSpec) -> None:
-        motor = self.motor
-        actuator = self._add(spec, self.top_speed)
-        loop = self.electrics.loop()
-        mode = mujoco.mjtCtrlInput.mjINPUT_VEL
-        _set_to_motor(actuator, motor.motor_constant, motor.resistance, motor.thermal, motor.stribeck, loop, mode)
-        _add_gear(spec, self.joint, motor.armature, 0.0 if motor.stribeck else motor.friction, motor.backlash)
+        return self.motor.circuit(velocity_gain=self.gain)
 
 
 @dataclass(frozen=True)
-class Servo(Actuator):
+class Servo(Motorised):
     """A servo whose firmware turns position error into duty: command ±1 is `half_range` from the middle.
 
     MuJoCo's DC motor with position input computes the torque `kp · error − kd · speed` and the voltage for it, limited
@@ -176,6 +197,7 @@ class Servo(Actuator):
 
     servo: ServoMotor
     half_range: float | None = None  # rad; None: all of the servo's travel
+    mode = mujoco.mjtCtrlInput.mjINPUT_POS
 
     @property
     def scale(self) -> float:
@@ -190,29 +212,8 @@ class Servo(Actuator):
         return self.servo
 
     @property
-    def line(self) -> tuple[NDArray, NDArray]:
-        return np.array([0.0, self.servo.no_load_speed]), np.array([self.servo.stall_torque, 0.0])
-
-    @property
     def electrics(self) -> Electrics:
-        servo = self.servo
-        return Electrics(
-            servo.motor_constant,
-            servo.resistance,
-            servo.voltage,
-            max_duty=servo.max_duty,
-            stiffness=servo.stiffness_V / servo.voltage,
-            deadband=servo.deadband,
-            thermal=servo.thermal,
-        )
-
-    def compile(self, spec: mujoco.MjSpec) -> None:
-        servo = self.servo
-        actuator = self._add(spec, self.scale)
-        loop = self.electrics.loop()
-        mode = mujoco.mjtCtrlInput.mjINPUT_POS
-        _set_to_motor(actuator, servo.motor_constant, servo.resistance, servo.thermal, servo.stribeck, loop, mode)
-        _add_gear(spec, self.joint, servo.armature, 0.0, servo.backlash)
+        return self.servo.circuit()
 
 
 def add_backlash(spec: mujoco.MjSpec, joint: str, width: float) -> mujoco.MjsJoint:
@@ -234,32 +235,3 @@ def add_backlash(spec: mujoco.MjSpec, joint: str, width: float) -> mujoco.MjsJoi
         solref_limit=[0.004, 1.0],  # teeth are stiff; MuJoCo softens this by itself where its time step is too long
         solimp_limit=[0.99, 0.999, 1e-4, 0.5, 2.0],
     )
-
-
-def _set_to_motor(
-    actuator: mujoco.MjsActuator,
-    constant: float,
-    resistance: float,
-    thermal: Thermal | None,
-    stribeck: LuGre | None,
-    loop: tuple[float, ...] = (0.0,) * 6,
-    mode: int = 0,
-) -> None:
-    """Makes it MuJoCo's own DC motor: back-EMF, driver loop, heating and friction with a Stribeck curve."""
-    actuator.set_to_dcmotor(
-        motorconst=[constant, constant],
-        resistance=resistance,
-        controller=loop,
-        thermal=thermal.native if thermal else [0.0] * 6,
-        lugre=stribeck.native if stribeck else [0.0] * 5,
-        ctrlspec=int(mode),
-    )
-
-
-def _add_gear(spec: mujoco.MjSpec, joint: str, armature: float, friction: float, backlash: float) -> None:
-    driven = spec.joint(joint)
-    driven.armature = armature
-    if friction:
-        driven.frictionloss = friction
-    if backlash:
-        add_backlash(spec, joint, backlash)

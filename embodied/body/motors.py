@@ -133,6 +133,11 @@ class GearMotor:
         """Winding resistance [Ω] that draws the printed line."""
         return self.motor_constant * self.voltage / (self.stall_torque + self.friction)
 
+    def circuit(self, velocity_gain: float = 0.0) -> Electrics:
+        """Its circuit, behind a driver of that gain [V·s/rad]."""
+        constant, resistance = self.motor_constant, self.resistance
+        return Electrics(constant, resistance, self.voltage, velocity_gain=velocity_gain, thermal=self.thermal)
+
 
 @dataclass(frozen=True)
 class ServoMotor:
@@ -172,3 +177,20 @@ class ServoMotor:
     def stiffness_V(self) -> float:
         """Voltage per error [V/rad]."""
         return self.voltage * self.gain * self.duty_per_gain_count / self.count
+
+    @property
+    def friction(self) -> float:
+        """Dry friction [N·m]: none beyond what the printed line and `stribeck` hold."""
+        return 0.0
+
+    def circuit(self) -> Electrics:
+        """Its circuit, with the firmware's loop."""
+        return Electrics(
+            self.motor_constant,
+            self.resistance,
+            self.voltage,
+            max_duty=self.max_duty,
+            stiffness=self.stiffness_V / self.voltage,
+            deadband=self.deadband,
+            thermal=self.thermal,
+        )

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from embodied.agent import Agent
 from embodied.hidden import Discrete
-from embodied.learn.agents import NetworkAgent
 from embodied.learn.vec import Experience, GymVecEnv, step
 from embodied.mind.belief import DiscreteFilter
 from embodied.mind.information import calibration_error, entropy_bits, negative_log_likelihood
@@ -84,7 +83,7 @@ def _run(agent: Agent, env: GymVecEnv, per_world: int, seed: int) -> Report:
     while (done_so_far < per_world).any():
         observer.see(obs, first)
         truth = env.privileged.get("hidden")
-        if isinstance(agent, NetworkAgent):
+        if hasattr(agent, "allowed"):
             agent.allowed = env.mask
         carry, action = agent.act(carry, obs, first)
         belief = getattr(agent, "belief", lambda _: None)(carry)

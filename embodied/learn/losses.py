@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from embodied.learn.policy import Reading
+from embodied.learn.policy import Reading, SequencePolicy
 from embodied.learn.rollout import Rollout
 
 
@@ -31,17 +31,14 @@ class Losses:
 
 
 def ppo_losses(
-    reading: Reading,
-    value: Tensor,
-    forecast: Tensor,
-    rollout: Rollout,
-    rows: Tensor,
-    clip_range: float,
-    return_spread: Tensor,
+    policy: SequencePolicy, rollout: Rollout, rows: Tensor, clip_range: float, return_spread: Tensor
 ) -> Losses:
     """Compares what the policy now makes of the environments `rows` with what happened (Schulman et al. 2017)."""
+    obs, first, action = rollout.obs[rows], rollout.first[rows], rollout.action[rows]
+    reading = policy.sequence(obs, first, policy.core.rows(rollout.memory, rows), rollout.mask_of(rows))
+    value = policy.value_of(reading, rollout.state[rows], rollout.hidden[rows])
     counts = ~rollout.ignore[rows]
-    log_ratio = reading.actions.log_prob(rollout.action[rows]) - rollout.log_prob[rows]
+    log_ratio = reading.actions.log_prob(action) - rollout.log_prob[rows]
     ratio = log_ratio.exp()
     advantage = standardised(rollout.advantage[rows], counts)
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
@@ -50,10 +47,19 @@ def ppo_losses(
         value=mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
         entropy=mean_over(reading.actions.entropy(), counts),
         belief=belief_loss(reading, rollout.hidden[rows], counts),
-        forecast=forecast,
+        forecast=forecast_loss(policy, reading, obs, first, action),
         approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
         clip_fraction=mean_over(((ratio - 1).abs() > clip_range).float(), counts).detach(),
     )
+
+
+def forecast_loss(policy: SequencePolicy, reading: Reading, obs: Tensor, first: Tensor, action: Tensor) -> Tensor:
+    """Mean squared error of forecasts of the next observation within episodes; 0 without a head for them."""
+    if policy.forecast_head is None or obs.shape[1] < 2:
+        return torch.zeros((), device=obs.device)
+    now = policy.encoder.normalised(obs)
+    predicted = policy.forecast_head(reading.features, action, now)
+    return mean_over(((predicted[:, :-1] - now[:, 1:]) ** 2).mean(-1), ~first[:, 1:])
 
 
 def belief_loss(reading: Reading, hidden: Tensor, counts: Tensor) -> Tensor:
@@ -74,8 +80,3 @@ def standardised(x: Tensor, counts: Tensor) -> Tensor:
     mean = mean_over(x, counts)
     spread = mean_over((x - mean) ** 2, counts).sqrt()
     return (x - mean) / (spread + 1e-8)
-
-
-def forecast_error(predicted_BTF: Tensor, rows_BTF: Tensor) -> Tensor:
-    """Mean squared error, over the numbers of an observation, of what was predicted a step before, `(B, T − 1)`."""
-    return ((predicted_BTF[:, :-1] - rows_BTF[:, 1:]) ** 2).mean(-1)

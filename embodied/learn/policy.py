@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from embodied.errors import CheckpointError, OptionError
 from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card, save_policy
 from embodied.learn.heads import ReturnScale, StateDependentHead, action_head
 from embodied.learn.observations import Codec, Encoder, mask_of
+
+CRITIC_WIDTH = 128
 
 
 class Core(nn.Module, ABC):
@@ -114,38 +116,45 @@ class Privilege:
 class SequencePolicy(BasePolicy):
     """Encoder, core and heads, in the shape that Stable-Baselines3's algorithms expect.
 
+    A subclass names its core: `core_type`, built from a `config_type` (a frozen dataclass).
+
     Args:
-        critic_width: width of the privileged critic, used where `privilege.state` > 0.
+        lr_schedule: what Stable-Baselines3 passes; the optimiser is the trainer's.
         use_sde: explore with noise that depends on the state (Box actions only).
         forecasts: have a head that predicts the next observation from features and action.
+        config: fields of `config_type`.
     """
+
+    config_type: ClassVar[type]
+    core_type: ClassVar[type]
 
     def __init__(
         self,
         observation_space: spaces.Space,
         action_space: spaces.Space,
-        core: Core,
-        privilege: Privilege = Privilege(),
-        critic_width: int = 128,
+        lr_schedule: Any = None,
         use_sde: bool = False,
+        privilege: Privilege = Privilege(),
         forecasts: bool = False,
+        **config: Any,
     ) -> None:
         super().__init__(observation_space, action_space)
         self.codec = Codec(observation_space)
         self.privilege = privilege
-        self.core = core
-        width = core.features
+        self.config = self.config_type(**config)
+        self.core: Core = self.core_type(self.config)
+        width = self.core.features
         self.encoder = Encoder(self.codec, width)
         self.action_head = action_head(width, action_space, use_sde)
         self.belief_head = nn.Linear(width, privilege.hidden[0]) if any(privilege.hidden[:1]) else None
         self.value_head = None if privilege.state else nn.Linear(width, 1)
-        self.critic = _critic(privilege, critic_width) if privilege.state else None
+        self.critic = _critic(privilege) if privilege.state else None
         self.forecast_head = Forecast(width, self.action_head.size, self.codec.size) if forecasts else None
         self.return_scale = ReturnScale()
 
-    @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """The keyword arguments that build this network again."""
+        """The keyword arguments that build this core again."""
+        return asdict(self.config)
 
     def extras(self) -> dict[str, Any]:
         """What every policy can be built with, beside its own settings."""
@@ -207,6 +216,10 @@ class SequencePolicy(BasePolicy):
         assert self.critic is not None
         return self.return_scale.to_value(self.critic(torch.cat([state, hidden * 2 - 1], dim=-1)).squeeze(-1))
 
+    def value_of(self, reading: Reading, state: Tensor, hidden: Tensor) -> Tensor:
+        """The value that goes with a reading: its own, or with a privileged critic what that judges."""
+        return self.judge(state, hidden) if reading.value is None else reading.value
+
     def predict(
         self,
         observation: np.ndarray | dict[str, np.ndarray],
@@ -221,10 +234,8 @@ class SequencePolicy(BasePolicy):
         """
         observation, single = self.codec.batched(observation)
         rows = self.codec.rows(observation)
-        action_masks = mask_of(observation) if action_masks is None else action_masks
-        mask = (
-            None if action_masks is None else self._tensor(np.asarray(action_masks).reshape(len(rows), -1), torch.bool)
-        )
+        told = mask_of(observation) if action_masks is None else action_masks
+        mask = None if told is None else self._tensor(np.asarray(told).reshape(len(rows), -1), torch.bool)
         memory = self.initial(len(rows)) if state is None else state
         first = np.zeros(len(rows), bool) if episode_start is None else np.atleast_1d(episode_start)
         with torch.inference_mode():
@@ -294,8 +305,8 @@ def _subclasses(cls: type) -> list[type]:
     return direct + [sub for child in direct for sub in _subclasses(child)]
 
 
-def _critic(privilege: Privilege, width: int) -> nn.Sequential:
-    size = privilege.state + len(privilege.hidden)
+def _critic(privilege: Privilege) -> nn.Sequential:
+    size, width = privilege.state + len(privilege.hidden), CRITIC_WIDTH
     return nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
 
 

@@ -18,43 +18,18 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from embodied.errors import CheckpointError, OptionError
+from embodied.errors import OptionError
 from embodied.hidden import Discrete
-from embodied.learn.checkpoint import (
-    check_spaces,
-    load_json,
-    load_tensors,
-    load_weights,
-    optimizer_tensors,
-    read_card,
-    restore_optimizer,
-    save_json,
-    save_policy,
-    save_tensors,
-)
-from embodied.learn.heads import ReturnScale, StateDependentHead
-from embodied.learn.losses import Losses, forecast_error, mean_over, ppo_losses
-from embodied.learn.policy import Privilege, Reading, SequencePolicy, load_policy
+from embodied.learn.checkpoint import check_spaces, read_card
+from embodied.learn.curiosity import Surprise
+from embodied.learn.heads import StateDependentHead
+from embodied.learn.losses import Losses, ppo_losses
+from embodied.learn.policy import Privilege, SequencePolicy, load_policy
 from embodied.learn.rollout import Rollout
+from embodied.learn.saving import resume_trainer, save_trainer, saved_settings
 from embodied.learn.vec import Experience, GymVecEnv, allowed, as_vec_env, describe_env, step
 
 WORLDS_PER_SEED = 1_000_003  # so that runs of neighbouring seeds share no world
-TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
-_RNG = "generator"
-
-
-SETTINGS = (
-    "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
-    "forecast_coef", "curiosity_coef", "reward_coef", "target_kl", "recall", "use_sde", "sde_sample_freq",
-    "max_grad_norm", "privileged_critic", "shaping", "seed", "n_envs",
-)  # fmt: skip
-
-
-def _settings_in(path: Path) -> dict[str, Any]:
-    saved = load_json(path).get("settings")
-    if not isinstance(saved, dict) or not set(saved) <= set(SETTINGS):
-        raise CheckpointError(f"{path} holds no settings of a trainer")
-    return saved
 
 
 class SequencePPO(OnPolicyAlgorithm):
@@ -170,8 +145,8 @@ class SequencePPO(OnPolicyAlgorithm):
         self.set_random_seed(self.seed)
         if self.seed is not None and self.env is not None:
             self.env.seed(self.seed * WORLDS_PER_SEED % 2**31)
-        self._generator = torch.Generator(self.device)
-        self._generator.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+        self.generator = torch.Generator(self.device)
+        self.generator.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         self._privileged = self._look_for_privilege()
         self.belief_bits: deque[float] = deque(maxlen=self._stats_window_size)
         self.policy = self.policy_class(  # type: ignore[assignment]
@@ -194,10 +169,9 @@ class SequencePPO(OnPolicyAlgorithm):
             0 if allowed(self.env) is None else self.policy.action_head.mask_size,  # type: ignore[arg-type]
             self.device,
         )
-        self._memory: Any = None
-        self._surprise = ReturnScale()
+        self.memory: Any = None
+        self.surprise = Surprise().to(self.device)
         self._stopping = False
-        self._forecast: Tensor | None = None
         self._privileged_now: dict[str, np.ndarray] = {}
 
     def collect_rollouts(self, env, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
@@ -207,8 +181,8 @@ class SequencePPO(OnPolicyAlgorithm):
             self._stopping = False
             return False
         self.policy.set_training_mode(False)
-        self._memory = self._memory if self._memory is not None else self.policy.initial(self.n_envs)
-        rollout.memory = self.policy.core.snapshot(self._memory)
+        self.memory = self.memory if self.memory is not None else self.policy.initial(self.n_envs)
+        rollout.memory = self.policy.core.snapshot(self.memory)
         callback.on_rollout_start()
         for t in range(n_rollout_steps):
             self._renew_exploration(t)
@@ -238,8 +212,8 @@ class SequencePPO(OnPolicyAlgorithm):
         _, self._return_spread = self.policy.return_scale.mean_and_spread
         history = []
         for _ in range(self.n_epochs):
-            for rows in rollout.minibatches(self.minibatches, self._generator):
-                losses = self._losses(rollout, rows)
+            for rows in rollout.minibatches(self.minibatches, self.generator):
+                losses = ppo_losses(self.policy, rollout, rows, self.clip_range, self._return_spread)
                 self._descend(losses)
                 history.append(losses)
             self._n_updates += 1
@@ -249,14 +223,7 @@ class SequencePPO(OnPolicyAlgorithm):
 
     def save(self, path: str | Path, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
         """Writes policy and trainer into the folder `path`, as safetensors and JSON."""
-        folder = Path(path)
-        env_card = {"env": describe_env(self.env)}
-        save_policy(folder, self.policy, self.policy.card() | env_card)
-        tensors = optimizer_tensors(self.policy.optimizer)
-        save_tensors(folder / TRAINER, tensors | {_RNG: self._generator.get_state()})
-        self._save_worlds(folder / WORLDS)
-        counters = {"num_timesteps": self.num_timesteps, "n_updates": self._n_updates}
-        save_json(folder / TRAINER_CARD, counters | {"settings": {name: getattr(self, name) for name in SETTINGS}})
+        save_trainer(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path, env: Any = None, device: Any = "auto", **kwargs: Any) -> SequencePPO:  # type: ignore[override]
@@ -271,7 +238,7 @@ class SequencePPO(OnPolicyAlgorithm):
         saved, card = load_policy(folder), read_card(folder)
         target = card["env"]["id"] if env is None else env
         options = card["env"]["options"] if env is None else {}
-        settings = _settings_in(folder / TRAINER_CARD) | kwargs
+        settings = saved_settings(folder) | kwargs
         recall = tuple(settings.pop("recall"))
         n_envs = settings.pop("n_envs", None) if isinstance(target, str) else None
         vec = as_vec_env(target, n_envs, recall, **options)
@@ -282,67 +249,16 @@ class SequencePPO(OnPolicyAlgorithm):
         return model
 
     def resume(self, folder: Path) -> None:
-        """Takes weights, optimiser and counters from a folder that `save` wrote.
+        """Takes weights, optimiser and counters from a folder that `save` wrote, and the worlds if they are there.
 
         Raises:
             CheckpointError: the folder is incomplete or damaged, or its network is another one.
         """
-        load_weights(folder, self.policy)
-        tensors = load_tensors(folder / TRAINER)
-        counters = load_json(folder / TRAINER_CARD)
-        try:
-            self._resume_luck(tensors.pop(_RNG))
-            self.num_timesteps, self._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
-        restore_optimizer(self.policy.optimizer, tensors)
-        assert self.env is not None
-        if (folder / WORLDS).is_file() and self._resume_worlds(load_tensors(folder / WORLDS)):
-            return
-        self.env.seed(int(np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(1)[0]) >> 1)
-        self._last_obs = None
-        self._memory = None
+        resume_trainer(self, folder)
 
     def stop(self) -> None:
         """Ends `learn` before the next rollout, where it can be resumed as if it had never stopped."""
         self._stopping = True
-
-    def _resume_luck(self, state: Tensor) -> None:
-        """Goes on with the saved random state; with a new one where it was saved on another kind of device."""
-        if state.numel() == self._generator.get_state().numel():
-            self._generator.set_state(state)
-
-    def _save_worlds(self, path: Path) -> None:
-        """Writes down where the worlds stand and what the policy remembers, if the environment can tell."""
-        state = self.env.get_state() if isinstance(self.env, GymVecEnv) and self._last_obs is not None else None
-        if state is None:
-            path.unlink(missing_ok=True)
-            return
-        memory = self.policy.core.tensors(
-            self._memory if self._memory is not None else self.policy.initial(self.n_envs)
-        )
-        own = {
-            "obs": self._last_obs,
-            "first": self._last_episode_starts,
-            "surprise": self._surprise.moments.cpu().numpy(),
-            "num_timesteps": np.array(self.num_timesteps),
-        }
-        worlds = {f"worlds/{name}": value for name, value in state.items()} | own
-        tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in worlds.items()}
-        save_tensors(path, tensors | {f"memory/{name}": value.contiguous() for name, value in memory.items()})
-
-    def _resume_worlds(self, saved: dict[str, Tensor]) -> bool:
-        """Goes on in the very state that was saved; False if it was of other worlds, or of another checkpoint."""
-        same = len(saved["first"]) == self.n_envs and int(saved["num_timesteps"]) == self.num_timesteps
-        if not isinstance(self.env, GymVecEnv) or not same:
-            return False
-        self.env.set_state({name[7:]: value.numpy() for name, value in saved.items() if name.startswith("worlds/")})
-        self._last_obs, self._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
-        self._surprise.moments.copy_(saved["surprise"])
-        self._memory = self.policy.initial(self.n_envs)
-        for name, value in self.policy.core.tensors(self._memory).items():
-            value.copy_(saved[f"memory/{name}"])
-        return True
 
     # --- acting --------------------------------------------------------------------------------------------
 
@@ -352,18 +268,17 @@ class SequencePPO(OnPolicyAlgorithm):
         obs = self._rows(self._last_obs)
         first = torch.as_tensor(self._last_episode_starts, device=self.device)
         mask = self._write_mask(rollout, t)
-        reading, self._memory = self.policy.step(obs, first, self._memory, mask)
-        action = self.policy.choose(reading, deterministic=False, generator=self._generator)
+        reading, self.memory = self.policy.step(obs, first, self.memory, mask)
+        action = self.policy.choose(reading, deterministic=False, generator=self.generator)
         rollout.obs[:, t], rollout.first[:, t] = obs, first
         rollout.action[:, t] = action
         rollout.log_prob[:, t] = reading.actions.log_prob(action)
         self._write_privileged(rollout, t)
-        rollout.value[:, t] = self._value(reading, rollout.state[:, t], rollout.hidden[:, t])
+        rollout.value[:, t] = self.policy.value_of(reading, rollout.state[:, t], rollout.hidden[:, t])
         self._belief_now = self.policy.belief(reading)
-        self._write_surprise(rollout, t, obs)
         if self.policy.forecast_head is not None:
             now = self.policy.encoder.normalised(obs)
-            self._forecast = self.policy.forecast_head(reading.features, action, now)
+            self.surprise.see(rollout, t, now, self.policy.forecast_head(reading.features, action, now))
         return action
 
     def _rows(self, obs: Any) -> Tensor:
@@ -373,11 +288,9 @@ class SequencePPO(OnPolicyAlgorithm):
     def _renew_exploration(self, t: int) -> None:
         """Draws new exploration noise at the start of a rollout, and every `sde_sample_freq` steps."""
         head = self.policy.action_head
-        if (
-            isinstance(head, StateDependentHead)
-            and t % (self.sde_sample_freq if self.sde_sample_freq > 0 else 10**9) == 0
-        ):
-            head.resample(self.n_envs, self._generator)
+        every = self.sde_sample_freq if self.sde_sample_freq > 0 else self.n_steps
+        if isinstance(head, StateDependentHead) and t % every == 0:
+            head.resample(self.n_envs, self.generator)
 
     def _write_mask(self, rollout: Rollout, t: int) -> Tensor | None:
         """Writes down which choices are allowed now."""
@@ -386,21 +299,11 @@ class SequencePPO(OnPolicyAlgorithm):
         rollout.mask[:, t] = torch.as_tensor(allowed(self.env), device=self.device)  # type: ignore[arg-type]
         return rollout.mask[:, t]
 
-    def _write_surprise(self, rollout: Rollout, t: int, obs: Tensor) -> None:
-        """Writes down, for the step before, how wrong the forecast of this observation was."""
-        if t and self._forecast is not None:
-            wrong = ((self._forecast - self.policy.encoder.normalised(obs)) ** 2).mean(-1)
-            rollout.surprise[:, t - 1] = wrong.masked_fill(rollout.first[:, t], 0.0)
-
     def _wanted(self, rollout: Rollout) -> Tensor:
         """The signal to be earned: reward, shaping and curiosity, `(N, T)`."""
         wanted = self.reward_coef * rollout.reward + rollout.shaping
         if self.curiosity_coef:
-            over = rollout.terminated[:, -1] | rollout.truncated[:, -1] | rollout.ignore[:, -1]
-            usual = rollout.surprise[:, :-1].mean(1)  # what follows the last step is not seen yet
-            rollout.surprise[:, -1] = usual.masked_fill(over, 0.0)
-            self._surprise.to(self.device).update(rollout.surprise)
-            wanted = wanted + self.curiosity_coef * rollout.surprise / self._surprise.mean_and_spread[1]
+            wanted = wanted + self.curiosity_coef * self.surprise.in_units(rollout)
         return wanted
 
     def _remember(self, rollout: Rollout, t: int, experience: Experience) -> None:
@@ -453,14 +356,11 @@ class SequencePPO(OnPolicyAlgorithm):
         if self._privileged.state:
             hidden = as_rows(privileged.get("hidden", np.zeros((self.n_envs, 0))))
             return self.policy.judge(as_rows(privileged["state"]), hidden)
-        memory = self.policy.core.rows(self._memory, rows)
+        memory = self.policy.core.rows(self.memory, rows)
         goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
         reading, _ = self.policy.step(self._rows(obs)[rows], goes_on, memory)
         assert reading.value is not None
         return reading.value
-
-    def _value(self, reading: Reading, state: Tensor, hidden: Tensor) -> Tensor:
-        return self.policy.judge(state, hidden) if reading.value is None else reading.value
 
     # --- privilege -----------------------------------------------------------------------------------------
 
@@ -486,22 +386,6 @@ class SequencePPO(OnPolicyAlgorithm):
                 target[:, t] = torch.as_tensor(self._privileged_now[name], device=self.device)
 
     # --- learning ------------------------------------------------------------------------------------------
-
-    def _losses(self, rollout: Rollout, rows: Tensor) -> Losses:
-        memory = self.policy.core.rows(rollout.memory, rows)
-        obs, first = rollout.obs[rows], rollout.first[rows]
-        reading = self.policy.sequence(obs, first, memory, rollout.mask_of(rows))
-        value = self._value(reading, rollout.state[rows], rollout.hidden[rows])
-        forecast = self._forecast_loss(reading, obs, first, rollout.action[rows])
-        return ppo_losses(reading, value, forecast, rollout, rows, self.clip_range, self._return_spread)
-
-    def _forecast_loss(self, reading: Reading, obs: Tensor, first: Tensor, action: Tensor) -> Tensor:
-        """How wrong forecasts within episodes are; 0 without a head for them."""
-        if self.policy.forecast_head is None or obs.shape[1] < 2:
-            return torch.zeros((), device=self.device)
-        now = self.policy.encoder.normalised(obs)
-        predicted = self.policy.forecast_head(reading.features, action, now)
-        return mean_over(forecast_error(predicted, now), ~first[:, 1:])
 
     def _descend(self, losses: Losses) -> None:
         self.policy.optimizer.zero_grad(set_to_none=True)

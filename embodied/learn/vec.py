@@ -314,9 +314,8 @@ def _mask_told(obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
     mask = mask_of(obs)
     if mask is None and MASK in info:
         rows = _mask_rows(info[MASK])
-        return (
-            rows | ~np.asarray(info.get(f"_{MASK}", np.ones(len(rows), bool)))[:, None]
-        )  # untold: nothing is forbidden
+        told = np.asarray(info.get(f"_{MASK}", np.ones(len(rows), bool)))
+        return rows | ~told[:, None]  # where nothing is told, nothing is forbidden
     return None if mask is None else _mask_rows(mask)
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from embodied.body.rays import RayFan
 from embodied.body.timing import BEFORE_START
 from embodied.physics.batch import Batch
-from embodied.seeding import WorldStreams
-from embodied.world.frames import FrameBuffer, Line, Rows
+from embodied.seeding import Worlds, WorldStreams
+from embodied.world.frames import FrameBuffer, Line
 
 
 class BeamsInWorlds:
@@ -40,7 +40,7 @@ class BeamsInWorlds:
             Ranges [m] and class indicators of `(n, …)`; age [s] and whether the frame is new, `(n, 1)` each, if
             frames can be late.
         """
-        rows: Rows = slice(None) if worlds is None else worlds
+        rows: Worlds = slice(None) if worlds is None else worlds
         distance, geom = self._batch.rays(*self.rays(worlds), self._body, worlds)
         label, index, timing = self._class_of_geom[geom], step, []
         if self._buffer is not None and self._line is not None:
@@ -56,7 +56,7 @@ class BeamsInWorlds:
 
     def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:
         """Returns origins `(n, 1, 3)` [m] and directions `(n, pixels, 3)` in the world frame."""
-        rows: Rows = slice(None) if worlds is None else worlds
+        rows: Worlds = slice(None) if worlds is None else worlds
         R_wc = self._rotation[rows, self._site].reshape(-1, 1, 3, 3)
         ahead, left = self.fan.directions[:, :1], self.fan.directions[:, 1:2]
         return self._position[rows, self._site][:, None], R_wc[..., 0] * ahead + R_wc[..., 1] * left

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,11 +12,11 @@ from embodied.body.sensors import Sensor
 from embodied.body.timing import FrameClock, Timing
 from embodied.errors import ModelError, UnknownNameError
 from embodied.physics.batch import Batch
-from embodied.seeding import WorldStreams
+from embodied.seeding import Worlds, WorldStreams
 from embodied.world.beams import BeamsInWorlds
 from embodied.world.drives import DrivesInWorlds, edges
 from embodied.world.eyes import EyesInWorlds
-from embodied.world.frames import Line, Rows
+from embodied.world.frames import Line, Parameters, columns
 from embodied.world.senses import SensesInWorlds
 
 CLOCK_PARAMETERS = {"latency_s": "latency_s", "jitter_s": "jitter_s", "frame_dropout": "dropout", "phase_s": "phase_s"}
@@ -50,7 +52,7 @@ class Body:
         self.senses = (
             SensesInWorlds(robot.sensors, own, batch, streams, prefix, decision_s, signals) if robot.sensors else None
         )
-        self._lines = {name: line for name, line in lines.items() if line is not None}
+        self._parameters = self._collect_parameters(lines)
         optical = [channel for part in robot.optics for channel in part.channels]
         self._slices = [robot.layout.slice(channel.name) for channel in optical]
         self._rest = slice(sum(channel.size for channel in optical), robot.layout.size)
@@ -65,35 +67,40 @@ class Body:
         Raises:
             UnknownNameError: there is no such parameter.
         """
-        part, _, what = name.rpartition("/")
-        if part in self._lines and what in CLOCK_PARAMETERS:
-            line = self._lines[part]
-            return getattr(line.clock, CLOCK_PARAMETERS[what])[:, line.number : line.number + 1]
-        for beams in (*self.cameras, *self.rangers):
-            if beams.fan.name == part and what in beams.parameters:
-                return beams.parameters[what]
-        found = self.senses.parameters().get(name) if self.senses else None
-        if found is None and self.drives is not None:
-            found = self.drives.parameter(part, what)
-        if found is None:
+        if name not in self._parameters:
             raise UnknownNameError("parameter", name, self.parameter_names())
-        return found
+        return self._parameters[name]()
 
     def parameter_names(self) -> list[str]:
         """Everything about this body that can differ per world."""
-        names = [f"{part}/{what}" for part in self._lines for what in CLOCK_PARAMETERS]
-        names += [f"{b.fan.name}/{what}" for b in (*self.cameras, *self.rangers) for what in b.parameters]
-        names += list(self.senses.parameters()) if self.senses else []
-        return names + (self.drives.parameter_names() if self.drives else [])
+        return list(self._parameters)
 
-    def command(self, actions: NDArray, step: NDArray, rows: Rows) -> None:
+    def _collect_parameters(self, lines: dict[str, Line | None]) -> Parameters:
+        """How to get each of them."""
+        table: Parameters = {}
+        for part, line in lines.items():
+            if line is not None:
+                own = slice(line.number, line.number + 1)
+                table |= {
+                    f"{part}/{what}": partial(columns, getattr(line.clock, name), own)
+                    for what, name in CLOCK_PARAMETERS.items()
+                }
+        for beams in (*self.cameras, *self.rangers):
+            table |= {
+                f"{beams.fan.name}/{what}": partial(beams.parameters.__getitem__, what) for what in beams.parameters
+            }
+        for owner in (self.senses, self.drives):
+            table |= owner.parameters() if owner is not None else {}
+        return table
+
+    def command(self, actions: NDArray, step: NDArray, rows: Worlds) -> None:
         """Sends actions `(n, nu)` in [-1, 1] to the actuators of `rows`, before the decision that ends as `step`."""
         if self.drives is not None:
             self.drives.command(actions, step, (step - 1) * self._ticks, rows)
 
     def advance(self, step: NDArray, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
         """Moves `worlds` (None: all) on by one decision, which ends as `step (n,)`; returns those that failed."""
-        rows: Rows = slice(None) if worlds is None else worlds
+        rows: Worlds = slice(None) if worlds is None else worlds
         self._aim(step, rows)
         start = (step - 1) * self._ticks
         failed, done = np.zeros(0, np.intp), 0
@@ -159,20 +166,20 @@ class Body:
         if self.senses is not None:
             self.senses.settle(worlds)
 
-    def _aim(self, step: NDArray, rows: Rows) -> None:
+    def _aim(self, step: NDArray, rows: Worlds) -> None:
         """Before the physics moves on to decision `step`, decides which frames are to be read then."""
         if self.clock is not None:
             self._read_clock(step, rows)
         if self.senses is not None:
             self.senses.aim(step * self._ticks, rows)
 
-    def _read_clock(self, step: NDArray, rows: Rows) -> None:
+    def _read_clock(self, step: NDArray, rows: Worlds) -> None:
         assert self.clock is not None
         self.clock.read((step * self._ticks)[:, None] / self._ticks_of_line, rows)
 
     def sense(self, out: NDArray, step: NDArray, worlds: NDArray[np.intp] | None = None) -> None:
         """Writes what is read at decision `step (N,)` into the rows `worlds` of `out (N, dim)`."""
-        rows: Rows = slice(None) if worlds is None else worlds
+        rows: Worlds = slice(None) if worlds is None else worlds
         now = step[rows]
         starts = now == 0
         if self.clock is not None and starts.any():  # nothing was aimed at the start of an episode

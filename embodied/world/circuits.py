@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from embodied.body.actuators import Actuator
 from embodied.body.robot import Robot
 from embodied.physics.batch import Batch
-from embodied.world.frames import Rows, grid
+from embodied.seeding import Worlds, grid
+from embodied.world.frames import Parameters
 
 NO_VOLTAGE = 1e-9  # V; MuJoCo reads a limit of zero as none
 
@@ -23,7 +26,7 @@ class Circuits:
     """
 
     VARIES = ("constant", "resistance", "stiffness", "deadband")
-    OF_SERVOS = ("stiffness", "deadband")
+    OF_ALL = ("constant", "resistance")
 
     def __init__(self, robot: Robot, motors: list[tuple[int, Actuator]], batch: Batch, prefix: str) -> None:
         model, n = batch.model, batch.n
@@ -76,25 +79,23 @@ class Circuits:
             known |= {"battery/voltage": self.bus_voltage, "battery/current": self.bus_current}
         return known
 
-    def parameter(self, owner: str, what: str) -> NDArray | None:
-        if owner == "battery" and self._battery is not None:
-            return {"charge": self.initial_charge, "resistance": self.battery_resistance}.get(what)
-        if owner not in self._names or what not in self._varying(owner):
-            return None
+    def parameters(self) -> Parameters:
+        """How to get per-world values, by name; only servos have a stiffness and a dead band."""
+        table: Parameters = {}
+        for i, (name, electrics) in enumerate(zip(self._names, self._electrics, strict=True)):
+            varying = self.VARIES if electrics.stiffness else self.OF_ALL
+            table |= {f"{name}/{what}": partial(self._of_motor, i, what) for what in varying}
+        if self._battery is not None:
+            table["battery/charge"] = partial(getattr, self, "initial_charge")
+            table["battery/resistance"] = partial(getattr, self, "battery_resistance")
+        return table
+
+    def _of_motor(self, i: int, what: str) -> NDArray:
         if self._gainprm is None:
             self._gainprm = self._batch.field("actuator_gainprm")
-        column = self._names.index(owner)
-        return getattr(self, what)[:, column : column + 1]
+        return getattr(self, what)[:, i : i + 1]
 
-    def parameter_names(self) -> list[str]:
-        battery = ["battery/charge", "battery/resistance"] if self._battery else []
-        return [f"{name}/{what}" for name in self._names for what in self._varying(name)] + battery
-
-    def _varying(self, name: str) -> tuple[str, ...]:
-        is_servo = self._electrics[self._names.index(name)].stiffness > 0
-        return self.VARIES if is_servo else tuple(what for what in self.VARIES if what not in self.OF_SERVOS)
-
-    def begin(self, rows: Rows) -> None:
+    def begin(self, rows: Worlds) -> None:
         """Starts an episode: cold motors, a battery charged as declared, nothing booked."""
         self._off[rows] = False
         self.current[rows] = self.heating[rows] = 0.0
@@ -107,7 +108,7 @@ class Circuits:
         if self._gainprm is not None:
             self._write_motors(rows)
 
-    def refresh(self, wanted: tuple[NDArray, NDArray], rows: Rows) -> NDArray:
+    def refresh(self, wanted: tuple[NDArray, NDArray], rows: Worlds) -> NDArray:
         """Sets voltages for the physics that follow, from the commands that work and those to come, `(n, nu)` each.
 
         Returns:
@@ -120,7 +121,7 @@ class Circuits:
 
     def run(self, ticks: int, worlds: NDArray[np.intp] | None) -> NDArray[np.intp]:
         """Moves the physics on by some ticks and books what flowed; returns worlds with errors."""
-        rows: Rows = slice(None) if worlds is None else worlds
+        rows: Worlds = slice(None) if worlds is None else worlds
         n = self._batch.n if worlds is None else len(worlds)
         fields = {name: np.zeros((n, ticks, self._batch.array(name).shape[1])) for name in self._states.recorded}
         failed = self._batch.record(ticks, fields, worlds)
@@ -130,7 +131,7 @@ class Circuits:
         self._book(torque / self.constant[rows][:, None], 0.5 * (speed[:, :-1] + speed[:, 1:]), rows)
         return failed
 
-    def _book(self, current: NDArray, speed: NDArray, rows: Rows) -> None:
+    def _book(self, current: NDArray, speed: NDArray, rows: Worlds) -> None:
         """Adds up heat, work and charge of currents and speeds `(n, ticks, motors)`."""
         tick_s = self._batch.model.opt.timestep
         heating = self._states.heating(rows)
@@ -154,13 +155,13 @@ class Circuits:
         self.heat[rows] += lost.sum(axis=1) * tick_s
         self.mechanical[rows] += shaft.sum(axis=(1, 2)) * tick_s
 
-    def _settle_bus(self, rows: Rows) -> None:
+    def _settle_bus(self, rows: Worlds) -> None:
         if self._battery is None:
             return
         resistance = self.battery_resistance[rows, 0]
         self.bus_voltage[rows] = self._battery.voltage(self.charge[rows], self.bus_current[rows], resistance)
 
-    def _supply(self, rows: Rows) -> NDArray:
+    def _supply(self, rows: Worlds) -> NDArray:
         """What is there for each motor, `(n, motors)` [V]."""
         if self._battery is None:
             return np.broadcast_to(self._voltage, self._off[rows].shape)
@@ -168,14 +169,14 @@ class Circuits:
         regulated = self._voltage < 0.75 * max(self._battery.open_circuit)
         return np.where(regulated, self._voltage, self.bus_voltage[rows][:, None])
 
-    def _write_motors(self, rows: Rows) -> None:
+    def _write_motors(self, rows: Worlds) -> None:
         assert self._gainprm is not None
         K, R = self.constant[rows], self.resistance[rows]
         for slot, value in ((0, R), (1, K)):
             self._gainprm[(*grid(rows, self._ids), slot)] = value
         self._write_loops(None, self._supply(rows), rows)
 
-    def _write_loops(self, wanted: tuple[NDArray, NDArray] | None, supply: NDArray, rows: Rows) -> None:
+    def _write_loops(self, wanted: tuple[NDArray, NDArray] | None, supply: NDArray, rows: Worlds) -> None:
         """Gains and limits of the drivers that close a loop, for this supply.
 
         Within its dead band, of the command that works and of the one to come, a driver shorts the winding.
@@ -218,7 +219,7 @@ class _MotorStates:
         """Fields of MuJoCo from which currents follow, tick by tick."""
         return ["actuator_force", "actuator_velocity", *(["act", "act_dot"] if (self._bristle >= 0).any() else [])]
 
-    def heating(self, rows: Rows) -> NDArray:
+    def heating(self, rows: Worlds) -> NDArray:
         """Present heating, `(n, motors)` [K]."""
         if self._act is None:
             return np.zeros((1, self._n))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,11 @@ from embodied.body.robot import HISTORY_MARGIN, Robot
 from embodied.body.timing import JITTER_SPAN
 from embodied.errors import ModelError
 from embodied.physics.batch import Batch
-from embodied.seeding import WorldStreams, as_normal, as_uniforms
+from embodied.seeding import Worlds, WorldStreams, as_normal, as_uniforms, grid
 from embodied.world.circuits import Circuits
-from embodied.world.frames import Rows, grid
+from embodied.world.frames import Parameters, columns
 
-_JOINT_FIELDS = {"armature": "dof_armature", "friction": "dof_frictionloss", "damping": "dof_damping"}
+JOINT_FIELDS = {"armature": "dof_armature", "friction": "dof_frictionloss", "damping": "dof_damping"}
 
 
 class DrivesInWorlds:
@@ -30,7 +31,6 @@ class DrivesInWorlds:
     def __init__(self, robot: Robot, batch: Batch, streams: WorldStreams, prefix: str, decision_s: float) -> None:
         self._batch = batch
         model = batch.model
-        self.actuators = robot.actuators
         self._ids = np.array([model.actuator(prefix + a.name).id for a in robot.actuators], np.intp)
         self._scale = np.array([a.scale for a in robot.actuators])
         self._ctrl = batch.array("ctrl")
@@ -42,26 +42,20 @@ class DrivesInWorlds:
         self._plays = _plays(robot, batch, prefix)
         self._heavy = False  # whether inertias differ per world, so that constants follow from them
 
-    def parameter(self, actuator: str, what: str) -> NDArray | None:
-        """Live per-world values of one parameter of an actuator or of the `battery`; None if there is no such one."""
-        own = self.channel.parameter(actuator, what)
-        if own is None and self.circuits is not None:
-            own = self.circuits.parameter(actuator, what)
-        if own is None and what in _JOINT_FIELDS and actuator in self._joints:
-            joint = self._joints[actuator]
-            self._heavy |= what == "armature"
-            own = self._batch.field(_JOINT_FIELDS[what])[:, joint : joint + 1]
-        if own is None and what == "backlash" and actuator in self._plays:
-            own = self._plays[actuator].width
-        return own
+    def parameters(self) -> Parameters:
+        """How to get the per-world values of everything that can differ, as `<actuator>/<what>`."""
+        table = self.channel.parameters() | (self.circuits.parameters() if self.circuits else {})
+        table |= {f"{name}/backlash": partial(getattr, play, "width") for name, play in self._plays.items()}
+        for name in self._joints:
+            table |= {f"{name}/{what}": partial(self._of_joint, name, what) for what in JOINT_FIELDS}
+        return table
 
-    def parameter_names(self) -> list[str]:
-        """Everything that `parameter` knows, as `<actuator>/<what>`."""
-        names = [f"{a.name}/{what}" for a in self.actuators for what in (*_JOINT_FIELDS, *CommandChannel.VARIES)]
-        names += [f"{name}/backlash" for name in self._plays]
-        return names + (self.circuits.parameter_names() if self.circuits else [])
+    def _of_joint(self, actuator: str, what: str) -> NDArray:
+        joint = self._joints[actuator]
+        self._heavy |= what == "armature"
+        return self._batch.field(JOINT_FIELDS[what])[:, joint : joint + 1]
 
-    def begin(self, rows: Rows) -> None:
+    def begin(self, rows: Worlds) -> None:
         """Starts an episode with all commands at zero."""
         self.channel.begin(rows)
         if self._heavy:
@@ -71,7 +65,7 @@ class DrivesInWorlds:
         if self.circuits is not None:
             self.circuits.begin(rows)
 
-    def command(self, actions: NDArray, step: NDArray, tick: NDArray, rows: Rows) -> None:
+    def command(self, actions: NDArray, step: NDArray, tick: NDArray, rows: Worlds) -> None:
         """Sends actions `(n, nu)` in [-1, 1] on their way at decision `step` and `tick (n,)`."""
         self.channel.send(actions, step, tick, rows)
         self._ctrl[grid(rows, self._ids)] = self.channel.now[rows] * self._scale
@@ -81,7 +75,7 @@ class DrivesInWorlds:
         """How often `refresh` is wanted within a decision [s]; 0 for not at all."""
         return self.circuits.refresh_s if self.circuits else 0.0
 
-    def refresh(self, tick: NDArray, rows: Rows) -> None:
+    def refresh(self, tick: NDArray, rows: Worlds) -> None:
         """What drivers and battery do at `tick (n,)`: voltages for the physics that follow."""
         if self.circuits is not None:
             voltage = self.circuits.refresh(self.channel.wanted(tick, rows), rows)
@@ -127,10 +121,7 @@ class CommandChannel:
         )
         self._phase = np.array([t.phase_s for t in timings])
         self._period = np.array([1 / t.rate_hz if t.rate_hz else 0.0 for t in timings])
-        lag = [
-            t.longest_lag_s(self._tick_s, f"commands of {a.name!r}")
-            for t, a in zip(timings, robot.actuators, strict=True)
-        ]
+        lag = [a.command.longest_lag_s(self._tick_s, f"commands of {a.name!r}") for a in robot.actuators]
         self._reach = np.where(self._timed, HISTORY_MARGIN * np.array(lag), 0.0)
         self._luck = streams.stream(*((f"{prefix}{a.name}/command", 2) for a in robot.actuators))
         depth = math.ceil(self._reach.max(initial=0.0) / decision_s) + 2
@@ -141,12 +132,12 @@ class CommandChannel:
         self._ids = ids
         self._delay = batch.field("actuator_delay") if self._timed.any() else None
 
-    def parameter(self, actuator: str, what: str) -> NDArray | None:
-        """Live values of one parameter, `(N, 1)`; None if there is no such one."""
-        column = self._column.get(actuator)
-        return None if column is None or what not in self.VARIES else getattr(self, what)[:, column : column + 1]
+    def parameters(self) -> Parameters:
+        """How to get per-world values, by name (see `DrivesInWorlds.parameters`)."""
+        column = {name: slice(i, i + 1) for name, i in self._column.items()}
+        return {f"{a}/{what}": partial(columns, getattr(self, what), column[a]) for a in column for what in self.VARIES}
 
-    def begin(self, rows: Rows) -> None:
+    def begin(self, rows: Worlds) -> None:
         """Starts an episode with all commands at zero.
 
         Raises:
@@ -156,7 +147,7 @@ class CommandChannel:
         self.now[rows] = self._before[rows] = self._queue[rows] = self._arrival[rows] = 0.0
         self._arrivals[rows] = np.inf
 
-    def _check(self, rows: Rows) -> None:
+    def _check(self, rows: Worlds) -> None:
         latency, jitter, dropout = (values[rows] for values in (self.latency_s, self.jitter_s, self.dropout))
         if not min(latency.min(initial=0.0), jitter.min(initial=0.0), dropout.min(initial=0.0)) >= 0:
             raise ModelError("latency, jitter and dropout of commands must be numbers that are not negative")
@@ -169,7 +160,7 @@ class CommandChannel:
                     "declare a longer latency"
                 )
 
-    def send(self, actions: NDArray, step: NDArray, tick: NDArray, rows: Rows) -> None:
+    def send(self, actions: NDArray, step: NDArray, tick: NDArray, rows: Worlds) -> None:
         """Takes the actions `(n, nu)` of decision `step` at `tick (n,)`, and finds out which command arrives in it."""
         if self._delay is None and not self.dropout.any():
             self.now[rows] = actions
@@ -190,12 +181,12 @@ class CommandChannel:
             left = np.where(comes, arrival - time, 0.0) - 0.25 * self._tick_s
             self._delay[grid(rows, self._ids)] = np.maximum(left, 0.0)
 
-    def wanted(self, tick: NDArray, rows: Rows) -> tuple[NDArray, NDArray]:
+    def wanted(self, tick: NDArray, rows: Worlds) -> tuple[NDArray, NDArray]:
         """The commands that work at `tick (n,)` and those that will have come to by the next decision."""
         arrived = self._arrival[rows] <= (tick * self._tick_s)[:, None] + 1e-9
         return np.where(arrived, self.now[rows], self._before[rows]), self.now[rows]
 
-    def _arrival_of(self, step: NDArray, time: NDArray, rows: Rows) -> NDArray:
+    def _arrival_of(self, step: NDArray, time: NDArray, rows: Worlds) -> NDArray:
         """When commands given at `time (n, 1)` [s] work, `(n, nu)`; infinite for those that never do."""
         safe = np.where(self._period > 0, self._period, 1.0)
         taken = np.ceil((time - self._phase) / safe - 1e-9) * safe + self._phase
@@ -206,7 +197,7 @@ class CommandChannel:
         missed |= as_uniforms(bits[:, 1::2])[0] < self.dropout[rows]
         return np.where(missed, np.inf, time + wait + np.maximum(self.latency_s[rows] + jitter, 0.0))
 
-    def _enqueue(self, actions: NDArray, arrival: NDArray, rows: Rows) -> None:
+    def _enqueue(self, actions: NDArray, arrival: NDArray, rows: Worlds) -> None:
         self._queue[rows] = np.concatenate([actions[:, None], self._queue[rows][:, :-1]], axis=1)
         self._arrivals[rows] = np.concatenate([arrival[:, None], self._arrivals[rows][:, :-1]], axis=1)
 
@@ -221,7 +212,7 @@ class _Play:
     declared: float
     varied: bool = False
 
-    def begin(self, rows: Rows) -> None:
+    def begin(self, rows: Worlds) -> None:
         self.varied |= bool((self.width != self.declared).any())
         if self.varied:
             half = self.width[rows] / 2

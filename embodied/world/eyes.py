@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from embodied.body.cameras import Eye
 from embodied.body.timing import BEFORE_START
 from embodied.physics.batch import Batch
-from embodied.seeding import WorldStreams
-from embodied.world.frames import FrameBuffer, Line, Rows
+from embodied.seeding import Worlds, WorldStreams
+from embodied.world.frames import FrameBuffer, Line
 from embodied.world.picture import open_renderer
 
 
@@ -63,12 +63,12 @@ class EyesInWorlds:
         """Ticks of a decision after which renderings towards the frame at its end are taken."""
         return [round(k * ticks / self.eye.exposures) for k in range(1, self.eye.exposures)]
 
-    def expose(self, rows: Rows) -> None:
+    def expose(self, rows: Worlds) -> None:
         """Takes a rendering of `rows` now, towards the frame at the end of this decision."""
         for world in np.arange(self._batch.n)[rows]:
             self._exposed[world].append(self._draw(world))
 
-    def frame(self, step: NDArray, rows: Rows) -> list[NDArray]:
+    def frame(self, step: NDArray, rows: Worlds) -> list[NDArray]:
         """Captures a frame at decision `step (n,)` where one is due, and reads the newest; as `BeamsInWorlds`."""
         worlds = np.arange(self._batch.n)[rows]
         due = np.ones(len(worlds), bool) if self._line is None else self._line.captures(step, rows) | (step == 0)

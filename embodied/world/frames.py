@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from embodied.body.timing import AGE_LIMIT_S, FrameClock
-from embodied.seeding import Worlds, grid
+from embodied.seeding import Worlds
 
-Rows = Worlds
-__all__ = ["FrameBuffer", "Line", "Rows", "grid"]
+Parameters = dict[str, Callable[[], NDArray]]  # how to get the per-world values of each, by name
+
+
+def columns(values: NDArray, which: slice) -> NDArray:
+    """A view of some columns."""
+    return values[:, which]
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,14 @@ class Line:
         """When it was captured, `(N,)`, in ticks of the line."""
         return self.clock.captured_tick[:, self.number]
 
-    def captures(self, tick: NDArray, rows: Rows) -> NDArray[np.bool_]:
+    def captures(self, tick: NDArray, rows: Worlds) -> NDArray[np.bool_]:
         """Whether a frame is captured at `tick (n,)`, `(n,)`."""
         clock, k = self.clock, self.number
         since = tick * clock.tick_s[k] - clock.phase_s[rows, k]
         frames = [np.floor((since - ago) / clock.period_s[k] + 1e-6) for ago in (0.0, clock.tick_s[k])]
         return (frames[0] > frames[1]) & (frames[0] >= 0)
 
-    def age(self, tick: NDArray, rows: Rows) -> NDArray:
+    def age(self, tick: NDArray, rows: Worlds) -> NDArray:
         """How old it is at `tick (n,)`, `(n,)` [s]."""
         elapsed = (tick - self.captured[rows]) * self.clock.tick_s[self.number]
         return np.minimum(elapsed, AGE_LIMIT_S)
@@ -61,7 +66,7 @@ class FrameBuffer:
         self._read = np.full(n, -1, np.int64)
         self._worlds = np.arange(n)
 
-    def exchange(self, captured: NDArray, step: NDArray, rows: Rows) -> NDArray[np.bool_]:
+    def exchange(self, captured: NDArray, step: NDArray, rows: Worlds) -> NDArray[np.bool_]:
         """Keeps what was captured at decision `step (n,)`, moves `held` on; returns where it is new, `(n,)`."""
         n = self._worlds[rows]
         self._kept[n, step % self._depth] = captured

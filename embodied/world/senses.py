@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import mujoco
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from embodied.body.error_model import ErrorsInWorlds
 from embodied.body.sensors import Sensor
 from embodied.physics.batch import Batch
-from embodied.seeding import Stream, WorldStreams, as_normal
-from embodied.world.frames import FrameBuffer, Line, Rows, grid
+from embodied.seeding import Stream, Worlds, WorldStreams, as_normal, grid
+from embodied.world.frames import FrameBuffer, Line, Parameters, columns
 
 ERROR_PARAMETERS = (
     "noise",
@@ -63,41 +64,41 @@ class SensesInWorlds:
         ]
         self._finish = _Finish(sensors, self._places, batch.n)
 
-    def parameters(self) -> dict[str, NDArray]:
-        """Per-world parameters by name, `(N, readings)` each; they count from the next episode on."""
-        named = {
-            f"{sensor.name}/{name}": getattr(self.errors, name)[:, place]
+    def parameters(self) -> Parameters:
+        """How to get per-world values, by name, `(N, readings)` each."""
+        named: Parameters = {
+            f"{sensor.name}/{name}": partial(columns, getattr(self.errors, name), place)
             for sensor, place in zip(self.sensors, self._places, strict=True)
             for name in ERROR_PARAMETERS
         }
-        return named | {f"{skew.sensor.name}/misalignment": skew.spread for skew in self._skewed}
+        return named | {f"{skew.sensor.name}/misalignment": partial(getattr, skew, "spread") for skew in self._skewed}
 
-    def begin(self, rows: Rows) -> None:
+    def begin(self, rows: Worlds) -> None:
         """Starts an episode: draws the errors that stay, and asks MuJoCo for present readings."""
         self.errors.begin(rows)
         for skew in self._skewed:
             skew.begin(rows)
         self._write_delays(rows, 0.0)
 
-    def settle(self, rows: Rows) -> None:
+    def settle(self, rows: Worlds) -> None:
         """Once the present readings are there: makes them the whole past."""
         for history in self._histories:
             history.fill(rows)
 
-    def aim(self, tick: NDArray, rows: Rows) -> None:
+    def aim(self, tick: NDArray, rows: Worlds) -> None:
         """Before the physics moves on to `tick (n,)`, sets how far back MuJoCo is to read then."""
         if self._delayed.size and self._timed is not None:
             lag = (tick[:, None] - self._timed.captured_tick[rows][:, self._delayed_lines]) * self._tick_s
             # a quarter tick less, so that rounding never picks the sample before
             self._write_delays(rows, np.maximum(lag - self._late_s - 0.25 * self._tick_s, 0.0))
 
-    def frame(self, tick: NDArray, step: NDArray, rows: Rows) -> NDArray:
+    def frame(self, tick: NDArray, step: NDArray, rows: Worlds) -> NDArray:
         """Returns everything that the sensors deliver at `tick` and decision `step (n,)`, in order, `(n, …)`."""
         frame = step[:, None] if self._timed is None else np.column_stack([self._timed.index[rows], step])
         readings = self.errors.apply(self._truth(step, rows), frame[:, self._line_of], rows)
         return self._finish(readings, frame[:, self._line_of], self._ages(tick, rows), step, rows)
 
-    def _truth(self, step: NDArray, rows: Rows) -> NDArray:
+    def _truth(self, step: NDArray, rows: Worlds) -> NDArray:
         truth = self._data[rows][:, self._columns] * self._gain
         for place, values, buffer in self._signals:
             now = np.stack([value[rows] for value in values], axis=1)
@@ -109,13 +110,13 @@ class SensesInWorlds:
             skew.add(truth, rows)
         return truth
 
-    def _ages(self, tick: NDArray, rows: Rows) -> dict[str, NDArray]:
+    def _ages(self, tick: NDArray, rows: Worlds) -> dict[str, NDArray]:
         """How old each reading is whose age is observed, `(n,)` [s]."""
         aged = [(s, line) for s, line in zip(self.sensors, self._lines, strict=True) if s.age]
         zero = np.zeros(len(tick))
         return {s.name: zero if line is None else self._age(s, line, tick, rows) for s, line in aged}
 
-    def _age(self, sensor: Sensor, line: Line, tick: NDArray, rows: Rows) -> NDArray:
+    def _age(self, sensor: Sensor, line: Line, tick: NDArray, rows: Worlds) -> NDArray:
         per_tick = self._tick_s / line.clock.tick_s[line.number]
         return line.age(tick * per_tick, rows)
 
@@ -159,7 +160,7 @@ class SensesInWorlds:
         limits = [np.inf if sensor.increment or sensor.wrap else sensor.limit for sensor in each]
         return ErrorsInWorlds([s.errors for s in each], n, limits, periods, stream("start"), stream("frame"))
 
-    def _write_delays(self, rows: Rows, delay: NDArray | float) -> None:
+    def _write_delays(self, rows: Worlds, delay: NDArray | float) -> None:
         if self._delay is not None:
             self._delay[grid(rows, self._delayed)] = delay
 
@@ -174,7 +175,7 @@ class _Finish:
         self._combine = {s.name: np.array(s.combine) for s in sensors if s.combine}
 
     def __call__(
-        self, readings: NDArray, frame: NDArray, ages: dict[str, NDArray], step: NDArray, rows: Rows
+        self, readings: NDArray, frame: NDArray, ages: dict[str, NDArray], step: NDArray, rows: Worlds
     ) -> NDArray:
         if self._plain:
             return readings
@@ -188,7 +189,7 @@ class _Finish:
                 parts.append((sound & (frame[:, place.start] >= 0))[:, None])
         return np.concatenate(parts, axis=1)
 
-    def _delivered(self, sensor: Sensor, reading: NDArray, step: NDArray, rows: Rows) -> tuple[NDArray, NDArray]:
+    def _delivered(self, sensor: Sensor, reading: NDArray, step: NDArray, rows: Worlds) -> tuple[NDArray, NDArray]:
         """Returns what is delivered, `(n, size)`, and whether nothing of it is saturated, `(n,)`."""
         if sensor.wrap:
             reading = (reading + np.pi) % (2 * np.pi) - np.pi
@@ -219,13 +220,13 @@ class _Misalignment:
         self._share = np.zeros((batch.n, sensor.readings, 3))
         self._any = False
 
-    def begin(self, rows: Rows) -> None:
+    def begin(self, rows: Worlds) -> None:
         share = as_normal(self._stream.bits(0, rows)).reshape(-1, *self._share.shape[1:]) * self.spread[rows][..., None]
         share[:, np.arange(len(self._own)), self._own] = 0.0
         self._share[rows] = share
         self._any = bool(self.spread.any())
 
-    def add(self, truth: NDArray, rows: Rows) -> None:
+    def add(self, truth: NDArray, rows: Worlds) -> None:
         if self._any:
             vectors = self._data[rows][:, self._columns] * self.sensor.gain
             truth[:, self._place] += np.einsum("nij,nij->ni", self._share[rows], vectors)
@@ -243,7 +244,7 @@ class _History:
         self._now = batch.array("sensordata")[:, column : column + dim]
         self._samples = samples
 
-    def fill(self, rows: Rows) -> None:
+    def fill(self, rows: Worlds) -> None:
         """Makes the whole past equal to the present reading."""
         self._values[rows] = np.tile(self._now[rows], self._samples)
 

@@ -5,27 +5,20 @@ Shape suffixes: L layers, N or B environments, T steps, S segments, F features.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from gymnasium import spaces
 from torch import Tensor, nn
 
-from embodied.errors import OptionError
-from embodied.learn.policy import Core, Privilege, SequencePolicy
+from embodied.learn.policy import Core, SequencePolicy
+from embodied_policies.size import Size
 
 
 @dataclass(frozen=True)
-class GRUConfig:
-    """Size of the network."""
+class GRUConfig(Size):
+    """Size of the network; one layer is the custom."""
 
     layers: int = 1
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.layers <= 12 or not 1 <= self.width <= 4096:
-            raise OptionError("layers must be 1 to 12, and width 1 to 4096")
 
 
 class GRUCore(Core):
@@ -83,20 +76,5 @@ class GRUCore(Core):
 class GRUPolicy(SequencePolicy):
     """The gated recurrent unit as a policy for `SequencePPO`; keyword arguments as in `GRUConfig`."""
 
-    def __init__(
-        self,
-        observation_space: spaces.Space,
-        action_space: spaces.Space,
-        lr_schedule: Any = None,
-        use_sde: bool = False,
-        privilege: Privilege = Privilege(),  # noqa: B008 (frozen)
-        forecasts: bool = False,
-        **config: Any,
-    ) -> None:
-        self.config = GRUConfig(**config)
-        core = GRUCore(self.config)
-        super().__init__(observation_space, action_space, core, privilege, use_sde=use_sde, forecasts=forecasts)
-
-    def settings(self) -> dict[str, Any]:
-        """The keyword arguments that build this network again."""
-        return asdict(self.config)
+    config_type = GRUConfig
+    core_type = GRUCore

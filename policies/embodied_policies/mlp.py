@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import torch
-from gymnasium import spaces
 from torch import Tensor, nn
 
-from embodied.errors import OptionError
-from embodied.learn.policy import Core, Privilege, SequencePolicy
-
-
-@dataclass(frozen=True)
-class MLPConfig:
-    """Size of the network."""
-
-    layers: int = 2
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.layers <= 12 or not 1 <= self.width <= 4096:
-            raise OptionError("layers must be 1 to 12, and width 1 to 4096")
+from embodied.learn.policy import Core, SequencePolicy
+from embodied_policies.size import Size
 
 
 class MLPCore(Core):
     """Linear layers with tanh between them; its memory is empty."""
 
-    def __init__(self, config: MLPConfig) -> None:
+    def __init__(self, config: Size) -> None:
         super().__init__()
         self.features = config.width
         layers = [nn.Sequential(nn.Tanh(), nn.Linear(config.width, config.width)) for _ in range(config.layers - 1)]
@@ -60,22 +44,7 @@ class MLPCore(Core):
 
 
 class MLPPolicy(SequencePolicy):
-    """The network without memory as a policy for `SequencePPO`; keyword arguments as in `MLPConfig`."""
+    """The network without memory as a policy for `SequencePPO`; keyword arguments as in `Size`."""
 
-    def __init__(
-        self,
-        observation_space: spaces.Space,
-        action_space: spaces.Space,
-        lr_schedule: Any = None,
-        use_sde: bool = False,
-        privilege: Privilege = Privilege(),  # noqa: B008 (frozen)
-        forecasts: bool = False,
-        **config: Any,
-    ) -> None:
-        self.config = MLPConfig(**config)
-        core = MLPCore(self.config)
-        super().__init__(observation_space, action_space, core, privilege, use_sde=use_sde, forecasts=forecasts)
-
-    def settings(self) -> dict[str, Any]:
-        """The keyword arguments that build this network again."""
-        return asdict(self.config)
+    config_type = Size
+    core_type = MLPCore

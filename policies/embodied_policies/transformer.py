@@ -9,24 +9,25 @@ of a head, F features.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from dataclasses import dataclass, fields
+from typing import cast
 
 import torch
-from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from embodied.errors import OptionError
-from embodied.learn.policy import Core, Privilege, SequencePolicy
+from embodied.learn.policy import Core, SequencePolicy
+from embodied_policies.size import Size
 
+LONGEST = 100_000  # steps of context
 POSITIONS = ("rotary", "learned")
 CHOSEN_EXPERTS = 2
 BALANCE = 0.01  # weight of the loss that keeps experts equally busy
 
 
 @dataclass(frozen=True)
-class TransformerConfig:
+class TransformerConfig(Size):
     """Size and kind of the network.
 
     Attributes:
@@ -36,8 +37,6 @@ class TransformerConfig:
         experts: small networks of which each step takes the best two, in place of one; 0 for one.
     """
 
-    layers: int = 2
-    width: int = 64
     heads: int = 4
     context: int = 128
     positions: str = "rotary"
@@ -45,14 +44,11 @@ class TransformerConfig:
     experts: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.layers <= 12:
-            raise OptionError(f"layers is {self.layers}, expected 1 to 12")
+        super().__post_init__()
         if self.heads < 1 or self.width % self.heads or (self.width // self.heads) % 2:
             raise OptionError(f"a width of {self.width} cannot be split into {self.heads} heads of even width")
-        if not 1 <= self.context <= 100_000 or not 1 <= self.width <= 4096:
-            raise OptionError(
-                f"context is {self.context} and width {self.width}, expected at least 1, 1e5 and 4096 at most"
-            )
+        if not 1 <= self.context <= LONGEST:
+            raise OptionError(f"context is {self.context}, expected at least 1 and at most {LONGEST:,}")
         if self.positions not in POSITIONS:
             raise OptionError(f"positions is {self.positions!r}; known: {', '.join(POSITIONS)}")
         if self.experts == 1 or not 0 <= self.experts <= 64:
@@ -324,23 +320,8 @@ class _Gate(nn.Module):
 class TransformerPolicy(SequencePolicy):
     """The transformer as a policy for `SequencePPO`; keyword arguments as in `TransformerConfig`."""
 
-    def __init__(
-        self,
-        observation_space: spaces.Space,
-        action_space: spaces.Space,
-        lr_schedule: Any = None,
-        use_sde: bool = False,
-        privilege: Privilege = Privilege(),  # noqa: B008 (frozen)
-        forecasts: bool = False,
-        **config: Any,
-    ) -> None:
-        self.config = TransformerConfig(**config)
-        core = TransformerCore(self.config)
-        super().__init__(observation_space, action_space, core, privilege, use_sde=use_sde, forecasts=forecasts)
-
-    def settings(self) -> dict[str, Any]:
-        """The keyword arguments that build this network again."""
-        return asdict(self.config)
+    config_type = TransformerConfig
+    core_type = TransformerCore
 
 
 def _rotate(x_BHTD: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:

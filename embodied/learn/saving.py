@@ -1,0 +1,111 @@
+"""A trainer on disk: policy, optimiser, luck and worlds, so that a run goes on exactly where it was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embodied.errors import CheckpointError
+from embodied.learn.checkpoint import (
+    load_json,
+    load_tensors,
+    load_weights,
+    optimizer_tensors,
+    restore_optimizer,
+    save_json,
+    save_policy,
+    save_tensors,
+)
+from embodied.learn.vec import GymVecEnv, describe_env
+
+if TYPE_CHECKING:
+    from embodied.learn.ppo import SequencePPO
+
+TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
+_RNG, _WORLD, _MEMORY = "generator", "worlds/", "memory/"
+
+SETTINGS = (
+    "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
+    "forecast_coef", "curiosity_coef", "reward_coef", "target_kl", "recall", "use_sde", "sde_sample_freq",
+    "max_grad_norm", "privileged_critic", "shaping", "seed", "n_envs",
+)  # fmt: skip
+
+
+def save_trainer(model: SequencePPO, folder: Path) -> None:
+    """Writes policy and trainer into `folder`, as safetensors and JSON."""
+    save_policy(folder, model.policy, model.policy.card() | {"env": describe_env(model.env)})
+    tensors = optimizer_tensors(model.policy.optimizer)
+    save_tensors(folder / TRAINER, tensors | {_RNG: model.generator.get_state()})
+    _save_worlds(model, folder / WORLDS)
+    counters = {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
+    save_json(folder / TRAINER_CARD, counters | {"settings": {name: getattr(model, name) for name in SETTINGS}})
+
+
+def saved_settings(folder: Path) -> dict[str, Any]:
+    """Returns the settings of a saved trainer.
+
+    Raises:
+        CheckpointError: the folder holds none.
+    """
+    saved = load_json(folder / TRAINER_CARD).get("settings")
+    if not isinstance(saved, dict) or not set(saved) <= set(SETTINGS):
+        raise CheckpointError(f"{folder / TRAINER_CARD} holds no settings of a trainer")
+    return saved
+
+
+def resume_trainer(model: SequencePPO, folder: Path) -> None:
+    """Takes weights, optimiser and counters from `folder`, and the worlds if they are there; else starts new episodes.
+
+    Raises:
+        CheckpointError: the folder is incomplete or damaged, or its network is another one.
+    """
+    load_weights(folder, model.policy)
+    tensors = load_tensors(folder / TRAINER)
+    counters = load_json(folder / TRAINER_CARD)
+    try:
+        luck = tensors.pop(_RNG)
+        model.num_timesteps, model._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
+        if luck.numel() == model.generator.get_state().numel():  # else it was saved on another kind of device
+            model.generator.set_state(luck)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
+    restore_optimizer(model.policy.optimizer, tensors)
+    if (folder / WORLDS).is_file() and _resume_worlds(model, load_tensors(folder / WORLDS)):
+        return
+    assert model.env is not None
+    model.env.seed(int(np.random.SeedSequence([model.seed or 0, model.num_timesteps]).generate_state(1)[0]) >> 1)
+    model._last_obs = None
+    model.memory = None
+
+
+def _save_worlds(model: SequencePPO, path: Path) -> None:
+    """Writes down where the worlds stand and what the policy remembers, if the environment can tell."""
+    state = model.env.get_state() if isinstance(model.env, GymVecEnv) and model._last_obs is not None else None
+    if state is None:
+        path.unlink(missing_ok=True)
+        return
+    memory = model.policy.core.tensors(model.memory if model.memory is not None else model.policy.initial(model.n_envs))
+    arrays: dict[str, Any] = {f"{_WORLD}{name}": value for name, value in state.items()}
+    arrays |= {"obs": model._last_obs, "first": model._last_episode_starts, "num_timesteps": model.num_timesteps}
+    tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
+    tensors |= {f"{_MEMORY}{name}": value.contiguous() for name, value in memory.items()}
+    save_tensors(path, tensors | {"surprise": model.surprise.moments})
+
+
+def _resume_worlds(model: SequencePPO, saved: dict[str, Tensor]) -> bool:
+    """Goes on in the very state that was saved; False if it was of other worlds, or of another checkpoint."""
+    same = len(saved["first"]) == model.n_envs and int(saved["num_timesteps"]) == model.num_timesteps
+    if not isinstance(model.env, GymVecEnv) or not same:
+        return False
+    worlds = {name.removeprefix(_WORLD): value.numpy() for name, value in saved.items() if name.startswith(_WORLD)}
+    model.env.set_state(worlds)
+    model._last_obs, model._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
+    model.surprise.moments.copy_(saved["surprise"])
+    model.memory = model.policy.initial(model.n_envs)
+    for name, value in model.policy.core.tensors(model.memory).items():
+        value.copy_(saved[f"{_MEMORY}{name}"])
+    return True
