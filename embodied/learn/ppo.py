@@ -129,7 +129,9 @@ class SequencePPO(OnPolicyAlgorithm):
         if minibatches < 1 or n_epochs < 1 or n_steps < 1:
             raise OptionError("minibatches, n_epochs and n_steps must be at least 1")
         if curiosity_coef and (not forecast_coef or n_steps < 2):
-            raise OptionError("curiosity is about forecasts: give forecast_coef, too, and at least 2 n_steps")
+            raise OptionError(
+                "curiosity is about forecasts: give forecast_coef (--forecast), too, and at least 2 n_steps"
+            )
         if _init_setup_model:
             self._setup_model()
 
