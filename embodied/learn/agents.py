@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.learn.observations import mask_of
 from embodied.learn.policy import Reading, SequencePolicy
+from embodied.learn.threads import acting_threads
 
 
 @dataclass
@@ -36,7 +37,7 @@ class NetworkAgent:
     def act(self, carry: _NetworkCarry, obs: Any, first: NDArray) -> tuple[_NetworkCarry, NDArray]:
         """Reads observations `(n, dim)` and returns actions `(n, nu)`."""
         device = self.policy.device
-        with torch.inference_mode():
+        with torch.inference_mode(), acting_threads(self.policy, len(first)):
             obs_t = torch.as_tensor(self.policy.codec.rows(obs), device=device)
             first_t = torch.as_tensor(first, dtype=torch.bool, device=device)
             told = mask_of(obs)

@@ -27,6 +27,7 @@ from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.policy import Privilege, SequencePolicy, load_policy
 from embodied.learn.rollout import Rollout
 from embodied.learn.saving import resume_trainer, save_trainer, saved_settings
+from embodied.learn.threads import acting_threads
 from embodied.learn.vec import Experience, GymVecEnv, allowed, as_vec_env, describe_env, step
 
 WORLDS_PER_SEED = 1_000_003  # so that runs of neighbouring seeds share no world
@@ -160,7 +161,8 @@ class SequencePPO(OnPolicyAlgorithm):
             forecasts=bool(self.forecast_coef),
             **self.policy_kwargs,
         ).to(self.device)
-        self.policy.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, foreach=True)
+        self._weights = list(self.policy.parameters())
+        self.policy.optimizer = torch.optim.Adam(self._weights, self.lr_schedule(1), eps=1e-5, fused=True)
         self.rollout_buffer = Rollout.empty(  # type: ignore[assignment]
             self.n_envs,
             self.n_steps,
@@ -178,7 +180,10 @@ class SequencePPO(OnPolicyAlgorithm):
 
     def collect_rollouts(self, env, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """Acts for `n_rollout_steps` and fills the rollout; False if a callback asks to stop."""
-        rollout: Rollout = rollout_buffer
+        with acting_threads(self.policy, self.n_envs):
+            return self._collect(env, callback, rollout_buffer, n_rollout_steps)
+
+    def _collect(self, env: VecEnv, callback: BaseCallback, rollout: Rollout, n_rollout_steps: int) -> bool:
         if self._stopping:
             self._stopping = False
             return False
@@ -394,7 +399,7 @@ class SequencePPO(OnPolicyAlgorithm):
         loss = losses.total(self.vf_coef, self.ent_coef, self.belief_coef, self.forecast_coef)
         balance = self.policy.core.regulariser()
         (loss if balance is None else loss + balance).backward()
-        torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm, foreach=True)
+        torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
         self.policy.optimizer.step()
 
     def _report(self, rollout: Rollout, history: list[Losses]) -> None:

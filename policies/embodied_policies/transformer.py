@@ -210,8 +210,8 @@ class TransformerCore(Core):
         return time_BT, seen_BTS[:, None], lag_BTS
 
     def _turns(self, time_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of the rotary angles, `(B, 1, T, D / 2)` each."""
-        angle = time_BT[:, None, :, None] * self.rate
+        """Cosines and sines of the rotary angles, `(B, T, 1, 1, D / 2)` each."""
+        angle = time_BT[:, :, None, None, None] * self.rate
         return angle.cos(), angle.sin()
 
 
@@ -234,8 +234,8 @@ class _Block(nn.Module):
         """Returns rotated queries, rotated keys, and values, `(B, H, T, D)` each."""
         batch, steps, width = x_BTF.shape
         qkv = self.qkv(self.norm_1(x_BTF)).view(batch, steps, 3, self.heads, width // self.heads)
-        q_BHTD, k_BHTD, v_BHTD = qkv.permute(2, 0, 3, 1, 4)
-        return _rotate(q_BHTD, turn), _rotate(k_BHTD, turn), v_BHTD
+        q_BHTD, k_BHTD = _rotate(qkv[:, :, :2], turn).permute(2, 0, 3, 1, 4)
+        return q_BHTD, k_BHTD, qkv[:, :, 2].transpose(1, 2)
 
     def bias(self, seen: Tensor, lag_BTS: Tensor) -> Tensor:
         """What attention may see: a mask, or with learned positions a bias, `(B, 1 or H, T, S)`."""
@@ -324,8 +324,8 @@ class TransformerPolicy(SequencePolicy):
     core_type = TransformerCore
 
 
-def _rotate(x_BHTD: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Turns the two halves of each head's features by the rotary angles."""
+def _rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Turns the two halves of each head's features `(B, T, …, H, D)` by the rotary angles."""
     cos, sin = turn
-    a, b = x_BHTD.chunk(2, dim=-1)
+    a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
