@@ -106,10 +106,11 @@ def test_what_a_run_was_begun_with_cannot_be_changed_by_resuming(run):
     assert "begun with layers = 2" in result.stderr
 
 
-@pytest.mark.parametrize("what", ["env", "sensors", "learn", "camera", "inference"])
+@pytest.mark.parametrize("what", ["env", "sensors", "learn", "cheetah", "depth", "camera", "inference"])
 def test_every_benchmark_runs_and_names_its_ratios(what, tmp_path):
-    if what == "learn":
+    if what in ("learn", "cheetah"):
         pytest.importorskip("sb3_contrib")
+        pytest.importorskip("imageio")
     out = tmp_path / "rates.json"
     result = embodied("bench", what, "--rounds", "1", "--small", "--json", out)
     assert result.returncode == 0, result.stderr

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +57,26 @@ def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
     outputs = ["action", "belief", *(f"{name}_after" for name in memory)]
     example = (torch.zeros(1, policy.codec.size), torch.ones(1, dtype=torch.bool), *memory.values())
     path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns about its own ways
+    with _quiet_exporter():
         names: Any = {"input_names": inputs, "output_names": outputs}
         torch.onnx.export(_Step(policy), example, str(path), dynamo=True, external_data=False, verbose=False, **names)
     card: dict[str, Any] = policy.card() | {"memory": {name: _describe(value) for name, value in memory.items()}}
     path.with_suffix(CARD_SUFFIX).write_text(json.dumps(card, indent=1))
     return path
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns about its own ways, and about packages that nothing here needs."""
+    chatter = logging.getLogger("torch.onnx")
+    before = chatter.level
+    chatter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        chatter.setLevel(before)
 
 
 def _has_mask(space: spaces.Space) -> bool:

@@ -69,6 +69,11 @@ class GaussianHead(nn.Module):
         """Returns the distribution over actions in units of the half range of the Box."""
         return Independent(Normal(self.mean(features), self.log_std.exp(), validate_args=False), 1, validate_args=False)
 
+    @property
+    def output(self) -> nn.Linear:
+        """The layer that decides."""
+        return self.mean
+
     def mode(self, distribution: Distribution) -> Tensor:
         """The most likely action."""
         return distribution.mean
@@ -147,6 +152,11 @@ class ChoiceHead(nn.Module):
             logits = table
         logits = logits.reshape(*logits.shape[:-1], self.size, self.most)
         return Independent(Categorical(logits=logits, validate_args=False), 1, validate_args=False)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The layer that decides."""
+        return self.logits
 
     def mode(self, distribution: Distribution) -> Tensor:
         """The most likely action."""

@@ -151,6 +151,7 @@ class SequencePolicy(BasePolicy):
         self.critic = _critic(privilege) if privilege.state else None
         self.forecast_head = Forecast(width, self.action_head.size, self.codec.size) if forecasts else None
         self.return_scale = ReturnScale()
+        self.half_precision = False  # whether encoder and core calculate in bfloat16; heads and losses never do
 
     def settings(self) -> dict[str, Any]:
         """The keyword arguments that build this core again."""
@@ -177,6 +178,21 @@ class SequencePolicy(BasePolicy):
         """Writes weights (safetensors) and card (JSON) into the folder `path`."""
         save_policy(Path(path), self, self.card())
 
+    def adopt(self, other: SequencePolicy) -> None:
+        """Takes over the weights of another policy wherever name and shape agree; the rest stays as it is.
+
+        Raises:
+            OptionError: it was made for other observations or actions, or is of another architecture.
+        """
+        if (other.observation_space, other.action_space) != (self.observation_space, self.action_space):
+            raise OptionError("a policy can go on only from one with the same observations and actions")
+        mine, theirs = self.state_dict(), other.state_dict()
+        fits = {name: t for name, t in theirs.items() if name in mine and mine[name].shape == t.shape}
+        lost = [name for name in mine if name.startswith(("core.", "encoder.")) and name not in fits]
+        if lost:
+            raise OptionError(f"a {type(self).__name__} of another size cannot be gone on from: {lost[0]} differs")
+        self.load_state_dict(fits, strict=False)
+
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SequencePolicy:
         """See `load_policy`; nothing that is loaded can run code."""
@@ -188,12 +204,15 @@ class SequencePolicy(BasePolicy):
 
     def step(self, rows_NF: Tensor, first_N: Tensor, memory: Any, mask_NA: Tensor | None = None) -> tuple[Reading, Any]:
         """Reads one observation per environment while acting; `mask` tells which choices are allowed."""
-        features, memory = self.core.step(self.encoder(rows_NF), first_N, memory)
-        return self._read(features, mask_NA), memory
+        with self._precision():
+            features, memory = self.core.step(self.encoder(rows_NF), first_N, memory)
+        return self._read(features.float(), mask_NA), memory
 
     def sequence(self, rows_BTF: Tensor, first_BT: Tensor, memory: Any, mask_BTA: Tensor | None = None) -> Reading:
         """Reads T observations per environment while training, from the memory before them."""
-        return self._read(self.core.sequence(self.encoder(rows_BTF), first_BT, memory), mask_BTA)
+        with self._precision():
+            features = self.core.sequence(self.encoder(rows_BTF), first_BT, memory)
+        return self._read(features.float(), mask_BTA)
 
     def explain(self, observations: Any, first: np.ndarray | None = None) -> Explanation:
         """Reads T observations of one world and tells what it made of them (see `Explanation`)."""
@@ -270,6 +289,9 @@ class SequencePolicy(BasePolicy):
             belief_logits=None if self.belief_head is None else self.belief_head(features),
         )
 
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision)
+
     def _tensor(self, array: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.as_tensor(array, dtype=dtype, device=self.device)
 
@@ -281,14 +303,8 @@ def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePol
         CheckpointError: the folder holds no intact policy, or one of an unknown class.
     """
     card = read_card(folder)
-    known = {cls.__name__: cls for cls in _subclasses(SequencePolicy)}
-    if card.get("policy") not in known:
-        raise CheckpointError(
-            f"{folder} holds a policy of class {card.get('policy')!r}; imported are: "
-            f"{', '.join(sorted(known)) or 'none'} (import embodied_policies, or the package that defines it)"
-        )
     try:
-        policy = known[card["policy"]](
+        policy = policy_class(card["policy"])(
             build_space(card["observation_space"]),
             build_space(card["action_space"]),
             privilege=Privilege(int(card["privilege"]["state"]), tuple(map(int, card["privilege"]["hidden"]))),
@@ -298,6 +314,21 @@ def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePol
         raise CheckpointError(f"the card in {folder} does not describe a policy: {error}") from error
     load_weights(folder, policy)
     return policy.to(device).eval()
+
+
+def policy_class(name: str) -> type[SequencePolicy]:
+    """Returns the imported policy class of that name.
+
+    Raises:
+        OptionError: there is none.
+    """
+    known = {cls.__name__: cls for cls in _subclasses(SequencePolicy)}
+    if name not in known:
+        raise OptionError(
+            f"no policy class {name!r}; imported are: {', '.join(sorted(known)) or 'none'} "
+            "(import the module that defines it, such as embodied_policies.transformer)"
+        )
+    return known[name]
 
 
 def _subclasses(cls: type) -> list[type]:

@@ -41,7 +41,7 @@ class SequencePPO(OnPolicyAlgorithm):
     `action_masks()` forbids are never taken.
 
     Args:
-        policy: class of the policy, built with `policy_kwargs`.
+        policy: class of the policy, built with `policy_kwargs`; or a policy, whose weights are the start.
         env: an id, an `Env`, a Gymnasium `VectorEnv` or a Stable-Baselines3 `VecEnv`.
         n_envs: number of environments when `env` is an id.
         n_steps: steps per environment and rollout.
@@ -57,6 +57,8 @@ class SequencePPO(OnPolicyAlgorithm):
         forecast_coef: weight of the loss of predicting the next observation; 0 for no such head.
         curiosity_coef: reward, in units of its own spread, for how wrong that prediction was.
         reward_coef: weight of the environment's reward; 0 for learning from curiosity or forecasts alone.
+        bfloat16: let encoder and core calculate in bfloat16; worth it on a GPU.
+        compile: let `torch.compile` fuse the reading of sequences; needs a minute and a C++ compiler (on a GPU, Triton).
 
     Raises:
         OptionError: settings that do not fit each other.
@@ -67,7 +69,7 @@ class SequencePPO(OnPolicyAlgorithm):
 
     def __init__(
         self,
-        policy: type[SequencePolicy],
+        policy: type[SequencePolicy] | SequencePolicy,
         env: Any,
         learning_rate: Any = 5e-4,
         n_envs: int | None = None,
@@ -90,6 +92,8 @@ class SequencePPO(OnPolicyAlgorithm):
         max_grad_norm: float = 0.5,
         privileged_critic: bool = True,
         shaping: bool = True,
+        bfloat16: bool = False,
+        compile: bool = False,
         stats_window_size: int = 512,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -106,6 +110,11 @@ class SequencePPO(OnPolicyAlgorithm):
         self.shaping = shaping
         self.forecast_coef, self.curiosity_coef, self.reward_coef = forecast_coef, curiosity_coef, reward_coef
         self.target_kl, self.recall = target_kl, tuple(recall)
+        self.bfloat16, self.compile = bfloat16, compile
+        self._start: SequencePolicy | None = None
+        if isinstance(policy, SequencePolicy):
+            self._start, policy_kwargs = policy, policy.settings() | (policy_kwargs or {})
+            policy = type(policy)
         super().__init__(
             policy=policy,  # type: ignore[arg-type]
             env=as_vec_env(env, n_envs, self.recall),
@@ -161,6 +170,11 @@ class SequencePPO(OnPolicyAlgorithm):
             forecasts=bool(self.forecast_coef),
             **self.policy_kwargs,
         ).to(self.device)
+        if self._start is not None:
+            self.policy.adopt(self._start)
+        self.policy.half_precision = self.bfloat16
+        if self.compile:
+            self.policy.core.sequence = torch.compile(self.policy.core.sequence)  # type: ignore[method-assign]
         self._weights = list(self.policy.parameters())
         self.policy.optimizer = torch.optim.Adam(self._weights, self.lr_schedule(1), eps=1e-5, fused=True)
         self.rollout_buffer = Rollout.empty(  # type: ignore[assignment]

@@ -134,8 +134,8 @@ class TransformerCore(Core):
         x_NTF = x_NF[:, None]
         for i, block in enumerate(self._layers):
             q_NHTD, k_NHTD, v_NHTD = block.project(x_NTF, turn)
-            memory.keys_LNHCD[i, row_N, :, slot_N] = k_NHTD[:, :, 0]
-            memory.values_LNHCD[i, row_N, :, slot_N] = v_NHTD[:, :, 0]
+            memory.keys_LNHCD[i, row_N, :, slot_N] = k_NHTD[:, :, 0].float()
+            memory.values_LNHCD[i, row_N, :, slot_N] = v_NHTD[:, :, 0].float()
             keys, values = memory.keys_LNHCD[i, :, :, :used], memory.values_LNHCD[i, :, :, :used]
             x_NTF = block.mix(x_NTF, q_NHTD, keys, values, block.bias(seen_N11C, lag_N1C))
         memory.age_N += 1

@@ -74,12 +74,11 @@ class Evaluate:
 def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], dict[str, Any]]:
     """Returns the policies by run name, and the environment that they share."""
     import embodied_envs  # noqa: F401  (registers the ids)
-    import embodied_policies.gru
-    import embodied_policies.mlp
-    import embodied_policies.transformer  # noqa: F401  (so that their classes can be found)
+    import embodied_policies
     from embodied.learn.checkpoint import read_card
     from embodied.learn.policy import load_policy
 
+    embodied_policies.register()
     cards = [read_card(folder / "policy") for folder in folders]
     for folder, card in zip(folders, cards, strict=True):
         if card.get("env") != cards[0].get("env"):
@@ -91,7 +90,8 @@ def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], dict[str,
 
 
 def _kind(policy: SequencePolicy) -> str:
-    return NO_MEMORY if policy.settings().get("context") == 1 else "transformer"
+    name = type(policy).__name__.removesuffix("Policy").lower()
+    return NO_MEMORY if name == "mlp" or policy.settings().get("context") == 1 else name
 
 
 def _as_json(asked: Evaluate, env: dict[str, Any], reports: dict[str, Report], kinds: dict[str, str]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,6 +43,8 @@ class Study:
     """Only these environments."""
     episodes: int = 200
     """Fresh episodes after training; their mean return is reported."""
+    jobs: int = 0
+    """Trainings at once, each with its share of the cores (0: one per core; small networks gain little from two)."""
     out: Path = Path("runs/study.jsonl")
     """One line of JSON per finished training."""
 
@@ -48,38 +52,57 @@ class Study:
         """Trains what is missing and prints the table."""
         from embodied.errors import UnknownNameError
 
-        cases = {"novel": _novel, "popgym": _popgym}[self.name]()
+        cases = STUDIES[self.name]()
         for name in (*self.only, *self.cores):
             if name not in cases and name not in CORES:
                 raise UnknownNameError("environment or core", name, (*cases, *CORES))
         self.out.parent.mkdir(parents=True, exist_ok=True)
         done = [json.loads(line) for line in self.out.read_text().splitlines()] if self.out.exists() else []
-        for env, case in cases.items():
-            for core in self.cores if not self.only or env in self.only else ():
-                for seed in range(self.seeds if core == "transformer" else 1):
-                    if not any((r["env"], r["core"], r["seed"]) == (env, core, seed) for r in done):
-                        row = {"env": env, "core": core, "seed": seed} | _train(case, core, seed, self.episodes)
-                        done.append(row)
-                        with self.out.open("a") as file:
-                            file.write(json.dumps(row) + "\n")
-                        print(json.dumps(row), flush=True)
-        _print(cases, done)
+        finished = {(row["env"], row["core"], row["seed"]) for row in done}
+        for row in self._trained([one for one in self._wanted(cases) if one not in finished]):
+            done.append(row)
+            with self.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+        _print({env: case for env, case in cases.items() if any(row["env"] == env for row in done)}, done)
+
+    def _wanted(self, cases: dict[str, Case]) -> list[tuple[str, str, int]]:
+        """Environment, core and seed of every training, first seeds first."""
+        envs = [env for env in cases if not self.only or env in self.only]
+        every = [(env, core, seed) for seed in range(self.seeds) for env in envs for core in self.cores]
+        return [(env, core, seed) for env, core, seed in every if core == "transformer" or seed == 0]
+
+    def _trained(self, missing: list[tuple[str, str, int]]) -> Iterator[dict[str, Any]]:
+        """Trains, several at once, and yields each row as it is finished."""
+        from embodied.physics.threads import default_threads
+
+        cores = default_threads()
+        jobs = self.jobs or cores
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            rows = [pool.submit(_row, self.name, *one, self.episodes, max(1, cores // jobs)) for one in missing]
+            for row in as_completed(rows):
+                yield row.result()
+
+
+def _row(study: str, env: str, core: str, seed: int, episodes: int, threads: int) -> dict[str, Any]:
+    """One line of a study's table; runs in a process of its own."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    return {"env": env, "core": core, "seed": seed} | _train(STUDIES[study]()[env], core, seed, episodes)
 
 
 def _train(case: Case, core: str, seed: int, episodes: int) -> dict[str, float]:
     """Trains one network and returns the mean return of fresh episodes, its standard error, and the seconds it took."""
-    import torch
     from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
     from embodied.learn.agents import NetworkAgent
     from embodied.learn.evaluate import evaluate
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.vec import GymVecEnv, as_vec_env
-    from embodied.physics.threads import default_threads
     from embodied_scripts.train import policy_class
 
-    torch.set_num_threads(default_threads())
-    torch.set_flush_denormal(True)
     worlds = lambda: SyncVectorEnv([case.make] * case.worlds, autoreset_mode=AutoresetMode.SAME_STEP)  # noqa: E731
     start = case.settings.get("learning_rate", 5e-4)
     settings: dict[str, Any] = {"minibatches": case.worlds // 2} | case.settings
@@ -145,6 +168,9 @@ def _popgym() -> dict[str, Case]:
         )
         for name, published in wanted.items()
     }
+
+
+STUDIES: dict[str, Callable[[], dict[str, Case]]] = {"novel": _novel, "popgym": _popgym}
 
 
 def _popgym_env(name: str) -> Any:

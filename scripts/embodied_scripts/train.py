@@ -13,6 +13,7 @@ import tyro
 from embodied.errors import CheckpointError, EmbodiedError, OptionError
 
 if TYPE_CHECKING:
+    from embodied.learn.policy import SequencePolicy
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.run import RunFolder
 
@@ -67,6 +68,12 @@ class Train:
     """Threads of physics and network (0: one per core)."""
     device: str = "cpu"
     """Where the network lives: cpu or cuda."""
+    bfloat16: bool = False
+    """Calculate with 16 bits where that is safe; worth it on a GPU."""
+    compile: bool = False
+    """Fuse the network's operations with torch.compile; takes a minute and needs a C++ compiler."""
+    start_from: str | None = None
+    """Begin with the weights of this run's policy, trained on the same observations and actions."""
     ray: str | None = None
     """Run the trainings of a study as Ray tasks: the address of a cluster whose machines share the run's folder, or
     `local`. A training whose worker dies goes on from its last checkpoint."""
@@ -174,8 +181,9 @@ def _build(settings: Train) -> SequencePPO:
     env = make_vec(settings.id, settings.worlds, **options)
     start = settings.learning_rate
     context = {"context": settings.context} if settings.core == "transformer" else {}
+    start_policy = _start_of(settings)
     return SequencePPO(
-        policy_class(settings.core),
+        start_policy or policy_class(settings.core),
         env,
         learning_rate=lambda left: start * (0.1 + 0.9 * left),
         n_steps=settings.rollout,
@@ -183,17 +191,28 @@ def _build(settings: Train) -> SequencePPO:
         recall=settings.recall,
         forecast_coef=settings.forecast,
         curiosity_coef=settings.curiosity,
-        policy_kwargs={"layers": settings.layers, "width": settings.width} | context,
+        policy_kwargs={"layers": settings.layers, "width": settings.width} | context if start_policy is None else {},
         seed=settings.seed,
         device=settings.device,
+        bfloat16=settings.bfloat16,
+        compile=settings.compile,
     )
+
+
+def _start_of(settings: Train) -> SequencePolicy | None:
+    """The policy whose weights are the start; when resuming, the run's own, which is of the same size."""
+    import embodied_policies
+    from embodied.learn.policy import load_policy
+
+    if settings.start_from is None:
+        return None
+    embodied_policies.register()
+    return load_policy(Path(str(settings.run_dir) if settings.resume else settings.start_from) / "policy")
 
 
 def policy_class(core: str) -> Any:
     """The policy whose core has that name."""
-    from embodied_policies.gru import GRUPolicy
-    from embodied_policies.mlp import MLPPolicy
-    from embodied_policies.transformer import TransformerPolicy
+    from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
 
     return {"transformer": TransformerPolicy, "gru": GRUPolicy, "mlp": MLPPolicy}[core]
 
