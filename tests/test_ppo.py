@@ -14,6 +14,7 @@ from embodied.errors import CheckpointError, UnknownNameError
 from embodied.learn.checkpoint import check_spaces, load_json, save_json
 from embodied.learn.policy import load_policy
 from embodied.learn.ppo import SequencePPO
+from embodied.learn.resources import acting_threads, footprint
 from embodied.learn.rollout import advantages
 from embodied.learn.vec import GymVecEnv, as_vec_env, step
 from embodied_policies.transformer import TransformerPolicy
@@ -392,3 +393,32 @@ class Solved(BaseCallback):
     def _on_step(self) -> bool:
         recent = [episode["r"] for episode in self.model.ep_info_buffer][-200:]
         return len(recent) < 200 or np.mean(recent) < 0.99
+
+
+def test_the_memory_that_training_holds_is_stated_and_does_not_grow():
+    model = SequencePPO(
+        TransformerPolicy, as_vec_env(SIGNPOST, 4), n_steps=8, minibatches=2, seed=0, policy_kwargs={"context": 6}
+    )
+    stated = footprint(model)
+    sizes = []
+    for _ in range(3):
+        model.learn(64, reset_num_timesteps=False)
+        cache = [model.policy.core.tensors(memory) for memory in (model.memory, model.rollout_buffer.memory)]
+        sizes.append(sum(t.numel() * t.element_size() for tensors in cache for t in tensors.values()))
+    assert footprint(model) == stated
+    assert sizes == [stated["memory"]] * 3
+    learned = sum(p.numel() * 4 for p in model.policy.parameters())
+    assert stated["network"] == 4 * learned
+
+
+def test_a_small_network_acts_on_one_thread_and_learns_on_all():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with acting_threads(torch.nn.Linear(10, 10), 8):
+            assert torch.get_num_threads() == 1
+        with acting_threads(torch.nn.Linear(1000, 1000), 128):
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

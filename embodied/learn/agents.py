@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.learn.observations import mask_of
 from embodied.learn.policy import Reading, SequencePolicy
-from embodied.learn.threads import acting_threads
+from embodied.learn.resources import acting_threads
 
 
 @dataclass

@@ -25,9 +25,9 @@ from embodied.learn.curiosity import Surprise
 from embodied.learn.heads import StateDependentHead
 from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.policy import Privilege, SequencePolicy, load_policy
+from embodied.learn.resources import acting_threads
 from embodied.learn.rollout import Rollout
 from embodied.learn.saving import resume_trainer, save_trainer, saved_settings
-from embodied.learn.threads import acting_threads
 from embodied.learn.vec import Experience, GymVecEnv, allowed, as_vec_env, describe_env, step
 
 WORLDS_PER_SEED = 1_000_003  # so that runs of neighbouring seeds share no world
@@ -58,7 +58,7 @@ class SequencePPO(OnPolicyAlgorithm):
         curiosity_coef: reward, in units of its own spread, for how wrong that prediction was.
         reward_coef: weight of the environment's reward; 0 for learning from curiosity or forecasts alone.
         bfloat16: let encoder and core calculate in bfloat16; worth it on a GPU.
-        compile: let `torch.compile` fuse the reading of sequences; needs a minute and a C++ compiler (on a GPU, Triton).
+        compile: let `torch.compile` fuse the reading of sequences; needs a minute and a C++ compiler (GPU: Triton).
 
     Raises:
         OptionError: settings that do not fit each other.

@@ -154,6 +154,7 @@ def train_one(given: Train) -> bool:
         folder.begin(_jsonable(settings))
         model.save(folder.policy)
     model.set_logger(folder.logger())
+    Console().print(_size_of(model), highlight=False)
     finished = _learn(model, settings, folder)
     model.save(folder.policy)
     command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
@@ -197,6 +198,14 @@ def _build(settings: Train) -> SequencePPO:
         bfloat16=settings.bfloat16,
         compile=settings.compile,
     )
+
+
+def _size_of(model: SequencePPO) -> str:
+    from embodied.learn.resources import footprint
+
+    weights = sum(p.numel() for p in model.policy.parameters())
+    held = sum(footprint(model).values()) / 2**20
+    return f"{weights:,} weights, {model.n_envs} worlds × {model.n_steps} steps: holds {held:,.0f} MB while it learns"
 
 
 def _start_of(settings: Train) -> SequencePolicy | None:
