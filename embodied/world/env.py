@@ -69,7 +69,8 @@ class BatchEnv(TaskFace, VectorEnv):
         robot = self.task.robot
         self.layout = robot.layout
         self.single_observation_space = spaces.Box(self.layout.low, self.layout.high, dtype=np.float32)
-        self.single_action_space = spaces.Box(-1.0, 1.0, (len(robot.actuators),), np.float32)
+        actions = len(robot.actuators) + len(self.task.says)
+        self.single_action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
@@ -85,12 +86,13 @@ class BatchEnv(TaskFace, VectorEnv):
         self._limit = round(self.task.episode_s * self.task.control_hz)
         self._steps = np.zeros(n, np.int64)
         self._elapsed_s = np.zeros(n)
+        self._said = np.zeros((n, len(self.task.says)))
         self._obs = np.zeros((n, self.layout.size), np.float32)
         self._ended = np.ones(n, bool)
         self._all = np.ones(n, bool)
         self._started = False
         self._painter: Painter | None = None
-        self.task.bind(World(self.batch, self.body, self._elapsed_s))
+        self.task.bind(World(self.batch, self.body, self._elapsed_s, self._said))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -163,7 +165,7 @@ class BatchEnv(TaskFace, VectorEnv):
 
     @property
     def _remembering(self) -> dict[str, Any]:
-        own = ("_steps", "_elapsed_s", "_obs", "_ended")
+        own = ("_steps", "_elapsed_s", "_said", "_obs", "_ended")
         return {name: getattr(self, name) for name in own} | {
             "streams": self.streams,
             "body": self.body,
@@ -210,7 +212,9 @@ class BatchEnv(TaskFace, VectorEnv):
         live = None if not stale.size else np.setdiff1d(np.arange(self.num_envs), stale)
         rows = slice(None) if live is None else live
         self._steps[rows] += 1
-        self.body.command(commands[rows], self._steps[rows], rows)
+        moves = commands.shape[1] - self._said.shape[1]
+        self._said[rows] = commands[rows, moves:]
+        self.body.command(commands[rows, :moves], self._steps[rows], rows)
         failed = self.body.advance(self._steps[rows], live) if live is None or live.size else stale[:0]
         self._elapsed_s[rows] = self._steps[rows] / self.task.control_hz
         if failed.size:
@@ -240,6 +244,7 @@ class BatchEnv(TaskFace, VectorEnv):
     def _observe(self, failed: Rows) -> None:
         """Senses in all worlds; a failed world repeats its last observation."""
         last = self._obs[failed]
+        self.task.affect()
         self.body.sense(self._obs, self._steps)
         self._obs[failed] = last
         self.task.track()
@@ -250,6 +255,7 @@ class BatchEnv(TaskFace, VectorEnv):
             return
         self.streams.begin(worlds)
         self._steps[worlds] = 0
+        self._said[worlds] = 0
         self._elapsed_s[worlds] = 0.0
         self._ended[worlds] = False
         self.batch.reset(worlds)
@@ -257,6 +263,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self.body.begin(worlds)
         self.batch.forward(worlds)
         self.body.settle(worlds)
+        self.task.affect()
         self.body.sense(self._obs, self._steps, worlds)
         self.task.track()
 

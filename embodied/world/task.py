@@ -27,6 +27,7 @@ class World:
     batch: Batch
     body: Body
     elapsed_s: NDArray[np.float64]  # (N,)
+    said: NDArray[np.float64]  # (N, len(task.says)), what the last decision said, in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,11 @@ class Task(ABC):
         control_hz: rate of decisions.
         episode_s: time limit; longer episodes are truncated.
         hidden: the hidden variables, in the order of the columns of `truth`.
+        says: what the robot can say beside moving, such as "here it is": further actions, which `world.said` holds.
     """
 
     control_hz: ClassVar[float] = 10.0
+    says: ClassVar[tuple[str, ...]] = ()
     robot: Robot
     episode_s: float
     hidden: tuple[Hidden, ...]
@@ -91,6 +94,10 @@ class Task(ABC):
     @abstractmethod
     def outcome(self) -> Outcome:
         """Judges the step that was just made, in all worlds."""
+
+    def affect(self) -> None:
+        """Before every frame, sets what the surroundings do to the sensors, such as darkness; for tasks that need it."""
+        return None
 
     def track(self) -> None:
         """Takes note, after every frame, of what the history has shown so far; for tasks that need it."""

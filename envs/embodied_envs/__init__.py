@@ -4,7 +4,12 @@ from gymnasium.envs.registration import register
 
 import embodied  # noqa: F401  (chooses the renderer before anything imports MuJoCo)
 
-TASKS = {"Signpost-v0": "embodied_envs.signpost"}
+TASKS = {
+    "Signpost-v0": "embodied_envs.signpost",
+    "LightDark-v0": "embodied_envs.lightdark",
+    "Search-v0": "embodied_envs.search",
+    "Weigh-v0": "embodied_envs.weigh",
+}
 
 for _name, _module in TASKS.items():
     register(

@@ -1,0 +1,144 @@
+"""LightDark: stop on a goal in the dark, not knowing where one is; ranges can be had only in the light."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.body.rays import RayFan
+from embodied.body.timing import Timing
+from embodied.errors import OptionError
+from embodied.hidden import Continuous
+from embodied.world.task import Draw, Outcome, Task, World
+from embodied_envs.parts import CYLINDER, GHOST, PRINT, Word, doors, pose_features, room
+from embodied_envs.scout import RIDE_HEIGHT, scout
+
+HALF_X, HALF_Y = 2.0, 1.2  # m, from the middle of the room to its walls
+EDGE = -0.8  # m, x at which the light is half as bright
+DUSK = 0.06  # m, over which it fades
+GOAL = np.array([1.2, 0.0])
+START = ((0.4, 1.6), (-0.8, 0.8))  # m, the ranges of x and y
+ABOUT = 0.6  # rad, how far the heading may be off the way to the light
+STILL = 0.1  # m/s, below which the robot has stopped
+LOST_IN_LIGHT = 0.02  # share of beams
+
+
+@dataclass(frozen=True)
+class LightDarkOptions:
+    """How hard it is.
+
+    Attributes:
+        tolerance: how near to the goal counts [m].
+        light_noise: spread of ranges in the light, as a share of the range.
+        glimmer: share of beams that return something in full darkness.
+        wrong_reward: reward for stopping elsewhere.
+        time_cost: cost of every second.
+        episode_s: time limit [s].
+    """
+
+    tolerance: float = 0.2
+    light_noise: float = 0.01
+    glimmer: float = 0.0
+    wrong_reward: float = -0.5
+    time_cost: float = 0.01
+    episode_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.tolerance <= 0.6 or not 0.0 <= self.light_noise <= 0.5 or not 0.0 <= self.glimmer <= 1.0:
+            raise OptionError("tolerance must be 0.05 to 0.6 m, light_noise 0 to 0.5 and glimmer 0 to 1")
+        if not 1.0 <= self.episode_s <= 600.0:
+            raise OptionError("episode_s must be 1 to 600 s")
+
+
+class LightDark(Task):
+    """Saying "here" at rest on the goal +1, elsewhere `wrong_reward`; the robot's own pose is hidden."""
+
+    says = ("here",)
+
+    def __init__(self, options: LightDarkOptions) -> None:
+        self.options = options
+        self.episode_s = options.episode_s
+        self.hidden = (
+            Continuous("x", *START[0], "m", moving=True),
+            Continuous("y", *START[1], "m", moving=True),
+            Continuous("heading", math.pi - ABOUT, math.pi + ABOUT, "rad", angle=True, moving=True),
+        )
+        eyes = RayFan(  # a ring of stereo cameras: no light, no range
+            "ring", site="camera", body="head", pixels=24, fov=2 * math.pi, max_range=5.0,
+            range_noise=options.light_noise, dropout=LOST_IN_LIGHT,
+            timing=Timing(rate_hz=self.control_hz, latency_s=0.04, jitter_s=0.01),
+        )  # fmt: skip
+        self.robot = replace(scout(self.control_hz), cameras=(), rangers=(eyes,))
+
+    def compose(self) -> mujoco.MjSpec:
+        spec = room(HALF_X, HALF_Y)
+        bright = {"type": mujoco.mjtGeom.mjGEOM_BOX, **PRINT}
+        spec.worldbody.add_geom(
+            name="lit_floor", size=[(HALF_X + EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE - HALF_X) / 2, 0, 0.003],
+            rgba=[1.0, 0.95, 0.72, 1], **bright,
+        )  # fmt: skip
+        spec.worldbody.add_geom(
+            name="dark_floor", size=[(HALF_X - EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE + HALF_X) / 2, 0, 0.003],
+            rgba=[0.30, 0.33, 0.42, 1], **bright,
+        )  # fmt: skip
+        spec.worldbody.add_geom(
+            name="goal", type=CYLINDER, size=[self.options.tolerance, 0.002, 0], pos=[*GOAL, 0.005],
+            rgba=[0.30, 0.75, 0.45, 1], **GHOST,
+        )  # fmt: skip
+        return spec
+
+    def bind(self, world: World) -> None:
+        self._world = world
+        self._here = Word(world)
+        self._dropout = world.body.parameter("ring/dropout")
+        self._lit = np.zeros(world.batch.n, bool)  # who has been in the light
+
+    def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
+        low, high = np.array(START).T
+        xy = draw.uniform("start", 2) * (high - low) + low
+        heading = math.pi + draw.uniform("heading", 1, -ABOUT, ABOUT)[:, 0]
+        self._world.body.place(worlds, xy, heading, RIDE_HEIGHT)
+        self._here.begin(worlds)
+        self._lit[worlds] = False
+
+    def light(self) -> NDArray[np.float64]:
+        """How bright it is where each robot stands, 0 to 1, `(N,)`."""
+        return 1 / (1 + np.exp(np.clip((self._world.body.xy[:, 0] - EDGE) / DUSK, -50, 50)))
+
+    def affect(self) -> None:
+        seen = self.options.glimmer + (1 - self.options.glimmer) * self.light()
+        self._dropout[:, 0] = 1 - (1 - LOST_IN_LIGHT) * seen
+
+    def track(self) -> None:
+        self._lit |= self.light() > 0.5
+
+    def outcome(self) -> Outcome:
+        body = self._world.body
+        still = np.linalg.norm(body.velocity[:, :2], axis=1) < STILL
+        stopped = self._here.meant() & still
+        right = stopped & (np.linalg.norm(body.xy - GOAL, axis=1) < self.options.tolerance)
+        wrong = stopped & ~right
+        reward = 1.0 * right + self.options.wrong_reward * wrong - self.options.time_cost / self.control_hz
+        return Outcome(reward, stopped, right)
+
+    def truth(self) -> NDArray[np.float64]:
+        body = self._world.body
+        return np.column_stack([body.xy, body.heading % (2 * math.pi)])
+
+    def state(self) -> NDArray[np.float64]:
+        clock = self._world.elapsed_s / self.episode_s
+        return np.column_stack([pose_features(self._world.body, HALF_X), self._lit, clock])
+
+    def potential(self) -> NDArray[np.float64]:
+        """Minus the way that is left, in room lengths: into the light, then to the goal."""
+        xy = self._world.body.xy
+        into_light = np.maximum(xy[:, 0] - (EDGE - 3 * DUSK), 0.0)
+        back = GOAL[0] - EDGE
+        return -np.where(self._lit, np.linalg.norm(xy - GOAL, axis=1), into_light + back) / (2 * HALF_X)
+
+
+make, make_vec = doors(LightDark, LightDarkOptions)

@@ -1,0 +1,104 @@
+"""What tasks are made of: rooms, things that stand in them, words that must be meant, and the two ways in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+import embodied_assets as assets
+from embodied.options import options_of
+from embodied.world.body import Body
+from embodied.world.env import BatchEnv
+from embodied.world.single import SingleEnv
+from embodied.world.task import Task, World
+
+AWAY = np.array([0.0, 0.0, -20.0])  # where things wait that are not on show
+MEANT = 3  # decisions in a row in which something must be said to be meant
+SPEED_SCALE = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])  # m/s and rad/s
+WALLS = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
+THICKNESS = 0.02  # m, half that of a wall
+BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
+GHOST: dict[str, Any] = {"contype": 0, "conaffinity": 0}  # seen, but not touched
+PRINT: dict[str, Any] = GHOST | {"group": 2}  # drawn only
+
+
+def doors(task: Callable[[Any], Task], options: type) -> tuple[Callable[..., SingleEnv], Callable[..., BatchEnv]]:
+    """Returns `make` and `make_vec` of a task, the entry points that Gymnasium is told of."""
+
+    def make(render_mode: str | None = None, **given: Any) -> SingleEnv:
+        return SingleEnv(task(options_of(options, given)), render_mode)
+
+    def make_vec(
+        num_envs: int = 1,
+        threads: int | None = None,
+        autoreset_mode: Any = "NextStep",
+        render_mode: str | None = None,
+        **given: Any,
+    ) -> BatchEnv:
+        return BatchEnv(task(options_of(options, given)), num_envs, threads, autoreset_mode, render_mode)
+
+    make.__doc__ = f"One world; options as in `{options.__name__}`."
+    make_vec.__doc__ = f"N worlds; options as in `{options.__name__}`."
+    return make, make_vec
+
+
+def room(half_x: float = 1.2, half_y: float = 1.2) -> mujoco.MjSpec:
+    """Returns an empty room, `half_x` and `half_y` [m] from its middle to its walls."""
+    spec = mujoco.MjSpec.from_file(str(assets.arena_path("box")))
+    spec.geom("floor").size = [half_x, half_y, 0.05]
+    for name, (x, y) in WALLS.items():
+        wall = spec.geom(f"wall_{name}")
+        wall.pos[:2] = x * (half_x + THICKNESS), y * (half_y + THICKNESS)
+        wall.size[:2] = (THICKNESS, half_y + 2 * THICKNESS) if x else (half_x + 2 * THICKNESS, THICKNESS)
+    wider = max(half_x / 1.6, half_y / 1.2)
+    spec.camera("overview").pos = np.array(spec.camera("overview").pos) * wider
+    return spec
+
+
+class Things:
+    """Bodies that are put somewhere at the start of an episode and stay (mocap bodies)."""
+
+    def __init__(self, world: World) -> None:
+        model = world.batch.model
+        self._position = world.batch.array("mocap_pos")
+        self._quaternion = world.batch.array("mocap_quat")
+        self._index = {model.body(i).name: int(model.body_mocapid[i]) for i in range(model.nbody)}
+
+    def stand(self, name: str, worlds: NDArray[np.intp], slot: NDArray, height: float = 0.0) -> None:
+        """Stands a thing at `slot (n, 3)`: x, y [m] and heading [rad]."""
+        i, half, zero = self._index[name], slot[:, 2] / 2, np.zeros(len(slot))
+        self._position[worlds, i] = np.stack([slot[:, 0], slot[:, 1], zero + height], axis=1)
+        self._quaternion[worlds, i] = np.stack([np.cos(half), zero, zero, np.sin(half)], axis=1)
+
+    def hide(self, name: str, worlds: NDArray[np.intp]) -> None:
+        """Takes a thing out of sight."""
+        self._position[worlds, self._index[name]] = AWAY
+
+
+class Word:
+    """Something that a robot can say, and means if it says it in a few decisions on end (more than half aloud)."""
+
+    def __init__(self, world: World, index: int = 0) -> None:
+        self._said = world.said
+        self._index = index
+        self._times = np.zeros(world.batch.n, np.intp)
+
+    def begin(self, worlds: NDArray[np.intp]) -> None:
+        """Forgets what was said."""
+        self._times[worlds] = 0
+
+    def meant(self) -> NDArray[np.bool_]:
+        """Takes in the last decision; returns where the word is now meant, `(N,)`. Call once per decision."""
+        self._times = np.where(self._said[:, self._index] > 0.5, self._times + 1, 0)
+        return self._times >= MEANT
+
+
+def pose_features(body: Body, reach: float) -> NDArray[np.float64]:
+    """Where a robot is, how it stands and how it moves, for a privileged state, scaled to about [-1, 1], `(N, 10)`."""
+    heading = body.heading
+    turn = np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    return np.concatenate([body.xy / reach, turn, body.velocity / SPEED_SCALE], axis=1)

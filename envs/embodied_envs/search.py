@@ -1,0 +1,204 @@
+"""Search: one of several things is the one that is wanted, and all stand behind screens."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.errors import OptionError
+from embodied.hidden import Discrete
+from embodied.world.task import Draw, Outcome, Task, World
+from embodied_envs.parts import AWAY, BOX, CYLINDER, PRINT, Things, Word, doors, pose_features, room
+from embodied_envs.scout import RIDE_HEIGHT, scout
+
+REACH = 1.2  # m, from the middle of the room to its walls
+ROW = 0.1  # m, y of the screens
+BEHIND = 0.2  # m, from a screen to the thing behind it
+START = (0.0, -0.9)
+POINTING = 4  # pixels in the middle of the view, of which one must rest on what is declared
+NEAR = 1.0  # m, within which a thing can be declared
+HALF_VIEW = math.pi / 6
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How hard it is.
+
+    Attributes:
+        objects: how many things, each behind a screen of its own; 2 to 5.
+        scatter: how far screens stand from their places in a row [m].
+        reading_range: distance within which a thing can be told from the others [m].
+        misread: probability that one pixel takes a thing for another kind.
+        wrong_reward: reward for declaring anything but what is wanted.
+        time_cost: cost of every second.
+        episode_s: time limit [s].
+    """
+
+    objects: int = 3
+    scatter: float = 0.06
+    reading_range: float = 0.9
+    misread: float = 0.1
+    wrong_reward: float = -0.5
+    time_cost: float = 0.01
+    episode_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.objects <= 5 or not 0.0 <= self.scatter <= 0.08:
+            raise OptionError("objects must be 2 to 5 and scatter 0 to 0.08 m")
+        if not 0.3 <= self.reading_range <= 3.0 or not 0.0 <= self.misread < 0.5:
+            raise OptionError("reading_range must be 0.3 to 3 m and misread 0 to below 0.5")
+        if not 1.0 <= self.episode_s <= 600.0:
+            raise OptionError("episode_s must be 1 to 600 s")
+
+
+class Search(Task):
+    """Saying "this" while facing what is wanted +1, while facing anything else `wrong_reward`; its place is hidden."""
+
+    says = ("this",)
+
+    def __init__(self, options: SearchOptions) -> None:
+        self.options = options
+        self.episode_s = options.episode_s
+        self.places = tuple(f"place{i}" for i in range(options.objects))
+        self.hidden = (Discrete("target_place", self.places, (1 / options.objects,) * options.objects),)
+        things = {"target": "target"} | {f"decoy{i}": "decoy" for i in range(options.objects - 1)}
+        screens = {f"screen{i}": "screen" for i in range(options.objects)}
+        self.robot = scout(self.control_hz).looking_for(
+            screens | things,
+            {"target": "thing", "decoy": "thing"},
+            reading_range=options.reading_range,
+            misread=options.misread,
+        )
+
+    @property
+    def row(self) -> NDArray[np.float64]:
+        """Where screens stand if they are not scattered, `(K, 2)` [m]."""
+        k = self.options.objects
+        width = min(2 * 0.9, (k - 1) * 0.75)
+        return np.column_stack([np.linspace(-width / 2, width / 2, k), np.full(k, ROW)])
+
+    def compose(self) -> mujoco.MjSpec:
+        spec = room(REACH, REACH)
+        half = min(0.17, 0.3 * (self.row[1, 0] - self.row[0, 0]))
+        for i in range(self.options.objects):
+            screen = spec.worldbody.add_body(name=f"screen{i}", mocap=True, pos=AWAY)
+            screen.add_geom(name=f"screen{i}", type=BOX, size=[half, 0.012, 0.14], material="post", condim=1)
+        _add_thing(spec, "target", [0.93, 0.68, 0.16, 1], star=True)
+        for i in range(self.options.objects - 1):
+            _add_thing(spec, f"decoy{i}", [0.55, 0.36, 0.72, 1], star=False)
+        return spec
+
+    def bind(self, world: World) -> None:
+        self._world, self._things, self._this = world, Things(world), Word(world)
+        n, k = world.batch.n, self.options.objects
+        self._camera = world.body.cameras[0]
+        self._target_geom = world.batch.model.geom("target").id
+        self._pan = int(world.batch.model.joint("robot/pan").qposadr[0])
+        self._qpos = world.batch.array("qpos")
+        self._place = np.zeros(n, np.intp)  # of what is wanted
+        self._at = np.zeros((n, k, 2))  # where things stand
+        self._inspected = np.zeros((n, k), bool)
+
+    def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
+        k, n = self.options.objects, len(worlds)
+        self._place[worlds] = draw.choice("target_place", self.hidden[0].prior)
+        shift = draw.uniform("scatter", 2 * k, -1.0, 1.0).reshape(n, k, 2) * self.options.scatter
+        screens = self.row + shift
+        self._at[worlds] = screens + [0.0, BEHIND]
+        for i in range(k):
+            here = np.column_stack([screens[:, i], np.zeros(n)])
+            self._things.stand(f"screen{i}", worlds, here, 0.14)
+            self._put(i, worlds)
+        turn = draw.uniform("heading", 1, -0.5, 0.5)[:, 0]
+        xy = draw.uniform("start", 2, -0.1, 0.1) + START
+        self._world.body.place(worlds, xy, math.pi / 2 + turn, RIDE_HEIGHT)
+        self._inspected[worlds] = False
+        self._this.begin(worlds)
+
+    def _put(self, place: int, worlds: NDArray[np.intp]) -> None:
+        """Puts what is wanted, or the next decoy, behind screen `place`."""
+        slot = np.column_stack([self._at[worlds, place], np.zeros(len(worlds))])
+        wanted = self._place[worlds] == place
+        self._things.stand("target", worlds[wanted], slot[wanted])
+        number = place - (self._place[worlds] < place)
+        for decoy in range(self.options.objects - 1):
+            mine = ~wanted & (number == decoy)
+            self._things.stand(f"decoy{decoy}", worlds[mine], slot[mine])
+
+    def gaze(self) -> NDArray[np.float64]:
+        """Where each head points, `(N,)` [rad]."""
+        return self._world.body.heading + self._qpos[:, self._pan]
+
+    def _bearing(self) -> NDArray[np.float64]:
+        """Angle from each gaze to each thing, `(N, K)` [rad]."""
+        way = self._at - self._world.body.xy[:, None]
+        off = np.arctan2(way[..., 1], way[..., 0]) - self.gaze()[:, None]
+        return (off + math.pi) % (2 * math.pi) - math.pi
+
+    def track(self) -> None:
+        y = self._world.body.xy[:, 1, None]
+        beyond = y > self._at[..., 1] - 0.5 * BEHIND
+        near = self._distance() < self.options.reading_range
+        self._inspected |= beyond & near & (np.abs(self._bearing()) < HALF_VIEW)
+
+    def _distance(self) -> NDArray[np.float64]:
+        return np.linalg.norm(self._at - self._world.body.xy[:, None], axis=2)
+
+    def outcome(self) -> Outcome:
+        declared = self._this.meant()
+        right = np.zeros(len(declared), bool)
+        asking = np.flatnonzero(declared)
+        if asking.size:
+            right[asking] = self._facing_target(asking)
+        reward = 1.0 * right + self.options.wrong_reward * (declared & ~right)
+        return Outcome(reward - self.options.time_cost / self.control_hz, declared, right)
+
+    def _facing_target(self, worlds: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Whether the middle of the view rests on what is wanted, unobstructed and near, `(n,)`."""
+        origin, direction = self._camera.rays(worlds)
+        first = (direction.shape[1] - POINTING) // 2
+        middle = np.ascontiguousarray(direction[:, first : first + POINTING])
+        head = self._world.batch.model.body("robot/head").id
+        distance, geom = self._world.batch.rays(origin, middle, head, worlds)
+        return ((geom == self._target_geom) & (distance < NEAR)).any(axis=1)
+
+    def truth(self) -> NDArray[np.float64]:
+        return self._place[:, None].astype(np.float64)
+
+    def state(self) -> NDArray[np.float64]:
+        gaze, clock = self.gaze(), self._world.elapsed_s / self.episode_s
+        where = self._at.reshape(len(gaze), -1) / REACH
+        pose = pose_features(self._world.body, REACH)
+        return np.column_stack([pose, np.cos(gaze), np.sin(gaze), where, self._inspected, clock])
+
+    def potential(self) -> NDArray[np.float64]:
+        """Minus what is left to do: to look behind screens until the thing is found, then to go near and face it."""
+        rows = np.arange(len(self._place))
+        found = self._inspected[rows, self._place]
+        to_target = np.maximum(self._distance()[rows, self._place] - 0.5, 0.0) / (2 * REACH)
+        face = 0.1 * np.abs(self._bearing()[rows, self._place]) / math.pi
+        views = self._at + [0.0, 0.25]
+        way = np.linalg.norm(views - self._world.body.xy[:, None], axis=2) / (2 * REACH)
+        nearest = np.where(self._inspected, np.inf, way).min(axis=1)
+        left = 0.2 + 0.2 * (~self._inspected).sum(axis=1)
+        return -np.where(found, to_target + face, left + np.where(found, 0.0, nearest))
+
+
+make, make_vec = doors(Search, SearchOptions)
+
+
+def _add_thing(spec: mujoco.MjSpec, name: str, rgba: list[float], star: bool) -> None:
+    """A post with a head; the wanted one has a crown."""
+    body = spec.worldbody.add_body(name=name, mocap=True, pos=AWAY)
+    body.add_geom(name=name, type=CYLINDER, size=[0.045, 0.085, 0], pos=[0, 0, 0.085], rgba=rgba, condim=1)
+    top = {"pos": [0, 0, 0.2], "rgba": rgba, **PRINT}
+    if star:
+        for turn in range(3):
+            quat = [math.cos(turn * math.pi / 6), 0, math.sin(turn * math.pi / 6), 0]
+            body.add_geom(name=f"{name}_crown{turn}", type=BOX, size=[0.05, 0.012, 0.012], quat=quat, **top)
+    else:
+        body.add_geom(name=f"{name}_ball", type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.03, 0, 0], **top)
