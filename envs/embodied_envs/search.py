@@ -83,7 +83,7 @@ class Search(Task):
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(REACH, REACH)
-        half = min(0.17, 0.3 * (self.row[1, 0] - self.row[0, 0]))
+        half = min(0.14, 0.25 * (self.row[1, 0] - self.row[0, 0]))
         for i in range(self.options.objects):
             screen = spec.worldbody.add_body(name=f"screen{i}", mocap=True, pos=AWAY)
             screen.add_geom(name=f"screen{i}", type=BOX, size=[half, 0.012, 0.14], material="post", condim=1)
@@ -113,8 +113,8 @@ class Search(Task):
             here = np.column_stack([screens[:, i], np.zeros(n)])
             self._things.stand(f"screen{i}", worlds, here, 0.14)
             self._put(i, worlds)
-        turn = draw.uniform("heading", 1, -0.5, 0.5)[:, 0]
-        xy = draw.uniform("start", 2, -0.1, 0.1) + START
+        turn = draw.uniform("heading", 1, -0.05, 0.05)[:, 0]
+        xy = draw.uniform("start", 2, -0.05, 0.05) + START
         self._world.body.place(worlds, xy, math.pi / 2 + turn, RIDE_HEIGHT)
         self._inspected[worlds] = False
         self._this.begin(worlds)

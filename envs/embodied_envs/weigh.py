@@ -41,7 +41,7 @@ class WeighOptions:
     contrast: float = 4.0
     wrong_reward: float = -0.5
     time_cost: float = 0.01
-    episode_s: float = 25.0
+    episode_s: float = 30.0
 
     def __post_init__(self) -> None:
         if not 3 <= self.boxes <= 5 or not 1.5 <= self.contrast <= 5.0:
@@ -114,8 +114,8 @@ class Weigh(Task):
             self._qpos[worlds[:, None], self._joints + axis] = self.row[:, axis] + shift[..., axis]
         self._begun = getattr(self, "_begun", np.zeros((self._world.batch.n, self.options.boxes, 2)))
         self._begun[worlds] = self._boxes()[worlds]
-        turn = draw.uniform("heading", 1, -0.4, 0.4)[:, 0]
-        xy = draw.uniform("start", 2, -0.1, 0.1) + START
+        turn = draw.uniform("heading", 1, -0.05, 0.05)[:, 0]
+        xy = draw.uniform("start", 2, -0.05, 0.05) + START
         self._world.body.place(worlds, xy, math.pi / 2 + turn, RIDE_HEIGHT)
 
     def _boxes(self) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Hand-written players: what is possible without finding out, and with being told.
+"""Players of Signpost: what is possible without finding out, by reading the sign, and with being told.
 
 They drive by what the camera shows: turn until the pad that they want is in view, then steer at it.
 """

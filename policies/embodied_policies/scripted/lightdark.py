@@ -1,0 +1,131 @@
+"""Players of LightDark: they drive by dead reckoning, and the curious one finds itself in the light first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.layout import Layout
+from embodied_policies.scripted.driving import Odometry, commands, facing, towards
+
+LENS = 0.057  # m, the ring is before the middle of the robot
+LOOKS = 8  # in the light, before it trusts where it is
+ENOUGH = 0.8  # share of beams that must return something
+ARRIVED = 0.05  # m
+STEADY = 0.5  # rad/s, beyond which ranges of a ring are smeared
+HEADINGS = np.linspace(-0.8, 0.8, 33)  # rad, looked through around the guess
+
+
+@dataclass
+class _Belief:
+    pose: NDArray[np.float64]  # (n, 3), where it thinks it is
+    looks: NDArray[np.intp]  # (n,), how often it has found itself in the light
+    stopping: NDArray[np.bool_]
+
+
+class PoseSeeker:
+    """Drives to the goal and says that it is there.
+
+    Args:
+        half: of the room, x and y [m].
+        start: the middle of where it may stand at first, x, y and heading.
+        light_x: x to drive to in order to see [m].
+        curious: find itself in the light first.
+        told: returns the true poses `(n, 3)`.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        half: tuple[float, float],
+        goal: NDArray,
+        start: tuple[float, float, float],
+        light_x: float,
+        curious: bool = False,
+        told: Callable[[], NDArray] | None = None,
+    ) -> None:
+        self._odometry = Odometry(layout)
+        self._gyro, self._age = layout.slice("gyro"), layout.slice("ring/age").start
+        self._ranges, self._valid = layout.slice("ring/range"), layout.slice("ring/valid")
+        self._half, self._goal, self._start, self._light_x = np.array(half), goal, np.array(start), light_x
+        self._curious, self._told = curious, told
+        beams = self._ranges.stop - self._ranges.start
+        self._angles = np.linspace(math.pi, -math.pi, beams, endpoint=False)
+
+    def initial(self, n: int, seed: int) -> _Belief:
+        """Returns the belief before an episode."""
+        return _Belief(np.tile(self._start, (n, 1)), np.zeros(n, np.intp), np.zeros(n, bool))
+
+    def act(self, carry: _Belief, obs: NDArray, first: NDArray) -> tuple[_Belief, NDArray]:
+        """Returns actions `(n, 4)`: wheels, head (kept ahead), and whether it is there."""
+        n = len(obs)
+        pose = np.where(first[:, None], self._start, self._odometry.advance(carry.pose, obs))
+        looks = np.where(first, 0, carry.looks)
+        stopping = carry.stopping & ~first
+        if self._told is not None:
+            pose = self._told()
+        elif self._curious:
+            steady = np.abs(obs[:, self._gyro][:, 0]) < STEADY
+            sees = steady & (obs[:, self._valid].mean(axis=1) > ENOUGH)
+            late = obs[sees, self._age]
+            then = self._find(self._odometry.advance(pose[sees], obs[sees], -late), obs[sees], looks[sees] > 0)
+            fixed = self._odometry.advance(then, obs[sees], late)
+            looks[sees] += 1
+            weight = 1 / np.minimum(looks[sees], LOOKS)[:, None]
+            pose[sees] += weight * (fixed - pose[sees])
+        found = looks >= (LOOKS if self._curious else 0)
+        to_light = facing(pose, math.pi, 0.7)
+        to_goal, distance = towards(pose, np.tile(self._goal, (n, 1)))
+        stopping = stopping | (found & (distance < ARRIVED))
+        wheels = np.where(found[:, None], to_goal, to_light)
+        wheels[stopping | ((looks > 0) & ~found)] = 0
+        return _Belief(pose, looks, stopping), commands(wheels, 0.0, np.where(stopping, 1.0, -1.0))
+
+    def _find(self, guess: NDArray, obs: NDArray, again: NDArray) -> NDArray:
+        """Returns poses `(n, 3)` from a ring of ranges: looks for the heading at first, then fits."""
+        ranges, valid = obs[:, self._ranges].astype(float), obs[:, self._valid] > 0.5
+        lens = guess + LENS * np.column_stack([np.cos(guess[:, 2]), np.sin(guess[:, 2]), np.zeros(len(guess))])
+        fresh = ~again.astype(bool)
+        lens[fresh] = self._by_extent(lens[fresh], ranges[fresh], valid[fresh])
+        for _ in range(4):
+            lens = self._refined(lens, ranges, valid)
+        back = LENS * np.column_stack([np.cos(lens[:, 2]), np.sin(lens[:, 2]), np.zeros(len(lens))])
+        return lens - back
+
+    def _by_extent(self, guess: NDArray, ranges: NDArray, valid: NDArray) -> NDArray:
+        """The heading in which the points that were met span the room best, and where that puts the ring."""
+        if not len(guess):
+            return guess
+        heading = guess[:, 2, None] + HEADINGS
+        angle = heading[:, :, None] + self._angles
+        seen = valid[:, None]
+        points = ranges[:, None, :, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        low = np.where(seen[..., None], points, np.inf).min(axis=2)
+        high = np.where(seen[..., None], points, -np.inf).max(axis=2)
+        best = np.abs(high - low - 2 * self._half).sum(axis=-1).argmin(axis=1)
+        rows = np.arange(len(guess))
+        xy = -(high + low)[rows, best] / 2
+        return np.column_stack([xy, heading[rows, best]])
+
+    def _refined(self, pose: NDArray, ranges: NDArray, valid: NDArray) -> NDArray:
+        """One step of Gauss and Newton on the ranges that were met."""
+        tiny = 1e-4
+        expected = self._expected(pose)
+        slope = np.stack([(self._expected(pose + tiny * axis) - expected) / tiny for axis in np.eye(3)], axis=2)
+        error = np.where(valid & (np.abs(ranges - expected) < 0.5), ranges - expected, 0.0)
+        slope = np.where(valid[..., None], slope, 0.0)
+        normal = np.einsum("nbi,nbj->nij", slope, slope) + 1e-6 * np.eye(3)
+        step = np.linalg.solve(normal, np.einsum("nbi,nb->ni", slope, error)[..., None])[..., 0]
+        return pose + np.clip(step, -0.3, 0.3)
+
+    def _expected(self, pose: NDArray) -> NDArray:
+        """The ranges from poses `(n, 3)` to the walls, `(n, beams)`."""
+        angle = pose[:, 2, None] + self._angles
+        way = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        with np.errstate(divide="ignore"):
+            to_wall = (np.sign(way) * self._half - pose[:, None, :2]) / way
+        return np.where(np.abs(way) > 1e-9, to_wall, np.inf).min(axis=-1)

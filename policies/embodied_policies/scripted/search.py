@@ -1,0 +1,116 @@
+"""Players of Search: they drive behind the screens and look along the row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.layout import Layout
+from embodied_policies.scripted.driving import Odometry, commands, towards
+
+BACK = 0.55  # m, how far behind the row it drives
+ARRIVED = 0.06  # m
+SURE = 4.0  # sum of votes, pixels for minus pixels against, at which the thing in view is known
+CENTRED = 0.15  # of half the view
+PAN_STEP = 0.25  # of a quarter turn per half view, when it follows what it sees
+
+
+@dataclass
+class _Search:
+    pose: NDArray[np.float64]
+    point: NDArray[np.intp]  # which waypoint is next
+    votes: NDArray[np.float64]  # for the thing in view being what is wanted
+    pan: NDArray[np.float64]  # share of a quarter turn
+    place: NDArray[np.intp]  # the one to declare, for those who do not look
+    generator: np.random.Generator
+
+
+class RowSeeker:
+    """Looks behind screens and declares.
+
+    Args:
+        row: where the screens stand, `(K, 2)` [m].
+        behind: from a screen to the thing behind it [m].
+        start: where it stands at first, x and y.
+        curious: look until what is wanted is seen; else go to one place and declare what is there.
+        told: returns the place of what is wanted, `(n,)`; None to pick one at random.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        classes: Sequence[str],
+        row: NDArray,
+        behind: float,
+        start: tuple[float, float],
+        curious: bool = False,
+        told: Callable[[], NDArray] | None = None,
+    ) -> None:
+        self._odometry = Odometry(layout)
+        self._view, self._classes = layout.slice("camera/class"), len(classes)
+        self._wanted, self._other = classes.index("target"), classes.index("decoy")
+        self._thing = classes.index("thing")
+        self._start = np.array([*start, math.pi / 2])
+        self._curious, self._told = curious, told
+        y = row[0, 1] + BACK
+        gap = (row[0, 0] + row[1, 0]) / 2
+        self._x, self._y = row[:, 0], y
+        self._entry = np.array([[gap, row[0, 1] - 0.35], [gap, y]])
+
+    def initial(self, n: int, seed: int) -> _Search:
+        """Returns the carry before an episode."""
+        zero = np.zeros(n)
+        none = np.zeros(n, np.intp)
+        return _Search(np.tile(self._start, (n, 1)), none, zero, zero, none, np.random.default_rng(seed))
+
+    def act(self, carry: _Search, obs: NDArray, first: NDArray) -> tuple[_Search, NDArray]:
+        """Returns actions `(n, 4)`: wheels, head, and whether this is it."""
+        n = len(obs)
+        pose = np.where(first[:, None], self._start, self._odometry.advance(carry.pose, obs))
+        point, votes, pan = (np.where(first, 0, a) for a in (carry.point, carry.votes, carry.pan))
+        place = np.where(first, self._choose(carry, n), carry.place)
+        goal = self._waypoint(point, place)
+        wheels, distance = towards(pose, goal, cruise=0.5)
+        point = np.where(distance < ARRIVED, np.minimum(point + 1, self._last), point)
+        pixels = obs[:, self._view].reshape(n, -1, self._classes)
+        wanted, other = pixels[..., self._wanted], pixels[..., self._other]
+        things = wanted + other + pixels[..., self._thing]
+        votes = np.maximum(0.7 * votes, 0) + (wanted.sum(axis=1) - other.sum(axis=1))
+        looking = point >= len(self._entry)
+        holds = looking & (votes > SURE) if self._curious else looking & (distance < ARRIVED)
+        centre = np.linspace(1, -1, pixels.shape[1])
+        shown = wanted if self._curious or self._told is not None else things
+        bearing = (shown * centre).sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
+        side = np.where(np.cos(pose[:, 2]) > 0, -1.0, 1.0)  # the row is on its right when it drives east
+        pan = np.where(holds, np.clip(pan + PAN_STEP * bearing, -1, 1), np.where(looking, side, 0.0))
+        stuck = np.abs(pan) >= 1  # the head turns no further: the body has to
+        spin = np.where(stuck & (np.abs(bearing) > CENTRED), 0.2 * np.sign(bearing), 0.0)
+        wheels[holds] = (spin[:, None] * [-1, 1])[holds]
+        this = holds & (np.abs(bearing) < CENTRED) & (shown.sum(axis=1) > 0)
+        carry = _Search(pose, point, votes, pan, place, carry.generator)
+        return carry, commands(wheels, pan, np.where(this, 1.0, -1.0))
+
+    @property
+    def _last(self) -> int:
+        return len(self._entry) + (1 if self._curious else 0)
+
+    def _waypoint(self, point: NDArray, place: NDArray) -> NDArray:
+        """Through the first gap; then along the row from its left end to its right, or to the place that was chosen."""
+        along = [self._x[0] - 0.05, self._x[-1] + 0.05] if self._curious else None
+        goal = self._entry[np.minimum(point, len(self._entry) - 1)].copy()
+        if along is not None:
+            for i, x in enumerate(along):
+                goal[point == len(self._entry) + i] = [x, self._y]
+        else:
+            there = point >= len(self._entry)
+            goal[there] = np.column_stack([self._x[place], np.full(len(place), self._y)])[there]
+        return goal
+
+    def _choose(self, carry: _Search, n: int) -> NDArray:
+        if self._told is not None:
+            return np.asarray(self._told(), np.intp)
+        return carry.generator.integers(0, len(self._x), n)
