@@ -96,7 +96,7 @@ class Task(ABC):
         """Judges the step that was just made, in all worlds."""
 
     def affect(self) -> None:
-        """Before every frame, sets what the surroundings do to the sensors, such as darkness; for tasks that need it."""
+        """Sets, before every frame, what the surroundings do to the sensors, such as darkness."""
         return None
 
     def track(self) -> None:

@@ -64,7 +64,8 @@ class Search(Task):
         self.options = options
         self.episode_s = options.episode_s
         self.places = tuple(f"place{i}" for i in range(options.objects))
-        self.hidden = (Discrete("target_place", self.places, (1 / options.objects,) * options.objects),)
+        self._prior = (1 / options.objects,) * options.objects
+        self.hidden = (Discrete("target_place", self.places, self._prior),)
         things = {"target": "target"} | {f"decoy{i}": "decoy" for i in range(options.objects - 1)}
         screens = {f"screen{i}": "screen" for i in range(options.objects)}
         self.robot = scout(self.control_hz).looking_for(
@@ -105,10 +106,10 @@ class Search(Task):
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         k, n = self.options.objects, len(worlds)
-        self._place[worlds] = draw.choice("target_place", self.hidden[0].prior)
+        self._place[worlds] = draw.choice("target_place", self._prior)
         shift = draw.uniform("scatter", 2 * k, -1.0, 1.0).reshape(n, k, 2) * self.options.scatter
         screens = self.row + shift
-        self._at[worlds] = screens + [0.0, BEHIND]
+        self._at[worlds] = screens + np.array([0.0, BEHIND])
         for i in range(k):
             here = np.column_stack([screens[:, i], np.zeros(n)])
             self._things.stand(f"screen{i}", worlds, here, 0.14)
@@ -181,7 +182,7 @@ class Search(Task):
         found = self._inspected[rows, self._place]
         to_target = np.maximum(self._distance()[rows, self._place] - 0.5, 0.0) / (2 * REACH)
         face = 0.1 * np.abs(self._bearing()[rows, self._place]) / math.pi
-        views = self._at + [0.0, 0.25]
+        views = self._at + np.array([0.0, 0.25])
         way = np.linalg.norm(views - self._world.body.xy[:, None], axis=2) / (2 * REACH)
         nearest = np.where(self._inspected, np.inf, way).min(axis=1)
         left = 0.2 + 0.2 * (~self._inspected).sum(axis=1)

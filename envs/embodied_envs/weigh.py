@@ -57,7 +57,8 @@ class Weigh(Task):
         self.options = options
         self.episode_s = options.episode_s
         names = tuple(f"box{i}" for i in range(options.boxes))
-        self.hidden = (Discrete("heaviest", names, (1 / options.boxes,) * options.boxes),)
+        self._prior = (1 / options.boxes,) * options.boxes
+        self.hidden = (Discrete("heaviest", names, self._prior),)
         self.robot = scout(self.control_hz).looking_for(dict.fromkeys(names, "box") | {"mark": "mark"}, {})
 
     @property
@@ -100,9 +101,10 @@ class Weigh(Task):
         self._unit_inertia = model.body_inertia[self._bodies].copy()  # of a box of 1 kg
         self._heaviest = np.zeros(n, np.intp)
         self._felt = np.zeros((n, k), bool)
+        self._begun = np.zeros((n, k, 2))  # where the boxes stood at the start
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
-        self._heaviest[worlds] = draw.choice("heaviest", self.hidden[0].prior)
+        self._heaviest[worlds] = draw.choice("heaviest", self._prior)
         mass = draw.uniform("mass", self.options.boxes, *LIGHT)
         mass[np.arange(len(worlds)), self._heaviest[worlds]] = self.options.contrast * np.mean(LIGHT)
         self._mass[worlds[:, None], self._bodies] = mass
@@ -112,7 +114,6 @@ class Weigh(Task):
         shift = draw.uniform("scatter", 2 * self.options.boxes, -0.02, 0.02).reshape(len(worlds), -1, 2)
         for axis in (0, 1):
             self._qpos[worlds[:, None], self._joints + axis] = self.row[:, axis] + shift[..., axis]
-        self._begun = getattr(self, "_begun", np.zeros((self._world.batch.n, self.options.boxes, 2)))
         self._begun[worlds] = self._boxes()[worlds]
         turn = draw.uniform("heading", 1, -0.05, 0.05)[:, 0]
         xy = draw.uniform("start", 2, -0.05, 0.05) + START

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from embodied.errors import CheckpointError, OptionError
+from embodied.errors import CheckpointError, OptionError, UnknownNameError
 
 if TYPE_CHECKING:
     from embodied.learn.evaluate import Report
@@ -22,7 +23,7 @@ LEGEND = (
     "task has one; certain: episodes in which an ideal observer became 95 % sure, and after how long; ECE: calibration "
     "error of the player's own belief."
 )
-REFERENCES = ("random", "blind", "oracle")
+REFERENCES = ("random", "blind", "curious", "oracle")
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Evaluate:
     """Evaluate runs beside reference players: success, return, bits gathered, seconds to certainty, calibration."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders of runs of the same environment, or of a study (a folder of runs)."""
+    """Folders of runs of the same environment, or of a study (a folder of runs); or an id, for the references alone."""
     episodes: int = 512
     """Episodes per player."""
     seed: int = 10_000
@@ -38,7 +39,7 @@ class Evaluate:
     json: Path | None = None
     """Also write the measures to this file."""
     references: bool = True
-    """Include random, blind and oracle."""
+    """Include random, blind, curious and oracle."""
     stochastic: bool = False
     """Sample the networks' actions instead of taking the most likely."""
 
@@ -54,7 +55,7 @@ class Evaluate:
 
         if not self.runs or self.episodes < 1:
             raise OptionError("name at least one run, and at least one episode: embodied evaluate runs/demo")
-        policies, env_card = load_runs([run for given in self.runs for run in runs_in(given)])
+        policies, env_card = self._asked()
         env = GymVecEnv(make_vec(env_card["id"], min(WORLDS, self.episodes), **env_card["options"]))
         players = reference_players(env) if self.references else {}
         for name, policy in policies.items():
@@ -69,6 +70,15 @@ class Evaluate:
         _print(reports, kinds, env_card)
         if self.json is not None:
             self.json.write_text(json.dumps(_as_json(self, env_card, reports, kinds), indent=1))
+
+    def _asked(self) -> tuple[dict[str, SequencePolicy], dict[str, Any]]:
+        """The policies to evaluate, and their environment; an id stands for no policy at all."""
+        from embodied_scripts.names import resolve_id
+
+        if len(self.runs) == 1 and not self.runs[0].exists():
+            with suppress(UnknownNameError):
+                return {}, {"id": resolve_id(str(self.runs[0])), "options": {}}
+        return load_runs([run for given in self.runs for run in runs_in(given)])
 
 
 def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], dict[str, Any]]:

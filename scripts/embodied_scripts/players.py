@@ -1,22 +1,70 @@
-"""The reference players of each task."""
+"""The reference players of each task: blind, curious and oracle."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from embodied.agent import Agent
 from embodied.learn.agents import RandomAgent
 from embodied.learn.vec import GymVecEnv, describe_env
-from embodied_policies.scripted import PadSeeker
+from embodied_envs import lightdark, search, weigh
+from embodied_policies.scripted.lightdark import PoseSeeker
+from embodied_policies.scripted.search import RowSeeker
+from embodied_policies.scripted.signpost import PadSeeker
+from embodied_policies.scripted.weigh import BoxPusher
+
+Player = Callable[..., Agent]  # takes `curious` and `told`
 
 
 def reference_players(env: GymVecEnv) -> dict[str, Agent]:
-    """Returns random, blind (the best without finding out) and oracle (told what is hidden).
+    """Returns random, blind (the best without finding out), curious (finds out by itself) and oracle (told).
 
     For an environment without scripted players, only random.
     """
     players: dict[str, Agent] = {"random": RandomAgent(env.action_space)}
-    if describe_env(env)["id"] == "embodied/Signpost-v0":
-        task = env.gym_env.task  # type: ignore[attr-defined]
-        arguments = (task.robot.layout, task.robot.cameras[0].classes, task.hidden[0].labels)
-        players["blind"] = PadSeeker(*arguments)
-        players["oracle"] = PadSeeker(*arguments, told=lambda: env.privileged["hidden"][:, 0])
-    return players
+    make = _PLAYERS.get(describe_env(env)["id"])
+    if make is None:
+        return players
+    player, truth = make(env.gym_env.task)  # type: ignore[attr-defined]
+    told = lambda: truth(env.privileged["hidden"])  # noqa: E731
+    return players | {"blind": player(), "curious": player(curious=True), "oracle": player(told=told)}
+
+
+def _signpost(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
+    shown = (task.robot.layout, task.robot.cameras[0].classes, task.hidden[0].labels)
+    return lambda **how: PadSeeker(*shown, **how), _first
+
+
+def _lightdark(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
+    (left, right), _ = lightdark.START
+    about = ((left + right) / 2, 0.0, math.pi)
+    room = (lightdark.HALF_X, lightdark.HALF_Y)
+    shown = (task.robot.layout, room, lightdark.GOAL, about)
+    return lambda **how: PoseSeeker(*shown, **how), np.array
+
+
+def _search(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
+    shown = (task.robot.layout, task.robot.cameras[0].classes, task.row, search.START)
+    return lambda **how: RowSeeker(*shown, **how), _first
+
+
+def _weigh(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
+    shown = (task.robot.layout, task.robot.cameras[0].classes, task.row, weigh.LINE, weigh.START)
+    return lambda **how: BoxPusher(*shown, **how), _first
+
+
+def _first(hidden: NDArray) -> NDArray:
+    return hidden[:, 0]
+
+
+_PLAYERS = {
+    "embodied/Signpost-v0": _signpost,
+    "embodied/LightDark-v0": _lightdark,
+    "embodied/Search-v0": _search,
+    "embodied/Weigh-v0": _weigh,
+}

@@ -33,7 +33,6 @@ class PoseSeeker:
     Args:
         half: of the room, x and y [m].
         start: the middle of where it may stand at first, x, y and heading.
-        light_x: x to drive to in order to see [m].
         curious: find itself in the light first.
         told: returns the true poses `(n, 3)`.
     """
@@ -44,14 +43,13 @@ class PoseSeeker:
         half: tuple[float, float],
         goal: NDArray,
         start: tuple[float, float, float],
-        light_x: float,
         curious: bool = False,
         told: Callable[[], NDArray] | None = None,
     ) -> None:
         self._odometry = Odometry(layout)
         self._gyro, self._age = layout.slice("gyro"), layout.slice("ring/age").start
         self._ranges, self._valid = layout.slice("ring/range"), layout.slice("ring/valid")
-        self._half, self._goal, self._start, self._light_x = np.array(half), goal, np.array(start), light_x
+        self._half, self._goal, self._start = np.array(half), goal, np.array(start)
         self._curious, self._told = curious, told
         beams = self._ranges.stop - self._ranges.start
         self._angles = np.linspace(math.pi, -math.pi, beams, endpoint=False)

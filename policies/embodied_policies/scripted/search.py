@@ -34,7 +34,6 @@ class RowSeeker:
 
     Args:
         row: where the screens stand, `(K, 2)` [m].
-        behind: from a screen to the thing behind it [m].
         start: where it stands at first, x and y.
         curious: look until what is wanted is seen; else go to one place and declare what is there.
         told: returns the place of what is wanted, `(n,)`; None to pick one at random.
@@ -45,7 +44,6 @@ class RowSeeker:
         layout: Layout,
         classes: Sequence[str],
         row: NDArray,
-        behind: float,
         start: tuple[float, float],
         curious: bool = False,
         told: Callable[[], NDArray] | None = None,

@@ -18,11 +18,16 @@ STEERING = 0.6  # change of voltage share per half field of view
 SEARCH_TURN = 0.4  # share of nominal voltage, in opposite directions
 
 
+UNDECIDED = -1
+SURE = 4.0  # pixels by which one colour must lead on the sign
+
+
 @dataclass
 class _Target:
-    """Which pad each world's robot wants, as an index of the colours, `(n,)`."""
+    """Which pad each world's robot wants, as an index of the colours, and how the sign was read, `(n,)` each."""
 
     index: NDArray[np.intp]
+    lead: NDArray[np.float64]  # pixels that read the first colour, less those that read the second
     generator: np.random.Generator
 
 
@@ -33,6 +38,7 @@ class PadSeeker:
         layout: the named layout of the observation.
         classes: the camera's classes, in order.
         colours: the colours of the pads, in the order of the hidden variable.
+        curious: drive to the sign and read it before the choice.
         told: returns the index of the good pad in each world, `(n,)`; None to pick one at random.
     """
 
@@ -41,32 +47,43 @@ class PadSeeker:
         layout: Layout,
         classes: Sequence[str],
         colours: Sequence[str],
+        curious: bool = False,
         told: Callable[[], NDArray] | None = None,
     ) -> None:
         self._view = layout.slice("camera/class")
         self._pads = np.array([classes.index(f"{colour} pad") for colour in colours])
+        self._says = np.array([classes.index(f"sign says {colour}") for colour in colours])
+        self._sign = np.array([classes.index("sign"), *self._says])
         self._classes = len(classes)
-        self._told = told
+        self._curious, self._told = curious, told
 
     def initial(self, n: int, seed: int) -> _Target:
         """Returns a carry without a target."""
-        return _Target(np.zeros(n, np.intp), np.random.default_rng(seed))
+        return _Target(np.zeros(n, np.intp), np.zeros(n), np.random.default_rng(seed))
 
     def act(self, carry: _Target, obs: NDArray, first: NDArray) -> tuple[_Target, NDArray]:
         """Returns actions `(n, 3)`: left wheel, right wheel, head (kept ahead)."""
         target = np.where(first, self._choose(carry, len(obs)), carry.index)
-        seen = self._pixels(obs)[np.arange(len(obs)), :, self._pads[target]]
+        pixels = self._pixels(obs)
+        votes = pixels[..., self._says].sum(axis=1)
+        lead = np.where(first, 0.0, carry.lead) + votes[:, 0] - votes[:, 1]
+        decided = (target == UNDECIDED) & (np.abs(lead) >= SURE)
+        target = np.where(decided, (lead < 0).astype(np.intp), target)
+        pads = pixels[np.arange(len(obs)), :, self._pads[target]]
+        seen = np.where((target == UNDECIDED)[:, None], pixels[..., self._sign].max(axis=2), pads)
         bearing = _centre(seen)
         visible = seen.any(axis=1)
         steer = np.where(visible, STEERING * bearing, 0.0)
         left = np.where(visible, CRUISE - steer, -SEARCH_TURN)
         right = np.where(visible, CRUISE + steer, SEARCH_TURN)
         actions = np.stack([left, right, np.zeros_like(left)], axis=1)
-        return _Target(target, carry.generator), np.clip(actions, -1, 1).astype(np.float32)
+        return _Target(target, lead, carry.generator), np.clip(actions, -1, 1).astype(np.float32)
 
     def _choose(self, carry: _Target, n: int) -> NDArray[np.intp]:
         if self._told is not None:
             return np.asarray(self._told(), np.intp)
+        if self._curious:
+            return np.full(n, UNDECIDED)
         return carry.generator.integers(0, len(self._pads), n)
 
     def _pixels(self, obs: NDArray) -> NDArray:
