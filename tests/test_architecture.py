@@ -39,6 +39,7 @@ HEAVY: dict[str, set[str]] = {
     "matplotlib": {"embodied.view"},
     "cv2": {"embodied.body"},
     "gymnasium": {"embodied.world", "embodied.learn", "embodied_envs", "embodied_policies", "embodied_scripts"},
+    "pettingzoo": {"embodied.world", "embodied.learn", "embodied_envs", "embodied_scripts"},
     "tyro": {"embodied_scripts"},
     "rich": {"embodied_scripts"},
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Robot:
         cameras: rows of pixels with classes; rangers: beams; eyes: rendered cameras, colour or depth.
         battery: what feeds the actuators; None for a supply that never sags.
         refresh_s: how often battery, dead bands and heat limits are computed anew within a decision [s].
+        paint: materials of the MJCF that get another colour, RGBA in [0, 1].
 
     Raises:
         ModelError: a part names something that the MJCF does not have, or parts are wired wrongly.
@@ -55,6 +57,7 @@ class Robot:
     eyes: tuple[Eye, ...] = ()
     battery: Battery | None = None
     refresh_s: float = 0.05
+    paint: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         spec = mujoco.MjSpec.from_file(str(self.mjcf))
@@ -66,6 +69,7 @@ class Robot:
             "geom": {g.name for g in spec.geoms},
             "camera": {c.name for c in spec.cameras},
             "signal": set(self.signals),
+            "material": {m.name for m in spec.materials},
         }
         for kind, name in self._wanted():
             if name not in known[kind]:
@@ -102,6 +106,7 @@ class Robot:
         wanted += [(_kind(source), source.target) for source in sources if isinstance(source, Source)]
         wanted += [("joint", a.joint) for a in self.actuators] + [("body", self.base)]
         wanted += [pair for c in (*self.cameras, *self.rangers) for pair in (("site", c.site), ("body", c.body))]
+        wanted += [("material", name) for name in self.paint]
         return wanted + [("camera", eye.camera) for eye in self.eyes]
 
     def _check_names(self) -> None:
@@ -155,6 +160,8 @@ class Robot:
             ModelError: a sensor, or the commands of an actuator, are faster than the physics.
         """
         spec = mujoco.MjSpec.from_file(str(self.mjcf))
+        for material, rgba in self.paint.items():
+            spec.material(material).rgba = rgba
         for actuator in self.actuators:
             actuator.compile(spec)
             _check_bristles(actuator, tick_s)

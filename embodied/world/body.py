@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from embodied.errors import ModelError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.seeding import Worlds, WorldStreams
 from embodied.world.beams import BeamsInWorlds
+from embodied.world.circuits import Circuits
 from embodied.world.drives import DrivesInWorlds, edges
 from embodied.world.eyes import EyesInWorlds
 from embodied.world.frames import Line, Parameters, columns
@@ -100,27 +102,32 @@ class Body:
 
     def advance(self, step: NDArray, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
         """Moves `worlds` (None: all) on by one decision, which ends as `step (n,)`; returns those that failed."""
-        rows: Worlds = slice(None) if worlds is None else worlds
-        self._aim(step, rows)
-        start = (step - 1) * self._ticks
-        failed, done = np.zeros(0, np.intp), 0
-        for edge in self._edges():
-            if self.drives is not None and done in self._refreshes:
-                self.drives.refresh(start + done, rows)
-            lost = self.drives.run(edge - done, worlds) if self.drives else self.batch.run(edge - done, worlds)
-            failed, done = (np.union1d(failed, lost) if lost.size else failed), edge
-            if done < self._ticks:
-                self._expose(done, worlds)
-        lost = self.batch.refresh(worlds)
-        return np.union1d(failed, lost) if lost.size else failed
+        return advance([self], step, worlds)
 
-    def _edges(self) -> list[int]:
+    def edges(self) -> list[int]:
         """The ticks of a decision up to which the physics runs in one go; drivers and pictures are seen to there."""
         refresh = edges(self._ticks, self.drives.refresh_s if self.drives else 0.0, self._tick_s)
         self._refreshes = {0, *refresh}
         return sorted({*refresh, *self._exposures})
 
-    def _expose(self, tick: int, worlds: NDArray[np.intp] | None) -> None:
+    def refresh(self, start: NDArray, tick: int, rows: Worlds) -> None:
+        """What drivers do at `tick` of the decision that began at `start (n,)`."""
+        if self.drives is not None and tick in self._refreshes:
+            self.drives.refresh(start + tick, rows)
+
+    @property
+    def ticks(self) -> int:
+        """Physics ticks per decision."""
+        return self._ticks
+
+    @property
+    def books(self) -> Circuits | None:
+        """The circuits, if they keep account."""
+        circuits = self.drives.circuits if self.drives else None
+        return circuits if circuits is not None and circuits.books else None
+
+    def expose(self, tick: int, worlds: NDArray[np.intp] | None) -> None:
+        """Takes the pictures that are due at `tick` of a decision."""
         due = [eye for eye in self.eyes if tick in eye.due_ticks(self._ticks)]
         if due:
             self.batch.refresh(worlds)
@@ -166,7 +173,7 @@ class Body:
         if self.senses is not None:
             self.senses.settle(worlds)
 
-    def _aim(self, step: NDArray, rows: Worlds) -> None:
+    def aim(self, step: NDArray, rows: Worlds) -> None:
         """Before the physics moves on to decision `step`, decides which frames are to be read then."""
         if self.clock is not None:
             self._read_clock(step, rows)
@@ -195,6 +202,44 @@ class Body:
         """Frees renderers."""
         for eye in self.eyes:
             eye.close()
+
+
+def advance(bodies: Sequence[Body], step: NDArray, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    """Moves `worlds` (None: all), with all bodies in them, on by one decision, which ends as `step (n,)`.
+
+    Returns:
+        The worlds that failed.
+    """
+    rows: Worlds = slice(None) if worlds is None else worlds
+    batch, ticks = bodies[0].batch, bodies[0].ticks
+    for body in bodies:
+        body.aim(step, rows)
+    start, done = (step - 1) * ticks, 0
+    failed = np.zeros(0, np.intp)
+    for edge in sorted({edge for body in bodies for edge in body.edges()}):
+        for body in bodies:
+            body.refresh(start, done, rows)
+        lost = _run(bodies, batch, edge - done, worlds)
+        failed, done = (np.union1d(failed, lost) if lost.size else failed), edge
+        for body in bodies if done < ticks else ():
+            body.expose(done, worlds)
+    lost = batch.refresh(worlds)
+    return np.union1d(failed, lost) if lost.size else failed
+
+
+def _run(bodies: Sequence[Body], batch: Batch, ticks: int, worlds: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """Moves the physics on by some ticks, and lets circuits book what flowed; returns worlds with errors."""
+    books = [circuits for circuits in (body.books for body in bodies) if circuits is not None]
+    if not books:
+        return batch.run(ticks, worlds)
+    rows: Worlds = slice(None) if worlds is None else worlds
+    n = batch.n if worlds is None else len(worlds)
+    names = dict.fromkeys(name for circuits in books for name in circuits.recorded)
+    fields = {name: np.zeros((n, ticks, batch.array(name).shape[1])) for name in names}
+    failed = batch.record(ticks, fields, worlds)
+    for circuits in books:
+        circuits.book(fields, rows)
+    return failed
 
 
 def _clock(

@@ -119,20 +119,20 @@ class Circuits:
             self._write_loops(wanted, supply, rows)
         return np.where(self._off[rows], 0.0, supply)[:, ~self._loops]
 
-    def run(self, ticks: int, worlds: NDArray[np.intp] | None) -> NDArray[np.intp]:
-        """Moves the physics on by some ticks and books what flowed; returns worlds with errors."""
-        rows: Worlds = slice(None) if worlds is None else worlds
-        n = self._batch.n if worlds is None else len(worlds)
-        fields = {name: np.zeros((n, ticks, self._batch.array(name).shape[1])) for name in self._states.recorded}
-        failed = self._batch.record(ticks, fields, worlds)
-        torque = fields["actuator_force"][..., self._ids] + self._states.friction(fields)
-        after = self._qvel[grid(rows, self._shaft)] if self._shaft.size else np.zeros((n, 0))
-        speed = np.concatenate([fields["actuator_velocity"][..., self._ids], after[:, None]], axis=1)
-        self._book(torque / self.constant[rows][:, None], 0.5 * (speed[:, :-1] + speed[:, 1:]), rows)
-        return failed
+    @property
+    def recorded(self) -> list[str]:
+        """The fields of MuJoCo that `book` is to be given."""
+        return self._states.recorded
 
-    def _book(self, current: NDArray, speed: NDArray, rows: Worlds) -> None:
-        """Adds up heat, work and charge of currents and speeds `(n, ticks, motors)`."""
+    def book(self, fields: dict[str, NDArray], rows: Worlds) -> None:
+        """Books what flowed while the physics ran, from its record tick by tick, `(n, ticks, …)` by name."""
+        torque = fields["actuator_force"][..., self._ids] + self._states.friction(fields)
+        after = self._qvel[grid(rows, self._shaft)]
+        speed = np.concatenate([fields["actuator_velocity"][..., self._ids], after[:, None]], axis=1)
+        self._add_up(torque / self.constant[rows][:, None], 0.5 * (speed[:, :-1] + speed[:, 1:]), rows)
+
+    def _add_up(self, current: NDArray, speed: NDArray, rows: Worlds) -> None:
+        """Adds heat, work and charge of currents and speeds `(n, ticks, motors)`."""
         tick_s = self._batch.model.opt.timestep
         heating = self._states.heating(rows)
         self.current[rows], self.heating[rows] = current[:, -1], heating

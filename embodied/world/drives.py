@@ -83,12 +83,6 @@ class DrivesInWorlds:
             if driven.size:
                 self._ctrl[grid(rows, self._ids[driven])] = self.channel.now[grid(rows, driven)] * voltage
 
-    def run(self, ticks: int, worlds: NDArray[np.intp] | None) -> NDArray[np.intp]:
-        """Moves the physics on by some ticks and books what flowed; returns worlds with errors."""
-        if self.circuits is None or not self.circuits.books:
-            return self._batch.run(ticks, worlds)
-        return self.circuits.run(ticks, worlds)
-
 
 class CommandChannel:
     """Commands on their way from the policy to the actuators.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -13,12 +14,13 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from embodied.errors import ActionError, CheckpointError, NotResetError, OptionError, WorldFailureWarning
+from embodied.layout import Layout
 from embodied.physics.batch import Batch
 from embodied.seeding import WorldStreams
-from embodied.world.body import Body, whole_ticks
+from embodied.world.body import Body, advance, whole_ticks
 from embodied.world.picture import Painter
 from embodied.world.state import restore_state, state_of
-from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, TaskFace, World
+from embodied.world.task import Draw, Outcome, Task, TaskFace, World
 
 Rows = NDArray[np.intp]
 PHYSICS, MODEL = "physics", "model/"  # names of MuJoCo's part of a saved state
@@ -66,33 +68,39 @@ class BatchEnv(TaskFace, VectorEnv):
         self._build(threads)
 
     def _define_spaces(self) -> None:
-        robot = self.task.robot
-        self.layout = robot.layout
+        robots = self.task.robots
+        self.layout = _joined({prefix: robot.layout for prefix, robot in robots.items()})
         self.single_observation_space = spaces.Box(self.layout.low, self.layout.high, dtype=np.float32)
-        actions = len(robot.actuators) + len(self.task.says)
+        actions = sum(len(robot.actuators) for robot in robots.values()) + len(self.task.says)
         self.single_action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def _build(self, threads: int | None) -> None:
         spec = self.task.compose()
-        spec.attach(self.task.robot.build(spec.option.timestep), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
+        for prefix, robot in self.task.robots.items():
+            spec.attach(robot.build(spec.option.timestep), prefix=prefix, frame=spec.worldbody.add_frame())
         model = spec.compile()
         n = self.num_envs
         self.batch = Batch(model, n, threads)
         self.streams = WorldStreams(n)
-        self.body = Body(self.task.robot, self.batch, self.streams, ROBOT_PREFIX, 1 / self.task.control_hz)
+        self.bodies = tuple(
+            Body(robot, self.batch, self.streams, prefix, 1 / self.task.control_hz)
+            for prefix, robot in self.task.robots.items()
+        )
         self.substeps = whole_ticks(1 / self.task.control_hz, model.opt.timestep)
         self._limit = round(self.task.episode_s * self.task.control_hz)
         self._steps = np.zeros(n, np.int64)
         self._elapsed_s = np.zeros(n)
         self._said = np.zeros((n, len(self.task.says)))
         self._obs = np.zeros((n, self.layout.size), np.float32)
+        sizes = [robot.layout.size for robot in self.task.robots.values()]
+        self._views = [self._obs[:, end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
         self._ended = np.ones(n, bool)
         self._all = np.ones(n, bool)
-        self._started = False
+        self.started = False
         self._painter: Painter | None = None
-        self.task.bind(World(self.batch, self.body, self._elapsed_s, self._said))
+        self.task.bind(World(self.batch, self.bodies, self._elapsed_s, self._said))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -103,11 +111,11 @@ class BatchEnv(TaskFace, VectorEnv):
         """
         super().reset(seed=seed)
         worlds = self._masked((options or {}).get("reset_mask"))
-        if seed is None and not self._started:
+        if seed is None and not self.started:
             seed = int(self.np_random.integers(2**31))
         if seed is not None:
             self.streams.seed(seed, worlds)
-        self._started = True
+        self.started = True
         self._begin(worlds)
         return self._obs.copy(), self._info()
 
@@ -118,7 +126,7 @@ class BatchEnv(TaskFace, VectorEnv):
             ActionError: an action of the wrong shape, or not finite.
             NotResetError: a world that was not reset, or that ended and waits for a reset.
         """
-        commands = self._checked(actions)
+        commands = self.task.restrain(self._checked(actions))
         stale = self._stale_worlds()
         failed = self._advance(commands, stale)
         outcome, truncated = self._judge(failed, stale)
@@ -155,7 +163,7 @@ class BatchEnv(TaskFace, VectorEnv):
         """
         if PHYSICS not in state or state[PHYSICS].shape != self.batch.snapshot().shape:
             raise CheckpointError("the saved state is of another environment: the physics differ")
-        if not self._started:
+        if not self.started:
             self.reset(seed=0)
         rest = {name: value for name, value in state.items() if name != PHYSICS and not name.startswith(MODEL)}
         restore_state(self._remembering, rest)
@@ -168,16 +176,22 @@ class BatchEnv(TaskFace, VectorEnv):
         own = ("_steps", "_elapsed_s", "_said", "_obs", "_ended")
         return {name: getattr(self, name) for name in own} | {
             "streams": self.streams,
-            "body": self.body,
+            "bodies": self.bodies,
             "task": self.task,
         }
 
     def close_extras(self, **kwargs: Any) -> None:
         """Frees renderers."""
-        self.body.close()
+        for body in self.bodies:
+            body.close()
         if self._painter is not None:
             self._painter.close()
             self._painter = None
+
+    @property
+    def body(self) -> Body:
+        """The body, or the first of several."""
+        return self.bodies[0]
 
     def _masked(self, mask: Any) -> Rows:
         """Returns the worlds of a reset mask; all without one."""
@@ -199,7 +213,7 @@ class BatchEnv(TaskFace, VectorEnv):
 
     def _stale_worlds(self) -> Rows:
         """Returns the worlds that this step resets instead of moving (next-step mode)."""
-        if not self._started:
+        if not self.started:
             raise NotResetError("call reset() before the first step()")
         stale = np.flatnonzero(self._ended)
         if self.autoreset_mode is AutoresetMode.DISABLED and stale.size:
@@ -212,10 +226,13 @@ class BatchEnv(TaskFace, VectorEnv):
         live = None if not stale.size else np.setdiff1d(np.arange(self.num_envs), stale)
         rows = slice(None) if live is None else live
         self._steps[rows] += 1
-        moves = commands.shape[1] - self._said.shape[1]
-        self._said[rows] = commands[rows, moves:]
-        self.body.command(commands[rows, :moves], self._steps[rows], rows)
-        failed = self.body.advance(self._steps[rows], live) if live is None or live.size else stale[:0]
+        first = 0
+        for body in self.bodies:
+            last = first + len(body.robot.actuators)
+            body.command(commands[rows, first:last], self._steps[rows], rows)
+            first = last
+        self._said[rows] = commands[rows, first:]
+        failed = advance(self.bodies, self._steps[rows], live) if live is None or live.size else stale[:0]
         self._elapsed_s[rows] = self._steps[rows] / self.task.control_hz
         if failed.size:
             self._lay_to_rest(failed)
@@ -245,7 +262,8 @@ class BatchEnv(TaskFace, VectorEnv):
         """Senses in all worlds; a failed world repeats its last observation."""
         last = self._obs[failed]
         self.task.affect()
-        self.body.sense(self._obs, self._steps)
+        for body, view in zip(self.bodies, self._views, strict=True):
+            body.sense(view, self._steps)
         self._obs[failed] = last
         self.task.track()
 
@@ -260,11 +278,14 @@ class BatchEnv(TaskFace, VectorEnv):
         self._ended[worlds] = False
         self.batch.reset(worlds)
         self.task.begin(worlds, Draw(self.streams, worlds))
-        self.body.begin(worlds)
+        for body in self.bodies:
+            body.begin(worlds)
         self.batch.forward(worlds)
-        self.body.settle(worlds)
+        for body in self.bodies:
+            body.settle(worlds)
         self.task.affect()
-        self.body.sense(self._obs, self._steps, worlds)
+        for body, view in zip(self.bodies, self._views, strict=True):
+            body.sense(view, self._steps, worlds)
         self.task.track()
 
     def _restart(self, info: dict[str, Any]) -> dict[str, Any]:
@@ -291,6 +312,14 @@ class BatchEnv(TaskFace, VectorEnv):
             "failed": flags,
         }
         return values | {f"_{key}": self._all for key in values}
+
+
+def _joined(layouts: dict[str, Layout]) -> Layout:
+    """The layouts of several bodies side by side, with their prefixes; that of a single one as it is."""
+    if len(layouts) == 1:
+        return next(iter(layouts.values()))
+    channels = [replace(c, name=prefix + c.name) for prefix, layout in layouts.items() for c in layout.channels]
+    return Layout(tuple(channels))
 
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:

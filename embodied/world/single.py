@@ -6,37 +6,43 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from embodied.errors import ActionError
+from embodied.hidden import Hidden
+from embodied.world.duel import Versus
 from embodied.world.env import BatchEnv
 from embodied.world.task import Task, TaskFace
 
 
 class SingleEnv(TaskFace, gym.Env):
-    """The batch of one, with the leading axis taken off; `reset` and `step` as Gymnasium defines them.
+    """A vector environment of one world, with the leading axis taken off.
 
-    Raises:
-        OptionError: an unknown render mode.
+    Args:
+        batch_env: of one world, without autoreset: a `BatchEnv`, or one seat of a duel.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(Task.control_hz)}  # noqa: RUF012
 
-    def __init__(self, task: Task, render_mode: str | None = None) -> None:
-        self.batch_env = BatchEnv(task, 1, 1, AutoresetMode.DISABLED, render_mode)
-        self.task = task
-        self.layout = self.batch_env.layout
-        self.render_mode = render_mode
-        self.observation_space = self.batch_env.single_observation_space
-        self.action_space = self.batch_env.single_action_space
+    def __init__(self, batch_env: BatchEnv | Versus) -> None:
+        self.batch_env = batch_env
+        self.task = batch_env.task
+        self.layout = batch_env.layout
+        self.render_mode = batch_env.render_mode
+        self.observation_space = batch_env.single_observation_space
+        self.action_space = batch_env.single_action_space
+
+    @property
+    def hidden(self) -> tuple[Hidden, ...]:
+        """The hidden variables, as declared."""
+        return self.batch_env.hidden
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray, dict[str, Any]]:
         """Starts a new episode; with a seed, the first one of that seed."""
         super().reset(seed=seed)
-        if seed is None and not self.batch_env._started:
+        if seed is None and not self.batch_env.started:
             seed = int(self.np_random.integers(2**31))
         obs, info = self.batch_env.reset(seed=seed)
         return obs[0], _first(info)

@@ -22,12 +22,17 @@ ROBOT_PREFIX = "robot/"
 
 @dataclass
 class World:
-    """What a task is given: the batch, the body in it, and the clock of each world."""
+    """What a task is given: the batch, the bodies in it, and the clock of each world."""
 
     batch: Batch
-    body: Body
+    bodies: tuple[Body, ...]
     elapsed_s: NDArray[np.float64]  # (N,)
     said: NDArray[np.float64]  # (N, len(task.says)), what the last decision said, in [-1, 1]
+
+    @property
+    def body(self) -> Body:
+        """The body, or the first of several."""
+        return self.bodies[0]
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class Task(ABC):
     episode_s: float
     hidden: tuple[Hidden, ...]
 
+    @property
+    def robots(self) -> dict[str, Robot]:
+        """The bodies, by the prefix that their names carry in the model."""
+        return {ROBOT_PREFIX: self.robot}
+
     @abstractmethod
     def compose(self) -> mujoco.MjSpec:
         """Returns the arena and what stands in it; the environment adds the robot."""
@@ -94,6 +104,10 @@ class Task(ABC):
     @abstractmethod
     def outcome(self) -> Outcome:
         """Judges the step that was just made, in all worlds."""
+
+    def restrain(self, actions: NDArray) -> NDArray:
+        """Returns the actions `(N, nu)` that the rules allow; for tasks whose rules forbid some."""
+        return actions
 
     def affect(self) -> None:
         """Sets, before every frame, what the surroundings do to the sensors, such as darkness."""

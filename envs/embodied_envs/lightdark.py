@@ -1,4 +1,4 @@
-"""LightDark: stop on a goal in the dark, not knowing where one is; ranges can be had only in the light."""
+"""LightDark: stop on a goal in the dark, not knowing where one is; only in the light can ranges be trusted."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ GOAL = np.array([1.2, 0.0])
 START = ((0.4, 1.6), (-0.8, 0.8))  # m, the ranges of x and y
 ABOUT = 0.6  # rad, how far the heading may be off the way to the light
 STILL = 0.1  # m/s, below which the robot has stopped
+DARK_NOISE = 0.5  # spread of ranges in full darkness, as a share of the range
 LOST_IN_LIGHT = 0.02  # share of beams
 
 
@@ -34,7 +35,7 @@ class LightDarkOptions:
     Attributes:
         tolerance: how near to the goal counts [m].
         light_noise: spread of ranges in the light, as a share of the range.
-        glimmer: share of beams that return something in full darkness.
+        glimmer: share of beams that return something in full darkness, and that is half noise.
         wrong_reward: reward for stopping elsewhere.
         time_cost: cost of every second.
         episode_s: time limit [s].
@@ -42,7 +43,7 @@ class LightDarkOptions:
 
     tolerance: float = 0.2
     light_noise: float = 0.01
-    glimmer: float = 0.0
+    glimmer: float = 0.005
     wrong_reward: float = -0.5
     time_cost: float = 0.01
     episode_s: float = 20.0
@@ -70,7 +71,7 @@ class LightDark(Task):
         eyes = RayFan(  # a ring of stereo cameras: no light, no range
             "ring", site="camera", body="head", pixels=24, fov=2 * math.pi, max_range=5.0,
             range_noise=options.light_noise, dropout=LOST_IN_LIGHT,
-            timing=Timing(rate_hz=self.control_hz, latency_s=0.04, jitter_s=0.01),
+            timing=Timing(rate_hz=self.control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
         )  # fmt: skip
         self.robot = replace(scout(self.control_hz), cameras=(), rangers=(eyes,))
 
@@ -95,6 +96,7 @@ class LightDark(Task):
         self._world = world
         self._here = Word(world)
         self._dropout = world.body.parameter("ring/dropout")
+        self._noise = world.body.parameter("ring/range_noise")
         self._lit = np.zeros(world.batch.n, bool)  # who has been in the light
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
@@ -110,8 +112,9 @@ class LightDark(Task):
         return 1 / (1 + np.exp(np.clip((self._world.body.xy[:, 0] - EDGE) / DUSK, -50, 50)))
 
     def affect(self) -> None:
-        seen = self.options.glimmer + (1 - self.options.glimmer) * self.light()
-        self._dropout[:, 0] = 1 - (1 - LOST_IN_LIGHT) * seen
+        light, glimmer = self.light(), self.options.glimmer
+        self._dropout[:, 0] = 1 - (1 - LOST_IN_LIGHT) * (glimmer + (1 - glimmer) * light)
+        self._noise[:, 0] = DARK_NOISE + (self.options.light_noise - DARK_NOISE) * light
 
     def track(self) -> None:
         self._lit |= self.light() > 0.5

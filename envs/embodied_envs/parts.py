@@ -7,6 +7,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 import embodied_assets as assets
@@ -30,7 +31,7 @@ def doors(task: Callable[[Any], Task], options: type) -> tuple[Callable[..., Sin
     """Returns `make` and `make_vec` of a task, the entry points that Gymnasium is told of."""
 
     def make(render_mode: str | None = None, **given: Any) -> SingleEnv:
-        return SingleEnv(task(options_of(options, given)), render_mode)
+        return SingleEnv(BatchEnv(task(options_of(options, given)), 1, 1, AutoresetMode.DISABLED, render_mode))
 
     def make_vec(
         num_envs: int = 1,
@@ -54,7 +55,7 @@ def room(half_x: float = 1.2, half_y: float = 1.2) -> mujoco.MjSpec:
         wall = spec.geom(f"wall_{name}")
         wall.pos[:2] = x * (half_x + THICKNESS), y * (half_y + THICKNESS)
         wall.size[:2] = (THICKNESS, half_y + 2 * THICKNESS) if x else (half_x + 2 * THICKNESS, THICKNESS)
-    wider = max(half_x / 1.6, half_y / 1.2)
+    wider = max(half_x / 1.4, half_y / 1.2)
     spec.camera("overview").pos = np.array(spec.camera("overview").pos) * wider
     return spec
 

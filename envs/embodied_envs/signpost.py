@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-import embodied_assets as assets
 from embodied.errors import OptionError
 from embodied.hidden import Discrete
-from embodied.options import options_of
-from embodied.world.env import BatchEnv
-from embodied.world.single import SingleEnv
 from embodied.world.task import Draw, Outcome, Task, World
+from embodied_envs.parts import AWAY, Things, doors, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 COLOURS = ("red", "blue")
@@ -26,7 +22,6 @@ PLACES = ("fixed", "swapped", "random")
 WALL = 1.2  # m, from the centre of the arena to its walls
 PAD_RADIUS = 0.25  # m
 PAD_SETBACK = 0.3  # m, from the wall to the middle of a pad
-AWAY = np.array([0.0, 0.0, -20.0])  # where boards wait that are not on show
 # Places along the walls, x, y, and the heading that faces the room; far enough apart that nothing overlaps.
 SLOTS = np.array(
     [(side * 0.55, sign * WALL, -sign * math.pi / 2) for sign in (-1, 1) for side in (-1, 1)]
@@ -84,7 +79,7 @@ class Signpost(Task):
         )
 
     def compose(self) -> mujoco.MjSpec:
-        spec = mujoco.MjSpec.from_file(str(assets.arena_path("box")))
+        spec = room(WALL, WALL)
         for colour in COLOURS:
             _add_pad(spec, colour)
             _add_board(spec, f"sign_{colour}", colour, sealed=True)
@@ -103,10 +98,7 @@ class Signpost(Task):
 
     def bind(self, world: World) -> None:
         self._world = world
-        model = world.batch.model
-        self._position = world.batch.array("mocap_pos")
-        self._quaternion = world.batch.array("mocap_quat")
-        self._mocap = {model.body(i).name: model.body_mocapid[i] for i in range(model.nbody)}
+        self._things = Things(world)
         n = world.batch.n
         self._good = np.zeros(n, np.intp)
         self._read = np.zeros(n, bool)
@@ -117,14 +109,13 @@ class Signpost(Task):
         self._classes = self.robot.layout.slice("camera/class")
         late = not camera.timing.immediate
         self._new = self.robot.layout.slice("camera/new") if late else None
-        self._speed_scale = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         self._good[worlds] = draw.choice("good_pad", GOOD_PAD.prior)
         self._read[worlds] = False
         slots = self._slots(len(worlds), draw)
         for i, colour in enumerate(COLOURS):
-            self._stand(f"pad_{colour}", worlds, slots[:, i])
+            self._things.stand(f"pad_{colour}", worlds, slots[:, i])
             self._pads[worlds, i] = _in_front(slots[:, i], PAD_SETBACK)
         self._sign[worlds] = slots[:, 2, :2]
         self._show("sign", worlds, slots[:, 2], self._good[worlds])
@@ -150,14 +141,9 @@ class Signpost(Task):
         return self._good[:, None].astype(np.float64)
 
     def state(self) -> NDArray[np.float64]:
-        body = self._world.body
-        heading = body.heading
         return np.concatenate(
             [
-                body.xy / WALL,
-                np.cos(heading)[:, None],
-                np.sin(heading)[:, None],
-                body.velocity / self._speed_scale,
+                pose_features(self._world.body, WALL),
                 self._pads.reshape(-1, 4) / WALL,
                 self._sign / WALL,
                 self._read[:, None],
@@ -198,26 +184,18 @@ class Signpost(Task):
         sign = np.tile(SIGN_SLOT, (n, 1, 1))
         return np.concatenate([SLOTS[pads], sign, SLOTS[spare]], axis=1)
 
-    def _stand(self, body: str, worlds: NDArray[np.intp], slot: NDArray) -> None:
-        """Stands a mocap body on the floor at `slot (n, 3)`: x, y and heading."""
-        i = self._mocap[body]
-        half = slot[:, 2] / 2
-        zero = np.zeros(len(slot))
-        self._position[worlds, i] = np.stack([slot[:, 0], slot[:, 1], zero], axis=1)
-        self._quaternion[worlds, i] = np.stack([np.cos(half), zero, zero, np.sin(half)], axis=1)
-
     def _show(self, board: str, worlds: NDArray[np.intp], slot: NDArray, colour: NDArray[np.intp]) -> None:
         """Puts up the board of `colour (n,)`; the board of the other colour waits out of sight."""
         for i, name in enumerate(COLOURS):
             body = f"{board}_{name}"
-            self._stand(body, worlds, slot)
-            self._position[worlds[colour != i], self._mocap[body]] = AWAY
+            self._things.stand(body, worlds, slot)
+            self._things.hide(body, worlds[colour != i])
 
     def _place_occluders(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         places = OCCLUDER_PLACES[draw.distinct("occluders", self.options.occluders, len(OCCLUDER_PLACES))]
         for i in range(self.options.occluders):
-            self._position[worlds, self._mocap[f"occluder{i}"], :2] = places[:, i]
-            self._position[worlds, self._mocap[f"occluder{i}"], 2] = 0.12
+            slot = np.column_stack([places[:, i], np.zeros(len(worlds))])
+            self._things.stand(f"occluder{i}", worlds, slot, 0.12)
 
     def _place_robot(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         xy = draw.uniform("start", 2, -1.0, 1.0) * [0.12, 0.12] + [0.0, -0.3]
@@ -225,21 +203,7 @@ class Signpost(Task):
         self._world.body.place(worlds, xy, math.pi / 2 + turn, RIDE_HEIGHT)
 
 
-def make(render_mode: str | None = None, **options: Any) -> SingleEnv:
-    """One world; see `SignpostOptions` for the options."""
-    return SingleEnv(Signpost(options_of(SignpostOptions, options)), render_mode)
-
-
-def make_vec(
-    num_envs: int = 1,
-    threads: int | None = None,
-    autoreset_mode: Any = "NextStep",
-    render_mode: str | None = None,
-    **options: Any,
-) -> BatchEnv:
-    """N worlds; see `SignpostOptions` for the options."""
-    task = Signpost(options_of(SignpostOptions, options))
-    return BatchEnv(task, num_envs, threads, autoreset_mode, render_mode)
+make, make_vec = doors(Signpost, SignpostOptions)
 
 
 def _vocabulary(decoys: int) -> tuple[dict[str, str], dict[str, str]]:

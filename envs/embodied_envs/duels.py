@@ -1,0 +1,49 @@
+"""The three ways into a duel: against a scripted opponent, as one world or many, and as a game for PettingZoo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+
+from embodied.options import options_of
+from embodied.world.duel import Duel, DuelEnv, DuelTask, Versus
+from embodied.world.single import SingleEnv
+from embodied_envs.opponents import opponent_of
+
+SECOND = {"body_paint": (0.84, 0.33, 0.20, 1.0)}  # the second robot's colour
+
+
+def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tuple[Callable, Callable, Callable]:
+    """Returns `make`, `make_vec` and `parallel_env` of a duel.
+
+    The first two take, beside the options, `seat` (the learner's: a name or a number) and `opponent`: "scripted",
+    "idle", "random", or any agent.
+    """
+
+    def make_vec(
+        num_envs: int = 1,
+        threads: int | None = None,
+        autoreset_mode: Any = "NextStep",
+        render_mode: str | None = None,
+        seat: str | int = 0,
+        opponent: Any = "scripted",
+        **given: Any,
+    ) -> Versus:
+        duel = Duel(task(options_of(options, given)), num_envs, threads, autoreset_mode, render_mode)
+        number = duel.task.seat(seat)
+        return Versus(duel, number, opponent_of(opponent, duel.seats[1 - number]))
+
+    def make(
+        render_mode: str | None = None, seat: str | int = 0, opponent: Any = "scripted", **given: Any
+    ) -> SingleEnv:
+        return SingleEnv(make_vec(1, 1, AutoresetMode.DISABLED, render_mode, seat, opponent, **given))
+
+    def parallel_env(render_mode: str | None = None, **given: Any) -> DuelEnv:
+        return DuelEnv(task(options_of(options, given)), name, render_mode)
+
+    make.__doc__ = f"One world against an opponent; options as in `{options.__name__}`."
+    make_vec.__doc__ = f"N worlds against an opponent; options as in `{options.__name__}`."
+    parallel_env.__doc__ = f"One game for PettingZoo; options as in `{options.__name__}`."
+    return make, make_vec, parallel_env

@@ -1,0 +1,188 @@
+"""HideSeek: one robot must see and reach the other before time is over; screens and boxes stand in the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.body.rays import LineCamera
+from embodied.body.robot import Robot
+from embodied.body.timing import Timing
+from embodied.errors import OptionError
+from embodied.hidden import Continuous
+from embodied.world.duel import DuelTask
+from embodied.world.task import Draw, Outcome, World
+from embodied_envs.duels import SECOND, duel_doors
+from embodied_envs.parts import AWAY, BOX, Things, pose_features, room
+from embodied_envs.scout import RIDE_HEIGHT, scout
+
+HALF_X, HALF_Y = 1.6, 1.2  # m, from the middle of the room to its walls
+CAUGHT = 0.5  # m, between the middles of two robots that see each other
+SEATS = ("seeker", "hider")
+# Where screens may stand: x, y, and the direction of their face; what stands there never meets another or a start.
+SCREENS = np.array(
+    [(x, y, turn) for x in (-0.5, 0.15, 0.8) for y, turn in ((-0.65, 0.0), (0.0, math.pi / 2), (0.65, 0.0))]
+)
+BOXES = np.array([(-0.15, -0.35), (-0.15, 0.35), (0.5, -0.35), (0.5, 0.35)])  # m
+HIDEOUTS = np.array([(1.25, y) for y in (-0.85, -0.3, 0.3, 0.85)])  # m
+START = (-1.25, 0.0)
+
+
+@dataclass(frozen=True)
+class HideSeekOptions:
+    """How hard it is.
+
+    Attributes:
+        screens: fixed walls in the room, 0 to 9.
+        boxes: light boxes that can be pushed, 0 to 4.
+        head_start_s: how long the seeker stands still at first [s].
+        view: how far the robots see [m].
+        episode_s: time after which the hider has won [s].
+    """
+
+    screens: int = 4
+    boxes: int = 2
+    head_start_s: float = 3.0
+    view: float = 3.0
+    episode_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.screens <= len(SCREENS) or not 0 <= self.boxes <= len(BOXES):
+            raise OptionError(f"screens must be 0 to {len(SCREENS)} and boxes 0 to {len(BOXES)}")
+        if not 0.3 <= self.view <= 5.0 or not 0.0 <= self.head_start_s <= self.episode_s:
+            raise OptionError("view must be 0.3 to 5 m and head_start_s 0 to episode_s")
+        if not 1.0 <= self.episode_s <= 600.0:
+            raise OptionError("episode_s must be 1 to 600 s")
+
+
+class HideSeek(DuelTask):
+    """+1 for the seeker that sees and reaches the hider in time, else −1; where the other is, is hidden from both."""
+
+    seats = SEATS
+
+    def __init__(self, options: HideSeekOptions) -> None:
+        self.options = options
+        self.episode_s = options.episode_s
+        first, second = SEATS
+        self.players = (
+            _player(self.control_hz, options.view, second),
+            replace(_player(self.control_hz, options.view, first), paint=SECOND),
+        )
+        self.robot = self.players[0]
+        self.hidden = tuple(
+            Continuous(f"{other} {axis}", -half, half, "m", moving=True)
+            for other in reversed(SEATS)
+            for axis, half in (("x", HALF_X), ("y", HALF_Y))
+        )
+
+    def compose(self) -> mujoco.MjSpec:
+        spec = room(HALF_X, HALF_Y)
+        for i in range(self.options.screens):
+            screen = spec.worldbody.add_body(name=f"screen{i}", mocap=True, pos=AWAY)
+            screen.add_geom(name=f"screen{i}", type=BOX, size=[0.02, 0.2, 0.14], material="post", condim=1)
+        for i in range(self.options.boxes):
+            box = spec.worldbody.add_body(name=f"box{i}", pos=[*BOXES[i], 0.09])
+            box.add_freejoint(name=f"box{i}")
+            box.add_geom(
+                name=f"box{i}", type=BOX, size=[0.1, 0.1, 0.09], mass=0.15, rgba=[0.80, 0.62, 0.40, 1],
+                friction=[0.4, 0.005, 1e-4], priority=1, solref=[0.04, 1],
+            )  # fmt: skip
+        return spec
+
+    def bind(self, world: World) -> None:
+        self._world, self._things = world, Things(world)
+        model, n = world.batch.model, world.batch.n
+        self._qpos, self._ctrl = world.batch.array("qpos"), world.batch.array("ctrl")
+        self._joints = [int(model.joint(f"box{i}").qposadr[0]) for i in range(self.options.boxes)]
+        self._hider_geoms = np.array([model.geom(i).name.startswith("hider/") for i in range(model.ngeom)] + [False])
+        self._heads = [model.body(f"{seat}/head").id for seat in SEATS]
+        self._places = np.zeros((n, max(self.options.screens, 1), 3))
+        self._sees = np.zeros(n, bool)  # whether the seeker has the hider in plain sight
+        self._had_seen = np.zeros(n, bool)
+
+    def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
+        n = len(worlds)
+        screens = SCREENS[draw.distinct("screens", self.options.screens, len(SCREENS))]
+        for i in range(self.options.screens):
+            self._things.stand(f"screen{i}", worlds, screens[:, i], 0.14)
+            self._places[worlds, i] = screens[:, i]
+        boxes = BOXES[draw.distinct("boxes", self.options.boxes, len(BOXES))]
+        for i, joint in enumerate(self._joints):
+            self._qpos[worlds, joint : joint + 2] = boxes[:, i]
+        turn = draw.uniform("heading", 2, -1.0, 1.0) * [0.3, math.pi]
+        seeker, hider = self._world.bodies
+        seeker.place(worlds, np.tile(START, (n, 1)), turn[:, 0], RIDE_HEIGHT)
+        hideout = HIDEOUTS[draw.distinct("hideout", 1, len(HIDEOUTS))[:, 0]]
+        hider.place(worlds, hideout, turn[:, 1], RIDE_HEIGHT)
+        self._sees[worlds] = self._had_seen[worlds] = False
+
+    def restrain(self, actions: NDArray) -> NDArray:
+        """The seeker does not drive before its time; it may look around."""
+        held = self._world.elapsed_s < self.options.head_start_s
+        actions[held, :2] = 0
+        return actions
+
+    def track(self) -> None:
+        self._sees = self._in_sight()
+        self._had_seen |= self._sees
+
+    def _in_sight(self) -> NDArray[np.bool_]:
+        """Whether the seeker's line of sight to the hider's head is free, and within its field of view, `(N,)`."""
+        seeker = self._world.bodies[0]
+        camera = seeker.cameras[0]
+        origin, fan = camera.rays()
+        way = self._crown() - origin[:, 0]
+        distance = np.linalg.norm(way, axis=1)
+        direction = way / np.maximum(distance, 1e-9)[:, None]
+        met, geom = self._world.batch.rays(origin, direction[:, None], self._heads[0])
+        middle = fan[:, fan.shape[1] // 2]
+        ahead = (direction * middle).sum(axis=1) > math.cos(camera.fan.fov / 2)
+        return ahead & self._hider_geoms[geom[:, 0]] & (met[:, 0] < self.options.view)
+
+    def _crown(self) -> NDArray[np.float64]:
+        """Where the hider's camera is, `(N, 3)` [m]."""
+        return self._world.bodies[1].cameras[0].rays()[0][:, 0]
+
+    def outcome(self) -> Outcome:
+        apart = self._apart()
+        caught = self._in_sight() & (apart < CAUGHT) & (self._world.elapsed_s > self.options.head_start_s)
+        over = self._world.elapsed_s >= self.episode_s - 1e-9
+        won = np.column_stack([caught, over & ~caught])
+        return Outcome(won[:, 0] * 1.0 - won[:, 1] * 1.0, caught | over, won)
+
+    def _apart(self) -> NDArray[np.float64]:
+        seeker, hider = self._world.bodies
+        return np.linalg.norm(seeker.xy - hider.xy, axis=1)
+
+    def truth(self) -> NDArray[np.float64]:
+        seeker, hider = self._world.bodies
+        return np.column_stack([hider.xy, seeker.xy])
+
+    def state(self) -> NDArray[np.float64]:
+        seeker, hider = (pose_features(body, HALF_X) for body in self._world.bodies)
+        boxes = [self._qpos[:, joint : joint + 2] / HALF_X for joint in self._joints]
+        places = self._places.reshape(len(seeker), -1) / HALF_X
+        clock = self._world.elapsed_s / self.episode_s
+        shared = np.column_stack([*boxes, places, self._sees, self._had_seen, clock])
+        return np.column_stack([seeker, hider, shared, hider, seeker, shared])
+
+    def potential(self) -> NDArray[np.float64]:
+        """The seeker's is higher the nearer the robots are and while it sees; the hider's is the opposite."""
+        near = -self._apart() / (2 * HALF_X) + 0.2 * self._sees
+        return np.column_stack([near, -near])
+
+
+def _player(control_hz: float, view: float, other: str) -> Robot:
+    """Scout with a wide view that tells the other robot and boxes from walls."""
+    eye = LineCamera(
+        "camera", site="camera", body="head", pixels=48, fov=2 * math.pi / 3, max_range=view,
+        labels={f"{other}/crown_shell": "robot"}, timing=Timing(rate_hz=control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
+    )  # fmt: skip
+    return replace(scout(control_hz), cameras=(eye,))
+
+
+make, make_vec, parallel_env = duel_doors(HideSeek, HideSeekOptions, "hide_seek_v0")
