@@ -1,16 +1,22 @@
-"""The three ways into a duel: against a scripted opponent, as one world or many, and as a game for PettingZoo."""
+"""What duels share: their robots, and the ways in: against an opponent, as one world or many, and for PettingZoo."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
+from embodied.body.rays import LineCamera
+from embodied.body.robot import Robot
+from embodied.body.timing import Timing
 from embodied.options import options_of
 from embodied.world.duel import Duel, DuelEnv, DuelTask, Versus
 from embodied.world.single import SingleEnv
 from embodied_envs.opponents import opponent_of
+from embodied_envs.scout import scout
 
 SECOND = {"body_paint": (0.84, 0.33, 0.20, 1.0)}  # the second robot's colour
 
@@ -47,3 +53,18 @@ def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tup
     make_vec.__doc__ = f"N worlds against an opponent; options as in `{options.__name__}`."
     parallel_env.__doc__ = f"One game for PettingZoo; options as in `{options.__name__}`."
     return make, make_vec, parallel_env
+
+
+def watchful_scout(control_hz: float, other: str, pixels: int, view: float) -> Robot:
+    """Scout with a wide eye, of `view` [m], that tells the robot of the seat `other` from walls."""
+    eye = LineCamera(
+        "camera",
+        site="camera",
+        body="head",
+        pixels=pixels,
+        fov=2 * math.pi / 3,
+        max_range=view,
+        labels={f"{other}/crown_shell": "robot"},
+        timing=Timing(rate_hz=control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
+    )
+    return replace(scout(control_hz), cameras=(eye,))

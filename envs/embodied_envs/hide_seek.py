@@ -9,19 +9,17 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.rays import LineCamera
-from embodied.body.robot import Robot
-from embodied.body.timing import Timing
 from embodied.errors import OptionError
 from embodied.hidden import Continuous
 from embodied.world.duel import DuelTask
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.duels import SECOND, duel_doors
+from embodied_envs.duels import SECOND, duel_doors, watchful_scout
 from embodied_envs.parts import AWAY, BOX, Things, pose_features, room
-from embodied_envs.scout import RIDE_HEIGHT, scout
+from embodied_envs.scout import RIDE_HEIGHT
 
 HALF_X, HALF_Y = 1.6, 1.2  # m, from the middle of the room to its walls
 CAUGHT = 0.5  # m, between the middles of two robots that see each other
+PIXELS = 48
 SEATS = ("seeker", "hider")
 # Where screens may stand: x, y, and the direction of their face; what stands there never meets another or a start.
 SCREENS = np.array(
@@ -69,8 +67,8 @@ class HideSeek(DuelTask):
         self.episode_s = options.episode_s
         first, second = SEATS
         self.players = (
-            _player(self.control_hz, options.view, second),
-            replace(_player(self.control_hz, options.view, first), paint=SECOND),
+            watchful_scout(self.control_hz, second, PIXELS, options.view),
+            replace(watchful_scout(self.control_hz, first, PIXELS, options.view), paint=SECOND),
         )
         self.robot = self.players[0]
         self.hidden = tuple(
@@ -174,15 +172,6 @@ class HideSeek(DuelTask):
         """The seeker's is higher the nearer the robots are and while it sees; the hider's is the opposite."""
         near = -self._apart() / (2 * HALF_X) + 0.2 * self._sees
         return np.column_stack([near, -near])
-
-
-def _player(control_hz: float, view: float, other: str) -> Robot:
-    """Scout with a wide view that tells the other robot and boxes from walls."""
-    eye = LineCamera(
-        "camera", site="camera", body="head", pixels=48, fov=2 * math.pi / 3, max_range=view,
-        labels={f"{other}/crown_shell": "robot"}, timing=Timing(rate_hz=control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
-    )  # fmt: skip
-    return replace(scout(control_hz), cameras=(eye,))
 
 
 make, make_vec, parallel_env = duel_doors(HideSeek, HideSeekOptions, "hide_seek_v0")

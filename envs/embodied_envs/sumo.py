@@ -9,20 +9,18 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.rays import LineCamera
-from embodied.body.robot import Robot
-from embodied.body.timing import Timing
 from embodied.errors import OptionError
 from embodied.hidden import Continuous
 from embodied.world.duel import DuelTask
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.duels import SECOND, duel_doors
+from embodied_envs.duels import SECOND, duel_doors, watchful_scout
 from embodied_envs.parts import CYLINDER, PRINT, pose_features, room
-from embodied_envs.scout import RIDE_HEIGHT, scout
+from embodied_envs.scout import RIDE_HEIGHT
 
 REACH = 1.1  # m, from the middle of the ring to the walls of the room
 MASS = (0.8, 1.25)  # times that of Scout
 GRIP = (0.7, 1.0)  # times that of Scout's tyres
+PIXELS = 24
 SEATS = ("west", "east")
 
 
@@ -57,8 +55,8 @@ class Sumo(DuelTask):
         self.episode_s = options.episode_s
         first, second = SEATS
         self.players = (
-            _wrestler(self.control_hz, options.view, second),
-            replace(_wrestler(self.control_hz, options.view, first), paint=SECOND),
+            watchful_scout(self.control_hz, second, PIXELS, options.view),
+            replace(watchful_scout(self.control_hz, first, PIXELS, options.view), paint=SECOND),
         )
         self.robot = self.players[0]
         ring = options.ring
@@ -135,15 +133,6 @@ class Sumo(DuelTask):
         """How much nearer to the edge the other is than oneself, in ring radii, for both seats."""
         distance = np.stack([np.linalg.norm(body.xy, axis=1) for body in self._world.bodies], axis=1)
         return 0.3 * (distance[:, ::-1] - distance) / self.options.ring
-
-
-def _wrestler(control_hz: float, view: float, other: str) -> Robot:
-    """Scout with a short, wide view that tells the other robot from walls."""
-    eye = LineCamera(
-        "camera", site="camera", body="head", pixels=24, fov=2 * math.pi / 3, max_range=view,
-        labels={f"{other}/crown_shell": "robot"}, timing=Timing(rate_hz=control_hz, latency_s=0.03, jitter_s=0.005, dropout=0.01),
-    )  # fmt: skip
-    return replace(scout(control_hz), cameras=(eye,))
 
 
 make, make_vec, parallel_env = duel_doors(Sumo, SumoOptions, "sumo_v0")
