@@ -37,7 +37,7 @@ class Robot:
     """What a body is made of; names refer to the robot's own MJCF.
 
     Attributes:
-        base: the body that carries the rest; it moves freely.
+        base: the body that carries the rest; it moves freely, or stands where the MJCF has it.
         cameras: rows of pixels with classes; rangers: beams; eyes: rendered cameras, colour or depth.
         battery: what feeds the actuators; None for a supply that never sags.
         refresh_s: how often battery, dead bands and heat limits are computed anew within a decision [s].
@@ -74,8 +74,6 @@ class Robot:
         for kind, name in self._wanted():
             if name not in known[kind]:
                 raise ModelError(f"robot {self.name!r}: {UnknownNameError(kind, name, known[kind])}")
-        if not any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in spec.body(self.base).joints):
-            raise ModelError(f"robot {self.name!r}: body {self.base!r} needs a free joint to be the base")
         if not self.refresh_s > 0:
             raise ModelError(f"robot {self.name!r}: refresh_s must be positive, not {self.refresh_s}")
         self._check_names()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,8 +38,9 @@ class Body:
         model = batch.model
         self.base = model.body(prefix + robot.base).id
         joint = model.body_jntadr[self.base]
-        self._place = int(model.jnt_qposadr[joint])
-        self._motion = int(model.jnt_dofadr[joint])
+        self._free = joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE
+        self._place = int(model.jnt_qposadr[joint]) if self._free else 0
+        self._motion = int(model.jnt_dofadr[joint]) if self._free else 0
         self._tick_s = model.opt.timestep
         self._ticks = whole_ticks(decision_s, self._tick_s)
         self.drives = DrivesInWorlds(robot, batch, streams, prefix, decision_s) if robot.actuators else None
@@ -135,8 +137,12 @@ class Body:
             eye.expose(slice(None) if worlds is None else worlds)
 
     def place(self, worlds: NDArray[np.intp], xy: NDArray, heading: NDArray, height: float) -> None:
-        """Stands the robots of `worlds` at `xy (n, 2)` [m] with `heading (n,)` [rad]."""
-        p = self._place
+        """Stands the robots of `worlds` at `xy (n, 2)` [m] with `heading (n,)` [rad].
+
+        Raises:
+            ModelError: the base stands fast.
+        """
+        p = self._free_place("placed")
         zero = np.zeros_like(heading)
         self._qpos[worlds, p : p + 2] = xy
         self._qpos[worlds, p + 2] = height
@@ -146,18 +152,27 @@ class Body:
     @property
     def xy(self) -> NDArray:
         """Positions on the floor, `(N, 2)` [m]."""
-        return self._qpos[:, self._place : self._place + 2]
+        p = self._free_place("located by its joint")
+        return self._qpos[:, p : p + 2]
 
     @property
     def heading(self) -> NDArray:
         """Headings, `(N,)` [rad]."""
-        w, x, y, z = (self._qpos[:, self._place + i] for i in (3, 4, 5, 6))
+        p = self._free_place("turned")
+        w, x, y, z = (self._qpos[:, p + i] for i in (3, 4, 5, 6))
         return np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
     @property
     def velocity(self) -> NDArray:
         """Linear velocity in the world frame [m/s] and angular velocity [rad/s], `(N, 6)`."""
+        self._free_place("moved")
         return self._qvel[:, self._motion : self._motion + 6]
+
+    def _free_place(self, what: str) -> int:
+        """Where the base's pose stands in `qpos`."""
+        if not self._free:
+            raise ModelError(f"the base {self.robot.base!r} of {self.robot.name!r} stands fast and cannot be {what}")
+        return self._place
 
     def begin(self, worlds: NDArray[np.intp]) -> None:
         """Starts an episode: draws the errors that stay, and forgets frames and commands of the last one."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
+import mujoco
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -79,7 +80,9 @@ class BatchEnv(TaskFace, VectorEnv):
     def _build(self, threads: int | None) -> None:
         spec = self.task.compose()
         for prefix, robot in self.task.robots.items():
-            spec.attach(robot.build(spec.option.timestep), prefix=prefix, frame=spec.worldbody.add_frame())
+            built = robot.build(spec.option.timestep)
+            _adopt_options(built, spec)
+            spec.attach(built, prefix=prefix, frame=spec.worldbody.add_frame())
         model = spec.compile()
         n = self.num_envs
         self.batch = Batch(model, n, threads)
@@ -312,6 +315,13 @@ class BatchEnv(TaskFace, VectorEnv):
             "failed": flags,
         }
         return values | {f"_{key}": self._all for key in values}
+
+
+def _adopt_options(robot: mujoco.MjSpec, arena: mujoco.MjSpec) -> None:
+    """The arena decides how the physics is solved, whatever a robot's own file says."""
+    for name in dir(arena.option):
+        if not name.startswith("_") and not callable(getattr(arena.option, name)):
+            setattr(robot.option, name, getattr(arena.option, name))
 
 
 def _joined(layouts: dict[str, Layout]) -> Layout:

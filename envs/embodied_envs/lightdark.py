@@ -56,7 +56,7 @@ class LightDarkOptions:
 
 
 class LightDark(Task):
-    """Saying "here" at rest on the goal +1, elsewhere `wrong_reward`; the robot's own pose is hidden."""
+    """Stopping, by saying "here", on the goal +1, elsewhere `wrong_reward`; the robot's own pose is hidden."""
 
     says = ("here",)
 
@@ -111,6 +111,11 @@ class LightDark(Task):
         """How bright it is where each robot stands, 0 to 1, `(N,)`."""
         return 1 / (1 + np.exp(np.clip((self._world.body.xy[:, 0] - EDGE) / DUSK, -50, 50)))
 
+    def restrain(self, actions: NDArray) -> NDArray:
+        """Who insists on "here" brakes."""
+        actions[self._here.insists(), :2] = 0
+        return actions
+
     def affect(self) -> None:
         light, glimmer = self.light(), self.options.glimmer
         self._dropout[:, 0] = 1 - (1 - LOST_IN_LIGHT) * (glimmer + (1 - glimmer) * light)
@@ -123,10 +128,13 @@ class LightDark(Task):
         body = self._world.body
         still = np.linalg.norm(body.velocity[:, :2], axis=1) < STILL
         stopped = self._here.meant() & still
-        right = stopped & (np.linalg.norm(body.xy - GOAL, axis=1) < self.options.tolerance)
+        right = stopped & self._on_goal()
         wrong = stopped & ~right
         reward = 1.0 * right + self.options.wrong_reward * wrong - self.options.time_cost / self.control_hz
         return Outcome(reward, stopped, right)
+
+    def _on_goal(self) -> NDArray[np.bool_]:
+        return np.linalg.norm(self._world.body.xy - GOAL, axis=1) < self.options.tolerance
 
     def truth(self) -> NDArray[np.float64]:
         body = self._world.body
@@ -137,11 +145,12 @@ class LightDark(Task):
         return np.column_stack([pose_features(self._world.body, HALF_X), self._lit, clock])
 
     def potential(self) -> NDArray[np.float64]:
-        """Minus the way that is left, in room lengths: into the light, then to the goal."""
+        """Minus the way that is left, in room lengths: into the light, then to the goal; and what is being said."""
         xy = self._world.body.xy
         into_light = np.maximum(xy[:, 0] - (EDGE - 3 * DUSK), 0.0)
         back = GOAL[0] - EDGE
-        return -np.where(self._lit, np.linalg.norm(xy - GOAL, axis=1), into_light + back) / (2 * HALF_X)
+        way = np.where(self._lit, np.linalg.norm(xy - GOAL, axis=1), into_light + back) / (2 * HALF_X)
+        return self._here.begun(self._on_goal()) - way
 
 
 make, make_vec = doors(LightDark, LightDarkOptions)

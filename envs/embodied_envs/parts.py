@@ -18,7 +18,7 @@ from embodied.world.single import SingleEnv
 from embodied.world.task import Task, World
 
 AWAY = np.array([0.0, 0.0, -20.0])  # where things wait that are not on show
-MEANT = 3  # decisions in a row in which something must be said to be meant
+MEANT = 8  # decisions in a row in which something must be said to be meant
 SPEED_SCALE = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])  # m/s and rad/s
 WALLS = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
 THICKNESS = 0.02  # m, half that of a wall
@@ -81,20 +81,32 @@ class Things:
 
 
 class Word:
-    """Something that a robot can say, and means if it says it in a few decisions on end (more than half aloud)."""
+    """Something that a robot can say, and means if it says it long enough on end.
+
+    Loud enough is half of what can be uttered and long enough is long, not the other way round: a learner that has
+    come to avoid meaning it still says it now and then, and so can find out where it pays.
+    """
 
     def __init__(self, world: World, index: int = 0) -> None:
         self._said = world.said
         self._index = index
-        self._times = np.zeros(world.batch.n, np.intp)
+        self._times = np.zeros(world.batch.n, np.intp)  # decisions on end
 
     def begin(self, worlds: NDArray[np.intp]) -> None:
         """Forgets what was said."""
         self._times[worlds] = 0
 
+    def insists(self) -> NDArray[np.bool_]:
+        """Who has said it for a while, `(N,)`."""
+        return self._times >= MEANT // 3
+
+    def begun(self, right: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """A potential for the word half said where it is `right (N,)` to say it, `(N,)`; 0 elsewhere."""
+        return 0.3 * np.minimum(self._times / MEANT, 1.0) * right
+
     def meant(self) -> NDArray[np.bool_]:
         """Takes in the last decision; returns where the word is now meant, `(N,)`. Call once per decision."""
-        self._times = np.where(self._said[:, self._index] > 0.5, self._times + 1, 0)
+        self._times = np.where(self._said[:, self._index] > 0, self._times + 1, 0)
         return self._times >= MEANT
 
 

@@ -22,6 +22,7 @@ START = (0.0, -0.9)
 POINTING = 4  # pixels in the middle of the view, of which one must rest on what is declared
 NEAR = 1.0  # m, within which a thing can be declared
 HALF_VIEW = math.pi / 6
+PIXEL = 2 * HALF_VIEW / 23  # rad, between two neighbours of 24
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class Search(Task):
         return np.column_stack([pose, np.cos(gaze), np.sin(gaze), where, self._inspected, clock])
 
     def potential(self) -> NDArray[np.float64]:
-        """Minus what is left to do: to look behind screens until the thing is found, then to go near and face it."""
+        """Minus what is left to do: look behind screens until the thing is found, go near, face it, and say so."""
         rows = np.arange(len(self._place))
         found = self._inspected[rows, self._place]
         to_target = np.maximum(self._distance()[rows, self._place] - 0.5, 0.0) / (2 * REACH)
@@ -186,7 +187,9 @@ class Search(Task):
         way = np.linalg.norm(views - self._world.body.xy[:, None], axis=2) / (2 * REACH)
         nearest = np.where(self._inspected, np.inf, way).min(axis=1)
         left = 0.2 + 0.2 * (~self._inspected).sum(axis=1)
-        return -np.where(found, to_target + face, left + np.where(found, 0.0, nearest))
+        facing = found & (self._distance()[rows, self._place] < NEAR)
+        facing &= np.abs(self._bearing()[rows, self._place]) < POINTING / 2 * PIXEL
+        return self._this.begun(facing) - np.where(found, to_target + face, left + np.where(found, 0.0, nearest))
 
 
 make, make_vec = doors(Search, SearchOptions)
