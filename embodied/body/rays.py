@@ -61,13 +61,20 @@ class RayFan:
             raise ModelError(f"{self.name!r}: dropout is a probability below 1, not {self.dropout}")
 
     @property
+    def measures(self) -> bool:
+        """Whether it tells ranges."""
+        return True
+
+    @property
     def channels(self) -> tuple[Channel, ...]:
         """Its place in the observation: ranges, what each beam met, and the age of the frame if it can be late."""
-        ranges = Channel(f"{self.name}/range", self.pixels, 0.0, self.max_range, "m")
+        seen: tuple[Channel, ...] = (self.seen_channel,)
+        if self.measures:
+            seen = (Channel(f"{self.name}/range", self.pixels, 0.0, self.max_range, "m"), *seen)
         if self.timing.immediate:
-            return ranges, self.seen_channel
+            return seen
         age = Channel(f"{self.name}/age", 1, 0.0, AGE_LIMIT_S, "s")
-        return ranges, self.seen_channel, age, Channel(f"{self.name}/new", 1, 0.0, 1.0, "flag")
+        return *seen, age, Channel(f"{self.name}/new", 1, 0.0, 1.0, "flag")
 
     @property
     def seen_channel(self) -> Channel:
@@ -140,12 +147,14 @@ class LineCamera(RayFan):
 
     Attributes:
         labels: geom name -> class; every other geom is a wall.
+        ranging: whether pixels return ranges, too; a bare camera does not.
     """
 
     reading_range: float = 1.0  # m
     misread: float = 0.1
     labels: Mapping[str, str] = field(default_factory=dict)
     legible: Mapping[str, str] = field(default_factory=dict)
+    ranging: bool = True
     VARIES: ClassVar[tuple[str, ...]] = (*RayFan.VARIES, "reading_range", "misread")
 
     def __post_init__(self) -> None:
@@ -157,6 +166,10 @@ class LineCamera(RayFan):
     def classes(self) -> tuple[str, ...]:
         """All classes that a pixel can return, in the order of their indices."""
         return tuple(dict.fromkeys([NOTHING, WALL, *self.labels.values(), *self.legible.values()]))
+
+    @property
+    def measures(self) -> bool:
+        return self.ranging
 
     @property
     def seen_channel(self) -> Channel:

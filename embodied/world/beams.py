@@ -37,8 +37,8 @@ class BeamsInWorlds:
         """Casts a frame at decision `step (n,)` and reads the newest that has arrived.
 
         Returns:
-            Ranges [m] and class indicators of `(n, …)`; age [s] and whether the frame is new, `(n, 1)` each, if
-            frames can be late.
+            Ranges [m], if it measures them, and what was met, `(n, …)` each; age [s] and whether the frame is new,
+            `(n, 1)` each, if frames can be late.
         """
         rows: Worlds = slice(None) if worlds is None else worlds
         distance, geom = self._batch.rays(*self.rays(worlds), self._body, worlds)
@@ -52,7 +52,7 @@ class BeamsInWorlds:
         now = {name: value[rows] for name, value in self.parameters.items()}
         ranges, seen = self.fan.see(distance, label, bits, now)
         self.ranges[rows], self.seen[rows] = ranges, seen
-        return [ranges, self.fan.encode(seen), *timing]
+        return [*([ranges] if self.fan.measures else []), self.fan.encode(seen), *timing]
 
     def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:
         """Returns origins `(n, 1, 3)` [m] and directions `(n, pixels, 3)` in the world frame."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.rays import RayFan
+from embodied.body.rays import LineCamera, RayFan
 from embodied.body.timing import Timing
 from embodied.errors import OptionError
 from embodied.hidden import Continuous
@@ -23,6 +24,7 @@ DUSK = 0.06  # m, over which it fades
 GOAL = np.array([1.2, 0.0])
 START = ((0.4, 1.6), (-0.8, 0.8))  # m, the ranges of x and y
 ABOUT = 0.6  # rad, how far the heading may be off the way to the light
+LAMP = 0.2  # m, radius of the lamp at the bright end, which shows from afar where the light is, and little more
 STILL = 0.1  # m/s, below which the robot has stopped
 DARK_NOISE = 0.5  # spread of ranges in full darkness, as a share of the range
 LOST_IN_LIGHT = 0.02  # share of beams
@@ -68,12 +70,13 @@ class LightDark(Task):
             Continuous("y", *START[1], "m", moving=True),
             Continuous("heading", math.pi - ABOUT, math.pi + ABOUT, "rad", angle=True, moving=True),
         )
-        eyes = RayFan(  # a ring of stereo cameras: no light, no range
-            "ring", site="camera", body="head", pixels=24, fov=2 * math.pi, max_range=5.0,
-            range_noise=options.light_noise, dropout=LOST_IN_LIGHT,
-            timing=Timing(rate_hz=self.control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
-        )  # fmt: skip
-        self.robot = replace(scout(self.control_hz), cameras=(), rangers=(eyes,))
+        round_about: dict[str, Any] = {
+            "site": "camera", "body": "head", "fov": 2 * math.pi, "max_range": 5.0,
+            "timing": Timing(rate_hz=self.control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01, line="vision"),
+        }  # fmt: skip
+        ring = RayFan("ring", pixels=24, range_noise=options.light_noise, dropout=LOST_IN_LIGHT, **round_about)
+        lamp = LineCamera("eye", pixels=48, labels={"lamp": "lamp"}, ranging=False, **round_about)
+        self.robot = replace(scout(self.control_hz), cameras=(lamp,), rangers=(ring,))
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(HALF_X, HALF_Y)
@@ -86,6 +89,14 @@ class LightDark(Task):
             name="dark_floor", size=[(HALF_X - EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE + HALF_X) / 2, 0, 0.003],
             rgba=[0.30, 0.33, 0.42, 1], **bright,
         )  # fmt: skip
+        spec.worldbody.add_geom(
+            name="lamp",
+            type=CYLINDER,
+            size=[LAMP, 0.2, 0],
+            pos=[0.1 - HALF_X, 0, 0.2],
+            rgba=[1.0, 0.86, 0.35, 1],
+            **GHOST,
+        )
         spec.worldbody.add_geom(
             name="goal", type=CYLINDER, size=[self.options.tolerance, 0.002, 0], pos=[*GOAL, 0.005],
             rgba=[0.30, 0.75, 0.45, 1], **GHOST,

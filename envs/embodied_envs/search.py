@@ -104,6 +104,8 @@ class Search(Task):
         self._place = np.zeros(n, np.intp)  # of what is wanted
         self._at = np.zeros((n, k, 2))  # where things stand
         self._inspected = np.zeros((n, k), bool)
+        middles = (self.row[1:] + self.row[:-1]) / 2
+        self._gaps = middles + np.array([0.0, BEHIND])
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         k, n = self.options.objects, len(worlds)
@@ -168,6 +170,15 @@ class Search(Task):
         distance, geom = self._world.batch.rays(origin, middle, head, worlds)
         return ((geom == self._target_geom) & (distance < NEAR)).any(axis=1)
 
+    def _way_behind(self) -> NDArray[np.float64]:
+        """The way to where one sees each thing, through the next gap between screens, `(N, K)` [m]."""
+        xy, views = self._world.body.xy, self._at + np.array([0.0, 0.25])
+        straight = np.linalg.norm(views - xy[:, None], axis=2)
+        to_gap = np.linalg.norm(self._gaps - xy[:, None], axis=2)
+        onward = np.linalg.norm(views[:, None] - self._gaps[:, None], axis=3)
+        around = (to_gap[:, :, None] + onward).min(axis=1)
+        return np.where(xy[:, 1, None] > ROW + 0.5 * BEHIND, straight, around)
+
     def truth(self) -> NDArray[np.float64]:
         return self._place[:, None].astype(np.float64)
 
@@ -183,9 +194,7 @@ class Search(Task):
         found = self._inspected[rows, self._place]
         to_target = np.maximum(self._distance()[rows, self._place] - 0.5, 0.0) / (2 * REACH)
         face = 0.1 * np.abs(self._bearing()[rows, self._place]) / math.pi
-        views = self._at + np.array([0.0, 0.25])
-        way = np.linalg.norm(views - self._world.body.xy[:, None], axis=2) / (2 * REACH)
-        nearest = np.where(self._inspected, np.inf, way).min(axis=1)
+        nearest = np.where(self._inspected, np.inf, self._way_behind()).min(axis=1) / (2 * REACH)
         left = 0.2 + 0.2 * (~self._inspected).sum(axis=1)
         facing = found & (self._distance()[rows, self._place] < NEAR)
         facing &= np.abs(self._bearing()[rows, self._place]) < POINTING / 2 * PIXEL
