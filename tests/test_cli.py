@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,7 +146,7 @@ def test_list_shows_what_is_hidden():
         (("evaluate", "nowhere"), "holds no run"),
         (("evaluate",), "name at least one run"),
         (("inspect", "rover"), "known: scout"),
-        (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "blind, oracle, random"),
+        (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "blind, curious, oracle, random"),
         (("play", "Signpost-v0", "--rerun", "movie.mp4"), "live, web, or a file"),
     ],
 )
@@ -197,3 +198,29 @@ def test_other_networks_and_what_was_done_before_are_chosen_on_the_command_line(
     chosen = ("--core", "gru", "--recall", "action", "reward", "--forecast", "0.5")
     result = embodied("train", "Signpost-v0", "--run", tmp_path / "gru", *TINY, *chosen)
     assert result.returncode == 0, result.stderr
+
+
+def test_training_starts_from_another_run_and_that_run_may_be_gone_when_it_is_resumed(run, tmp_path):
+    source, folder = tmp_path / "source", tmp_path / "next"
+    shutil.copytree(run, source)
+    begun = embodied("train", "Signpost-v0", "--start-from", source, "--run", folder, *TINY)
+    assert begun.returncode == 0, begun.stderr
+    shutil.rmtree(source)
+    again = embodied("train", "Signpost-v0", "--resume", "--run", folder, "--steps", "800")
+    assert again.returncode == 0, again.stderr
+
+
+def test_an_id_alone_is_evaluated_by_its_reference_players():
+    result = embodied("evaluate", "Search-v0", "--episodes", "8")
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in ("random", "blind", "curious", "oracle"))
+
+
+def test_the_suite_writes_its_own_pages(tmp_path):
+    pytest.importorskip("cv2")
+    result = embodied("list", "--pages", tmp_path, "--episodes", "0")
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "suite.md").read_text()
+    for name in ("Signpost", "LightDark", "Search", "Weigh", "HideSeek", "Sumo"):
+        assert f"## {name}-v0" in page
+        assert (tmp_path / f"suite-{name.lower()}.png").stat().st_size > 5_000

@@ -16,7 +16,7 @@ from embodied.learn.policy import load_policy
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.resources import acting_threads, footprint
 from embodied.learn.rollout import advantages
-from embodied.learn.vec import GymVecEnv, as_vec_env, step
+from embodied.learn.vec import Experience, GymVecEnv, as_vec_env, step
 from embodied_policies.transformer import TransformerPolicy
 
 
@@ -422,3 +422,27 @@ def test_a_small_network_acts_on_one_thread_and_learns_on_all():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_guidance_keeps_the_last_potential_less_and_less_and_at_the_end_none():
+    model = SequencePPO(
+        TransformerPolicy, as_vec_env(SIGNPOST, 4), n_steps=4, minibatches=2, seed=0, policy_kwargs={"context": 6}
+    )
+    model._privileged_now = {"shaping": np.full(4, -1.0)}
+    ended = np.array([True, False, False, False])
+    last = Experience(
+        None,
+        None,
+        np.zeros(4),
+        ended,
+        np.zeros(4, bool),
+        np.zeros(4, bool),
+        final_privileged={"shaping": np.full(4, -0.5)},
+    )
+    for left, kept in ((1.0, 1.0), (0.75, 0.5), (0.5, 0.0), (0.0, 0.0)):
+        model._current_progress_remaining = left
+        signal = model._shaping_signal(last)
+        assert signal[0] == pytest.approx(model.gamma * kept * -0.5 + 1.0)
+        np.testing.assert_allclose(signal[1:], model.gamma * -0.5 + 1.0, rtol=1e-6)
+    model._current_progress_remaining, model.guidance = 1.0, 0.0
+    assert model._shaping_signal(last)[0] == pytest.approx(1.0)

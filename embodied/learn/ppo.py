@@ -50,6 +50,9 @@ class SequencePPO(OnPolicyAlgorithm):
             them. The policy never does.
         belief_coef: weight of the loss of the belief head, which predicts the discrete hidden variable.
         shaping: add the potential-based signal that the environment offers; it leaves the optimum unchanged.
+        guidance: share of the training during which the potential at which an episode ends counts as well, less and
+            less. A critic soon knows the potential, and then shaping that gives all of it back at the end says no more
+            (Wiewiora 2003); what is kept goes on to say where progress lies, and in the end nothing is kept.
         recall: observe "action" and "reward" of the step before, too.
         target_kl: end an update when the policy has moved further than one and a half times this.
         use_sde: explore with noise that depends on the state, drawn anew every `sde_sample_freq` steps (−1: once per
@@ -92,6 +95,7 @@ class SequencePPO(OnPolicyAlgorithm):
         max_grad_norm: float = 0.5,
         privileged_critic: bool = True,
         shaping: bool = True,
+        guidance: float = 0.5,
         bfloat16: bool = False,
         compile: bool = False,
         stats_window_size: int = 512,
@@ -107,7 +111,7 @@ class SequencePPO(OnPolicyAlgorithm):
         self.clip_range = clip_range
         self.belief_coef = belief_coef
         self.privileged_critic = privileged_critic
-        self.shaping = shaping
+        self.shaping, self.guidance = shaping, guidance
         self.forecast_coef, self.curiosity_coef, self.reward_coef = forecast_coef, curiosity_coef, reward_coef
         self.target_kl, self.recall = target_kl, tuple(recall)
         self.bfloat16, self.compile = bfloat16, compile
@@ -351,10 +355,10 @@ class SequencePPO(OnPolicyAlgorithm):
         self.belief_bits.extend((self._prior_bits + of_truth.clamp(min=1e-6).log2()).tolist())
 
     def _shaping_signal(self, experience: Experience) -> np.ndarray:
-        """γΦ′ − Φ, with Φ = 0 after a terminal step (Ng, Harada & Russell 1999)."""
-        if not (self.shaping and "shaping" in self._privileged_now):
+        """γΦ′ − Φ, with Φ = 0 after a terminal step (Ng, Harada & Russell 1999), but for what guidance keeps of it."""
+        if not self._is_shaped:
             return np.zeros(self.n_envs, np.float32)
-        after = np.where(experience.terminated, 0.0, experience.final_privileged["shaping"])
+        after = experience.final_privileged["shaping"] * np.where(experience.terminated, self._kept, 1.0)
         return (self.gamma * after - self._privileged_now["shaping"]).astype(np.float32)
 
     def _value_of_truncated(self, experience: Experience) -> Tensor:
@@ -363,7 +367,17 @@ class SequencePPO(OnPolicyAlgorithm):
         rows = torch.as_tensor(np.flatnonzero(experience.truncated), device=self.device)
         if len(rows):
             values[rows] = self._peek(experience.final_obs, experience.final_privileged, rows)
-        return values
+        return values * (1 - self._kept) if self._is_shaped else values
+
+    @property
+    def _is_shaped(self) -> bool:
+        return self.shaping and "shaping" in self._privileged_now
+
+    @property
+    def _kept(self) -> float:
+        """The share of an episode's last potential that counts now."""
+        done = 1 - self._current_progress_remaining
+        return max(0.0, 1 - done / self.guidance) if self.guidance else 0.0
 
     def _value_now(self) -> Tensor:
         """The value of the present observation, without committing it to memory, `(N,)`."""

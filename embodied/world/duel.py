@@ -137,6 +137,11 @@ class Versus(VectorEnv):
         self._first, self._ended = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
 
     @property
+    def substeps(self) -> int:
+        """Physics ticks per decision."""
+        return self.duel.env.substeps
+
+    @property
     def started(self) -> bool:
         """Whether it was reset before."""
         return self.duel.env.started

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from embodied.errors import OptionError
 from embodied_scripts.turns import show, take_turns
 
 
@@ -28,6 +29,8 @@ class Bench:
     """Rounds; the contestants take turns, and medians are reported."""
     json: Path | None = None
     """Also write the figures to this file."""
+    all: bool = False
+    """With `env`: every environment of the suite, beside bare physics and Gymnasium's SyncVectorEnv."""
     small: bool = False
     """Few worlds and steps, to see whether it runs; the ratios mean nothing then."""
 
@@ -46,6 +49,10 @@ class Bench:
             "camera": _camera_rates,
             "inference": inference_rates,
         }
+        if self.all:
+            if self.what != "env":
+                raise OptionError("--all goes with `env`")
+            measures["env"] = _suite_rates
         size = {"worlds": 1 if self.what == "inference" else 4, "steps": 5} if self.small else {}
         rates = measures[self.what](self.rounds, **size)
         show(self.what, rates)
@@ -93,6 +100,52 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
         },
         rounds,
     )
+
+
+def _suite_rates(rounds: int, worlds: int = 64, steps: int = 30) -> dict[str, list[float]]:
+    """Steps per second of every environment: batched, bare physics of the same model, and in a SyncVectorEnv."""
+    from embodied_scripts.names import own_ids
+
+    rates: dict[str, list[float]] = {}
+    for env_id in own_ids():
+        name = env_id.removeprefix("embodied/")
+        rates |= {
+            f"{name}, {who}": figures for who, figures in _one_of_the_suite(env_id, rounds, worlds, steps).items()
+        }
+    return rates
+
+
+def _one_of_the_suite(env_id: str, rounds: int, worlds: int, steps: int) -> dict[str, list[float]]:
+    import gymnasium as gym
+    import numpy as np
+    from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+    from embodied.learn.vec import make_vec
+
+    ours, bare = (make_vec(env_id, worlds) for _ in range(2))
+    single = SyncVectorEnv([lambda: gym.make(env_id)] * worlds, autoreset_mode=AutoresetMode.SAME_STEP)
+    shape = ours.action_space.shape or ()
+    actions = np.random.default_rng(0).uniform(-1, 1, (steps, *shape)).astype(np.float32)
+    for env in (ours, bare, single):
+        env.reset(seed=0)
+
+    def stepping(env: Any) -> Callable[[], int]:
+        return lambda: sum(len(env.step(a)[1]) for a in actions)
+
+    def bare_stepping() -> int:
+        inner: Any = bare.unwrapped
+        engine = inner.batch._engine
+        inner.batch.array("ctrl")[:] = 0.3
+        for _ in range(steps):
+            engine.step(nstep=inner.substeps)
+        return steps * worlds
+
+    rates = take_turns(
+        {"batch": stepping(ours), "bare physics": bare_stepping, "SyncVectorEnv of ours": stepping(single)}, rounds
+    )
+    for env in (ours, bare, single):
+        env.close()
+    return rates
 
 
 def _sensor_rates(rounds: int, worlds: int = 256, steps: int = 30) -> dict[str, list[float]]:

@@ -26,6 +26,7 @@ def show(what: str, rates: dict[str, list[float]]) -> None:
     from rich.table import Table
 
     ours = next(iter(rates.values()))
+    groups = {name: rates.get(f"{name.split(', ')[0]}, batch", ours) for name in rates}  # each beside its own batch
     unit = UNITS.get(what, "environment steps")
     table = Table(
         title=f"bench {what}: {unit} per second, median of {len(ours)} rounds",
@@ -35,6 +36,6 @@ def show(what: str, rates: dict[str, list[float]]) -> None:
     table.add_column("per second", justify="right")
     table.add_column("ours is … times as fast (min–max)", justify="right")
     for name, figures in rates.items():
-        ratios = [a / b for a, b in zip(ours, figures, strict=True)]
+        ratios = [a / b for a, b in zip(groups[name], figures, strict=True)]
         table.add_row(name, f"{median(figures):,.0f}", f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})")
     Console().print(table)
