@@ -439,7 +439,7 @@ def test_guidance_keeps_the_last_potential_less_and_less_and_at_the_end_none():
         np.zeros(4, bool),
         final_privileged={"shaping": np.full(4, -0.5)},
     )
-    for left, kept in ((1.0, 1.0), (0.75, 0.5), (0.5, 0.0), (0.0, 0.0)):
+    for left, kept in ((1.0, 1.0), (0.6, 0.5), (0.2, 0.0), (0.0, 0.0)):
         model._current_progress_remaining = left
         signal = model._shaping_signal(last)
         assert signal[0] == pytest.approx(model.gamma * kept * -0.5 + 1.0)

@@ -18,7 +18,7 @@ from embodied.world.single import SingleEnv
 from embodied.world.task import Task, World
 
 AWAY = np.array([0.0, 0.0, -20.0])  # where things wait that are not on show
-MEANT = 8  # decisions in a row in which something must be said to be meant
+MEANT = 6  # decisions in a row in which something must be said to be meant
 SPEED_SCALE = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])  # m/s and rad/s
 WALLS = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
 THICKNESS = 0.02  # m, half that of a wall
@@ -98,7 +98,7 @@ class Word:
 
     def insists(self) -> NDArray[np.bool_]:
         """Who has said it for a while, `(N,)`."""
-        return self._times >= MEANT // 3
+        return self._times >= MEANT // 2
 
     def begun(self, right: NDArray[np.bool_]) -> NDArray[np.float64]:
         """A potential for the word half said where it is `right (N,)` to say it, `(N,)`; 0 elsewhere."""

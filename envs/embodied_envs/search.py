@@ -193,9 +193,9 @@ class Search(Task):
         rows = np.arange(len(self._place))
         found = self._inspected[rows, self._place]
         to_target = np.maximum(self._distance()[rows, self._place] - 0.5, 0.0) / (2 * REACH)
-        face = 0.1 * np.abs(self._bearing()[rows, self._place]) / math.pi
+        face = 0.5 * np.abs(self._bearing()[rows, self._place]) / math.pi
         nearest = np.where(self._inspected, np.inf, self._way_behind()).min(axis=1) / (2 * REACH)
-        left = 0.2 + 0.2 * (~self._inspected).sum(axis=1)
+        left = 0.5 + 0.2 * (~self._inspected).sum(axis=1)
         facing = found & (self._distance()[rows, self._place] < NEAR)
         facing &= np.abs(self._bearing()[rows, self._place]) < POINTING / 2 * PIXEL
         return self._this.begun(facing) - np.where(found, to_target + face, left + np.where(found, 0.0, nearest))
