@@ -15,7 +15,7 @@ from embodied.hidden import Discrete
 from embodied.learn.evaluate import evaluate
 from embodied.learn.vec import as_vec_env
 from embodied_envs import hide_seek, sumo
-from embodied_envs.opponents import opponent_of
+from embodied_scripts.pages import play_games
 from embodied_scripts.players import reference_players
 
 IDS = [f"embodied/{name}" for name in embodied_envs.TASKS]
@@ -221,31 +221,14 @@ class Echo:
 
 @pytest.mark.parametrize(("env_id", "seat"), [(i, seat) for i in DUELS for seat in (0, 1)])
 def test_scripted_opponents_beat_random_players(env_id, seat):
-    env = batch(env_id, 128, seat=seat, opponent="random")
-    obs, _ = env.reset(seed=5)
-    player = opponent_of("scripted", env.unwrapped.mine)
-    carry, first = player.initial(128, 9), np.ones(128, bool)
-    result, over = np.zeros(128), np.zeros(128, bool)
-    while not over.all():
-        carry, action = player.act(carry, obs, first)
-        obs, reward, terminated, truncated, _ = env.step(action)
-        first = terminated | truncated
-        result[first & ~over] = reward[first & ~over]
-        over |= first
-    assert (result > 0.5).mean() >= 0.8 - 2 * (0.8 * 0.2 / 128) ** 0.5
+    _, results = play_games(env_id, seat, "random", 128)
+    assert (results > 0).mean() >= 0.8 - 2 * (0.8 * 0.2 / 128) ** 0.5
 
 
 def test_in_sumo_neither_seat_is_the_better_one():
-    env = batch("embodied/Sumo-v0", 256, opponent="scripted")
-    obs, _ = env.reset(seed=1)
-    player = opponent_of("scripted", env.unwrapped.mine)
-    carry, first, results = player.initial(256, 2), np.ones(256, bool), []
-    for _ in range(150):
-        carry, action = player.act(carry, obs, first)
-        obs, reward, terminated, truncated, _ = env.step(action)
-        first = terminated | truncated
-        results += reward[first].tolist()
-    wins, losses = results.count(1.0), results.count(-1.0)
+    _, results = play_games("embodied/Sumo-v0", 0, "scripted", 512)
+    wins, losses = (results > 0).sum(), (results < 0).sum()
+    assert wins + losses > 200
     assert abs(wins - losses) < 3 * (wins + losses) ** 0.5
 
 

@@ -55,8 +55,16 @@ def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tup
     return make, make_vec, parallel_env
 
 
-def watchful_scout(control_hz: float, other: str, pixels: int, view: float) -> Robot:
-    """Scout with a wide eye, of `view` [m], that tells the robot of the seat `other` from walls."""
+def watchful_pair(control_hz: float, seats: tuple[str, str], pixels: int, view: float) -> tuple[Robot, Robot]:
+    """Two Scouts of different colours, each with an eye that tells the other from walls, `view` [m] far."""
+    first, second = seats
+    return (
+        _watchful(control_hz, second, pixels, view),
+        replace(_watchful(control_hz, first, pixels, view), paint=SECOND),
+    )
+
+
+def _watchful(control_hz: float, other: str, pixels: int, view: float) -> Robot:
     eye = LineCamera(
         "camera",
         site="camera",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -13,7 +13,7 @@ from embodied.errors import OptionError
 from embodied.hidden import Continuous
 from embodied.world.duel import DuelTask
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.duels import SECOND, duel_doors, watchful_scout
+from embodied_envs.duels import duel_doors, watchful_pair
 from embodied_envs.parts import CYLINDER, PRINT, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT
 
@@ -53,11 +53,7 @@ class Sumo(DuelTask):
     def __init__(self, options: SumoOptions) -> None:
         self.options = options
         self.episode_s = options.episode_s
-        first, second = SEATS
-        self.players = (
-            watchful_scout(self.control_hz, second, PIXELS, options.view),
-            replace(watchful_scout(self.control_hz, first, PIXELS, options.view), paint=SECOND),
-        )
+        self.players = watchful_pair(self.control_hz, SEATS, PIXELS, options.view)
         self.robot = self.players[0]
         ring = options.ring
         self.hidden = tuple(
