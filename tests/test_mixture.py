@@ -97,7 +97,11 @@ def test_a_router_learns_which_expert_to_follow_and_leaves_frozen_experts_as_the
         liar.action_head.output.weight.neg_()
         liar.action_head.output.bias.neg_()
     mixture = compose([liar, teacher])
-    before = {name: value.clone() for name, value in mixture.state_dict().items() if ".experts." in name}
+    before = {
+        name: value.clone()
+        for name, value in mixture.state_dict().items()
+        if ".experts." in name or name.startswith("encoder.")
+    }
     learner = SequencePPO(mixture, recall_worlds(), **settings).learn(20_000)
     assert np.mean([episode["r"] for episode in learner.ep_info_buffer]) > 0.95
     after = learner.policy.state_dict()

@@ -188,7 +188,8 @@ class SequencePolicy(BasePolicy):
             raise OptionError("a policy can go on only from one with the same observations and actions")
         mine, theirs = self.state_dict(), other.state_dict()
         fits = {name: t for name, t in theirs.items() if name in mine and mine[name].shape == t.shape}
-        lost = [name for name in mine if name.startswith(("core.", "encoder.")) and name not in fits]
+        both = sorted({*mine, *theirs})
+        lost = [name for name in both if name.startswith(("core.", "encoder.")) and name not in fits]
         if lost:
             raise OptionError(f"a {type(self).__name__} of another size cannot be gone on from: {lost[0]} differs")
         self.load_state_dict(fits, strict=False)

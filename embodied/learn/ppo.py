@@ -49,7 +49,8 @@ class SequencePPO(OnPolicyAlgorithm):
         privileged_critic: let the critic see `info["state"]` and `info["hidden"]` where the environment has
             them. The policy never does.
         belief_coef: weight of the loss of the belief head, which predicts the discrete hidden variable.
-        shaping: add the potential-based signal that the environment offers; it leaves the optimum unchanged.
+        shaping: add the potential-based signal that the environment offers; without guidance, and once that has ended,
+            it leaves the optimum unchanged.
         guidance: share of the training during which the potential at which an episode ends counts as well, less and
             less. A critic soon knows the potential, and then shaping that gives all of it back at the end says no more
             (Wiewiora 2003); what is kept goes on to say where progress lies, and in the end nothing is kept.
@@ -205,6 +206,7 @@ class SequencePPO(OnPolicyAlgorithm):
         if self._stopping:
             self._stopping = False
             return False
+        self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
         self.policy.set_training_mode(False)
         self.memory = self.memory if self.memory is not None else self.policy.initial(self.n_envs)
         rollout.memory = self.policy.core.snapshot(self.memory)
@@ -367,7 +369,10 @@ class SequencePPO(OnPolicyAlgorithm):
         rows = torch.as_tensor(np.flatnonzero(experience.truncated), device=self.device)
         if len(rows):
             values[rows] = self._peek(experience.final_obs, experience.final_privileged, rows)
-        return values * (1 - self._kept) if self._is_shaped else values
+        if not self._is_shaped or not self._kept:
+            return values
+        guided = torch.as_tensor(experience.final_privileged["shaping"] != 0, device=self.device)
+        return values * (1 - self._kept * guided)
 
     @property
     def _is_shaped(self) -> bool:

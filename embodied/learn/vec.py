@@ -275,7 +275,8 @@ def describe_env(env: VecEnv | None) -> dict[str, Any]:
     spec = getattr(gym_env, "spec", None)
     if spec is None:
         return {"id": type(gym_env or env).__name__, "options": {}}
-    return {"id": spec.id, "options": {k: v for k, v in spec.kwargs.items() if k not in NOT_OPTIONS}}
+    plain = {k: v for k, v in spec.kwargs.items() if isinstance(v, str | int | float | None)}  # an opponent is none
+    return {"id": spec.id, "options": {k: v for k, v in plain.items() if k not in NOT_OPTIONS}}
 
 
 def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]]]:

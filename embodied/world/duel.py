@@ -14,7 +14,7 @@ from pettingzoo import ParallelEnv
 
 from embodied.agent import Agent
 from embodied.body.robot import Robot
-from embodied.errors import ActionError, UnknownNameError
+from embodied.errors import ActionError, NotResetError, UnknownNameError
 from embodied.hidden import Hidden
 from embodied.layout import Layout
 from embodied.world.env import BatchEnv
@@ -134,6 +134,7 @@ class Versus(VectorEnv):
         self.batch = duel.env.batch
         self._sign = 1.0 if seat == 0 else -1.0
         self._late = duel.env.autoreset_mode is AutoresetMode.NEXT_STEP  # episodes begin one step after they end
+        self._carry: Any = None
         self._first, self._ended = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
 
     @property
@@ -156,14 +157,17 @@ class Versus(VectorEnv):
         """Starts games in all worlds, or in those of `options["reset_mask"]`."""
         mask = (options or {}).get("reset_mask")
         obs, info = self.duel.reset(seed, mask)
-        if mask is None:
+        if self._carry is None or (mask is None and seed is not None):
             self._carry = self.opponent.initial(self.num_envs, 0 if seed is None else seed)
-        self._first |= np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
+        fresh = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
+        self._first, self._ended = self._first | fresh, self._ended & ~fresh
         self._facing = obs[self.other.number]
         return obs[self.mine.number], self._seen(info)
 
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Moves every game by one decision; the opponent decides on what it saw last."""
+        if self._carry is None:
+            raise NotResetError("call reset() before the first step()")
         self._carry, reply = self.opponent.act(self._carry, self._facing, self._first)
         pair = (actions, reply) if self.mine.number == 0 else (reply, actions)
         obs, reward, terminated, truncated, info = self.duel.step((pair[0], pair[1]))

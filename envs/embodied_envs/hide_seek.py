@@ -144,7 +144,7 @@ class HideSeek(DuelTask):
     def outcome(self) -> Outcome:
         apart = self._apart()
         caught = self._in_sight() & (apart < CAUGHT) & (self._world.elapsed_s > self.options.head_start_s)
-        over = self._world.elapsed_s >= self.episode_s - 1e-9
+        over = self._world.elapsed_s * self.control_hz >= round(self.episode_s * self.control_hz) - 1e-9
         won = np.column_stack([caught, over & ~caught])
         return Outcome(won[:, 0] * 1.0 - won[:, 1] * 1.0, caught | over, won)
 

@@ -50,8 +50,8 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if not 2 <= self.objects <= 5 or not 0.0 <= self.scatter <= 0.08:
             raise OptionError("objects must be 2 to 5 and scatter 0 to 0.08 m")
-        if not 0.3 <= self.reading_range <= 3.0 or not 0.0 <= self.misread < 0.5:
-            raise OptionError("reading_range must be 0.3 to 3 m and misread 0 to below 0.5")
+        if not 0.3 <= self.reading_range <= 1.2 or not 0.0 <= self.misread < 0.5:
+            raise OptionError("reading_range must be 0.3 to 1.2 m and misread 0 to below 0.5")
         if not 1.0 <= self.episode_s <= 600.0:
             raise OptionError("episode_s must be 1 to 600 s")
 

@@ -47,6 +47,7 @@ class MixtureCore(Core):
         self.router = nn.Linear(sum(self.widths), len(cores))
         nn.init.zeros_(self.router.weight)
         nn.init.zeros_(self.router.bias)
+        self.frozen = config.frozen
         self.experts.requires_grad_(not config.frozen)
 
     @property
@@ -90,6 +91,13 @@ class MixtureCore(Core):
             after += kept
             left = left[mine:]
         return self._mix(features), *after
+
+    def regulariser(self) -> Tensor | None:
+        """What the experts add to the loss, if they are learning."""
+        if self.frozen:
+            return None
+        terms = [term for term in (core.regulariser() for core in self._experts) if term is not None]
+        return torch.stack(terms).sum() if terms else None
 
     def explain(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
         """The router's shares `(1, T, E)` as `routing`, and what goes on inside each expert as `expertI/…`."""
@@ -143,6 +151,8 @@ def compose(policies: Sequence[SequencePolicy], frozen: bool = True) -> MixtureP
     for policy in policies:
         if (policy.observation_space, policy.action_space) != (first.observation_space, first.action_space):
             raise OptionError("experts of one mixture need the same observations and actions")
+        if isinstance(policy, MixturePolicy):
+            raise OptionError("a mixture cannot be an expert of another: give its experts")
         if policy.extras()["use_sde"]:
             raise OptionError("an expert with state-dependent exploration cannot be part of a mixture")
     mixture = MixturePolicy(

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from embodied.errors import EmbodiedError
+
 CORES = ("transformer", "gru", "mlp")
 VELOCITIES = {"CartPole-v1": [1, 0, 1, 0], "Pendulum-v1": [1, 1, 0], "MountainCarContinuous-v0": [1, 0]}
 
@@ -80,8 +82,16 @@ class Study:
         jobs = self.jobs or cores
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
             rows = [pool.submit(_row, self.name, *one, self.episodes, max(1, cores // jobs)) for one in missing]
+            failures = []
             for row in as_completed(rows):
-                yield row.result()
+                if (error := row.exception()) is not None:
+                    failures.append(error)
+                else:
+                    yield row.result()
+            if failures:
+                raise EmbodiedError(
+                    f"{len(failures)} trainings failed, the others are kept: {failures[0]}"
+                ) from failures[0]
 
 
 def _row(study: str, env: str, core: str, seed: int, episodes: int, threads: int) -> dict[str, Any]:

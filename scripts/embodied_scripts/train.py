@@ -88,6 +88,14 @@ class Train:
             raise OptionError("steps, worlds, rollout and seeds must be at least 1")
         if self.threads < 0:
             raise OptionError("threads must be at least 1, or 0 for one per core")
+        if self.start_from is not None:
+            plain = Train(id=self.id)
+            decided = [f for f in ("core", "layers", "width", "context") if getattr(self, f) != getattr(plain, f)]
+            if decided or self.with_memoryless:
+                raise OptionError(
+                    f"--start-from decides the network; leave out {', '.join(decided) or 'with_memoryless'}"
+                )
+            settings = replace(settings, start_from=str(Path(self.start_from).absolute()))
         name = settings.id.split("/")[-1]
         if self.seeds == 1 and not self.with_memoryless and self.ray is None:
             train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))
