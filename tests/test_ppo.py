@@ -426,7 +426,13 @@ def test_a_small_network_acts_on_one_thread_and_learns_on_all():
 
 def test_guidance_keeps_the_last_potential_less_and_less_and_at_the_end_none():
     model = SequencePPO(
-        TransformerPolicy, as_vec_env(SIGNPOST, 4), n_steps=4, minibatches=2, seed=0, policy_kwargs={"context": 6}
+        TransformerPolicy,
+        as_vec_env(SIGNPOST, 4),
+        n_steps=4,
+        minibatches=2,
+        seed=0,
+        guidance=0.8,
+        policy_kwargs={"context": 6},
     )
     model._privileged_now = {"shaping": np.full(4, -1.0)}
     ended = np.array([True, False, False, False])

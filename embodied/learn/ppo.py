@@ -96,7 +96,7 @@ class SequencePPO(OnPolicyAlgorithm):
         max_grad_norm: float = 0.5,
         privileged_critic: bool = True,
         shaping: bool = True,
-        guidance: float = 0.8,
+        guidance: float = 0.0,
         bfloat16: bool = False,
         compile: bool = False,
         stats_window_size: int = 512,

@@ -58,6 +58,9 @@ class Train:
     """Weight of predicting the next observation, as a lesson beside the reward."""
     curiosity: float = 0.0
     """Reward for what was predicted wrongly, in units of its spread; needs --forecast."""
+    guidance: float = 0.0
+    """Share of the training during which the shaping potential at the end of an episode counts, less and less: for tasks
+    whose reward is hardly ever met by chance (0.8 for Search and LightDark)."""
     worlds: int = 128
     """Worlds that move at once."""
     rollout: int = 64
@@ -200,6 +203,7 @@ def _build(settings: Train) -> SequencePPO:
         recall=settings.recall,
         forecast_coef=settings.forecast,
         curiosity_coef=settings.curiosity,
+        guidance=settings.guidance,
         policy_kwargs={"layers": settings.layers, "width": settings.width} | context if start_policy is None else {},
         seed=settings.seed,
         device=settings.device,
