@@ -59,7 +59,7 @@ class Train:
     curiosity: float = 0.0
     """Reward for what was predicted wrongly, in units of its spread; needs --forecast."""
     guidance: float = 0.0
-    """Share of the training during which the shaping potential at the end of an episode counts, less and less: for tasks
+    """Share of the training during which the shaping potential at an episode's end counts, less and less: for tasks
     whose reward is hardly ever met by chance (0.8 for Search and LightDark)."""
     worlds: int = 128
     """Worlds that move at once."""
