@@ -217,7 +217,7 @@ def test_an_id_alone_is_evaluated_by_its_reference_players():
 
 
 def test_the_suite_writes_its_own_pages(tmp_path):
-    pytest.importorskip("cv2")
+    pytest.importorskip("PIL")
     result = embodied("list", "--pages", tmp_path, "--episodes", "0")
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "suite.md").read_text()

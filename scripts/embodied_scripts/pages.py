@@ -21,7 +21,7 @@ DUELS = ("HideSeek-v0", "Sumo-v0")
 
 def write_pages(folder: Path, ids: list[str], episodes: int) -> Path:
     """Writes `suite.md` and a picture of every environment into `folder`; returns the page."""
-    import cv2
+    from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
     parts = [
@@ -33,7 +33,7 @@ def write_pages(folder: Path, ids: list[str], episodes: int) -> Path:
     for env_id in ids:
         name = env_id.removeprefix("embodied/")
         picture = f"suite-{name.removesuffix('-v0').lower()}.png"
-        cv2.imwrite(str(folder / picture), _picture(env_id)[:, :, ::-1])
+        Image.fromarray(_picture(env_id)).save(folder / picture)
         parts += [*_page(env_id, name, picture), *_scores(env_id, name, episodes)]
     page = folder / "suite.md"
     page.write_text("\n".join(parts).rstrip() + "\n")
