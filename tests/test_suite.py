@@ -255,3 +255,15 @@ def test_the_learner_against_an_opponent_learns_from_its_own_seat_only():
 def test_wrong_options_name_what_there_is(env_id, options, error, words):
     with pytest.raises(error, match=words):
         gym.make(env_id, **options)
+
+
+def test_opponents_do_not_repeat_themselves_from_episode_to_episode():
+    env = gym.make("embodied/Sumo-v0", opponent="random").unwrapped
+    opponent, played = env.batch_env.opponent, []
+    act = opponent.act
+    opponent.act = lambda carry, obs, first: played.append(act(carry, obs, first)) or played[-1]
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.zeros(3, np.float32))
+        env.reset()
+    assert not np.array_equal(played[0][1], played[1][1])

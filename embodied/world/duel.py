@@ -134,7 +134,7 @@ class Versus(VectorEnv):
         self.batch = duel.env.batch
         self._sign = 1.0 if seat == 0 else -1.0
         self._late = duel.env.autoreset_mode is AutoresetMode.NEXT_STEP  # episodes begin one step after they end
-        self._carry: Any = None
+        self._seated = False  # whether the opponent has a carry
         self._first, self._ended = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
 
     @property
@@ -157,7 +157,8 @@ class Versus(VectorEnv):
         """Starts games in all worlds, or in those of `options["reset_mask"]`."""
         mask = (options or {}).get("reset_mask")
         obs, info = self.duel.reset(seed, mask)
-        if self._carry is None or (mask is None and seed is not None):
+        if not self._seated or (mask is None and seed is not None):
+            self._seated = True
             self._carry = self.opponent.initial(self.num_envs, 0 if seed is None else seed)
         fresh = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
         self._first, self._ended = self._first | fresh, self._ended & ~fresh
@@ -166,7 +167,7 @@ class Versus(VectorEnv):
 
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Moves every game by one decision; the opponent decides on what it saw last."""
-        if self._carry is None:
+        if not self._seated:
             raise NotResetError("call reset() before the first step()")
         self._carry, reply = self.opponent.act(self._carry, self._facing, self._first)
         pair = (actions, reply) if self.mine.number == 0 else (reply, actions)
