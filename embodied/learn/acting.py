@@ -1,0 +1,206 @@
+"""Acting while learning: what a policy does, sees and is worth, step by step, written down in a rollout."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from embodied.hidden import Discrete
+from embodied.learn.curiosity import Surprise
+from embodied.learn.heads import StateDependentHead
+from embodied.learn.policy import Privilege, SequencePolicy
+from embodied.learn.resources import acting_threads
+from embodied.learn.rollout import Rollout
+from embodied.learn.vec import Experience, GymVecEnv, allowed, step
+
+
+class Acting(OnPolicyAlgorithm):
+    """The half of `SequencePPO` that collects rollouts; the other half learns from them."""
+
+    policy: SequencePolicy  # type: ignore[assignment]
+    memory: Any
+    generator: torch.Generator
+    surprise: Surprise
+    belief_bits: deque[float]
+    shaping: bool
+    guidance: float
+    reward_coef: float
+    curiosity_coef: float
+    privileged_critic: bool
+    _privileged: Privilege
+    _privileged_now: dict[str, np.ndarray]
+    _stopping: bool
+
+    def collect_rollouts(self, env, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
+        """Acts for `n_rollout_steps` and fills the rollout; False if a callback asks to stop."""
+        with acting_threads(self.policy, self.n_envs):
+            return self._collect(env, callback, rollout_buffer, n_rollout_steps)
+
+    def _collect(self, env: VecEnv, callback: BaseCallback, rollout: Rollout, n_rollout_steps: int) -> bool:
+        if self._stopping:
+            self._stopping = False
+            return False
+        self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
+        self.policy.set_training_mode(False)
+        self.memory = self.memory if self.memory is not None else self.policy.initial(self.n_envs)
+        rollout.memory = self.policy.core.snapshot(self.memory)
+        callback.on_rollout_start()
+        for t in range(n_rollout_steps):
+            self._renew_exploration(t)
+            with torch.inference_mode(), torch.no_grad():
+                action = self._act(rollout, t)
+            experience, infos = step(env, self.policy.action_head.to_env(action))
+            rewards, dones = experience.reward, experience.ended
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals())
+            goes_on = callback.on_step()
+            self._update_info_buffer(infos, dones)
+            with torch.inference_mode():
+                self._remember(rollout, t, experience)
+            if not goes_on:
+                return False
+        with torch.inference_mode():
+            rollout.estimate_advantages(self._wanted(rollout), self._value_now(), self.gamma, self.gae_lambda)
+        callback.on_rollout_end()
+        return True
+
+    def _act(self, rollout: Rollout, t: int) -> Tensor:
+        """Reads the present observation, chooses an action and writes both down."""
+        self._privileged_now = self._told()
+        obs = self._rows(self._last_obs)
+        first = torch.as_tensor(self._last_episode_starts, device=self.device)
+        mask = self._write_mask(rollout, t)
+        reading, self.memory = self.policy.step(obs, first, self.memory, mask)
+        action = self.policy.choose(reading, deterministic=False, generator=self.generator)
+        rollout.obs[:, t], rollout.first[:, t] = obs, first
+        rollout.action[:, t] = action
+        rollout.log_prob[:, t] = reading.actions.log_prob(action)
+        self._write_privileged(rollout, t)
+        rollout.value[:, t] = self.policy.value_of(reading, rollout.state[:, t], rollout.hidden[:, t])
+        self._belief_now = self.policy.belief(reading)
+        if self.policy.forecast_head is not None:
+            now = self.policy.encoder.normalised(obs)
+            self.surprise.see(rollout, t, now, self.policy.forecast_head(reading.features, action, now))
+        return action
+
+    def _rows(self, obs: Any) -> Tensor:
+        """Observations as rows of numbers, `(N, F)`."""
+        return torch.as_tensor(self.policy.codec.rows(obs), device=self.device)
+
+    def _renew_exploration(self, t: int) -> None:
+        """Draws new exploration noise at the start of a rollout, and every `sde_sample_freq` steps."""
+        head = self.policy.action_head
+        every = self.sde_sample_freq if self.sde_sample_freq > 0 else self.n_steps
+        if isinstance(head, StateDependentHead) and t % every == 0:
+            head.resample(self.n_envs, self.generator)
+
+    def _write_mask(self, rollout: Rollout, t: int) -> Tensor | None:
+        """Writes down which choices are allowed now."""
+        if rollout.mask is None:
+            return None
+        rollout.mask[:, t] = torch.as_tensor(allowed(self.env), device=self.device)  # type: ignore[arg-type]
+        return rollout.mask[:, t]
+
+    def _wanted(self, rollout: Rollout) -> Tensor:
+        """The signal to be earned: reward, shaping and curiosity, `(N, T)`."""
+        wanted = self.reward_coef * rollout.reward + rollout.shaping
+        if self.curiosity_coef:
+            wanted = wanted + self.curiosity_coef * self.surprise.in_units(rollout)
+        return wanted
+
+    def _remember(self, rollout: Rollout, t: int, experience: Experience) -> None:
+        """Writes down what the action led to, and moves on to the next observation."""
+        as_tensor = lambda array: torch.as_tensor(array, device=self.device)  # noqa: E731
+        rollout.reward[:, t] = as_tensor(experience.reward)
+        rollout.terminated[:, t] = as_tensor(experience.terminated)
+        rollout.truncated[:, t] = as_tensor(experience.truncated)
+        rollout.ignore[:, t] = as_tensor(experience.ignore)
+        rollout.shaping[:, t] = as_tensor(self._shaping_signal(experience))
+        rollout.bootstrap[:, t] = self._value_of_truncated(experience)
+        if self._belief_now is not None and experience.ended.any():
+            self._count_bits(rollout.hidden[:, t], as_tensor(experience.ended))
+        if experience.ignore.any():  # a reset step belongs to no episode: nothing flows through it
+            rollout.terminated[:, t] |= rollout.ignore[:, t]
+            rollout.bootstrap[:, t] = torch.where(rollout.ignore[:, t], rollout.value[:, t], rollout.bootstrap[:, t])
+        self._last_obs = experience.obs
+        self._last_episode_starts = experience.ended | experience.ignore
+
+    def _count_bits(self, hidden: Tensor, ended: Tensor) -> None:
+        """Writes down how many bits the policy's belief held when an episode ended."""
+        assert self._belief_now is not None
+        of_truth = self._belief_now[ended].gather(1, hidden[ended, :1].long()).squeeze(1)
+        self.belief_bits.extend((self._prior_bits + of_truth.clamp(min=1e-6).log2()).tolist())
+
+    def _shaping_signal(self, experience: Experience) -> np.ndarray:
+        """γΦ′ − Φ, with Φ = 0 after a terminal step (Ng, Harada & Russell 1999), but for what guidance keeps of it."""
+        if not self._is_shaped:
+            return np.zeros(self.n_envs, np.float32)
+        after = experience.final_privileged["shaping"] * np.where(experience.terminated, self._kept, 1.0)
+        return (self.gamma * after - self._privileged_now["shaping"]).astype(np.float32)
+
+    def _value_of_truncated(self, experience: Experience) -> Tensor:
+        """The value of where truncated episodes were cut off, `(N,)`; 0 elsewhere."""
+        values = torch.zeros(self.n_envs, device=self.device)
+        rows = torch.as_tensor(np.flatnonzero(experience.truncated), device=self.device)
+        if len(rows):
+            values[rows] = self._peek(experience.final_obs, experience.final_privileged, rows)
+        if not self._is_shaped or not self._kept:
+            return values
+        guided = torch.as_tensor(experience.final_privileged["shaping"] != 0, device=self.device)
+        return values * (1 - self._kept * guided)
+
+    @property
+    def _is_shaped(self) -> bool:
+        return self.shaping and "shaping" in self._privileged_now
+
+    @property
+    def _kept(self) -> float:
+        """The share of an episode's last potential that counts now."""
+        done = 1 - self._current_progress_remaining
+        return max(0.0, 1 - done / self.guidance) if self.guidance else 0.0
+
+    def _value_now(self) -> Tensor:
+        """The value of the present observation, without committing it to memory, `(N,)`."""
+        fresh = torch.as_tensor(self._last_episode_starts, device=self.device)
+        value = self._peek(self._last_obs, self._told(), torch.arange(self.n_envs, device=self.device))
+        return value.masked_fill(fresh, 0.0)
+
+    def _peek(self, obs: Any, privileged: dict[str, np.ndarray], rows: Tensor) -> Tensor:
+        """The value of observations in some environments, leaving the memory as it is."""
+        as_rows = lambda array: torch.as_tensor(array, dtype=torch.float32, device=self.device)[rows]  # noqa: E731
+        if self._privileged.state:
+            hidden = as_rows(privileged.get("hidden", np.zeros((self.n_envs, 0))))
+            return self.policy.judge(as_rows(privileged["state"]), hidden)
+        memory = self.policy.core.rows(self.memory, rows)
+        goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
+        reading, _ = self.policy.step(self._rows(obs)[rows], goes_on, memory)
+        assert reading.value is not None
+        return reading.value
+
+    def _look_for_privilege(self) -> Privilege:
+        """Finds out what the environment tells beyond observations; resets it once."""
+        assert self.env is not None
+        self._last_obs = self.env.reset()  # type: ignore[assignment]
+        self._last_episode_starts = np.ones(self.n_envs, bool)
+        privileged = self._told()
+        hidden = self.env.hidden if isinstance(self.env, GymVecEnv) else ()
+        self._prior_bits = hidden[0].entropy_bits if hidden and isinstance(hidden[0], Discrete) else 0.0
+        values = tuple(len(variable.labels) if isinstance(variable, Discrete) else 0 for variable in hidden)
+        state = privileged["state"].shape[1] if "state" in privileged and self.privileged_critic else 0
+        return Privilege(state, values)
+
+    def _told(self) -> dict[str, np.ndarray]:
+        """What the environment now tells beyond its observations; nothing if it is none of Gymnasium's dialect."""
+        return self.env.privileged if isinstance(self.env, GymVecEnv) else {}
+
+    def _write_privileged(self, rollout: Rollout, t: int) -> None:
+        for name, target in (("state", rollout.state), ("hidden", rollout.hidden)):
+            if target.shape[-1]:
+                target[:, t] = torch.as_tensor(self._privileged_now[name], device=self.device)
