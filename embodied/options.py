@@ -11,6 +11,18 @@ from embodied.errors import OptionError, UnknownNameError
 T = TypeVar("T")
 
 
+def check_bounds(options: Any, **bounds: tuple[float, float]) -> None:
+    """Checks numbers of an options dataclass: `name=(least, most)`.
+
+    Raises:
+        OptionError: one of them is out of its bounds.
+    """
+    for name, (least, most) in bounds.items():
+        value = getattr(options, name)
+        if not least <= value <= most:
+            raise OptionError(f"{name} is {value!r}, expected {least:g} to {most:g}")
+
+
 def options_of(cls: type[T], given: dict[str, Any]) -> T:
     """Builds the options dataclass `cls` from keyword arguments.
 

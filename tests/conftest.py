@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -10,3 +11,17 @@ SIGNPOST = "embodied/Signpost-v0"
 def _few_threads():
     torch.set_num_threads(2)
     torch.set_flush_denormal(True)
+
+
+def trace(env, commands: np.ndarray, seed: int = 3) -> list[np.ndarray]:
+    """Everything that an environment returns over a rollout, as arrays."""
+    obs, info = env.reset(seed=seed)
+    out = [obs, info["hidden"], info["state"], info["shaping"]]
+    for command in commands:
+        obs, reward, terminated, truncated, info = env.step(command)
+        out += [obs, reward, terminated, truncated, info["hidden"], info["state"], info["shaping"]]
+    return out
+
+
+def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))

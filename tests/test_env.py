@@ -8,7 +8,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import SIGNPOST
+from conftest import SIGNPOST, equal, trace
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
@@ -25,20 +25,6 @@ def batch(n: int, mode: str = "SameStep", **options):
 
 def actions(n: int, steps: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, (steps, n, 3)).astype(np.float32)
-
-
-def trace(env, commands: np.ndarray, seed: int = 3) -> list[np.ndarray]:
-    """Everything that an environment returns over a rollout, as arrays."""
-    obs, info = env.reset(seed=seed)
-    out = [obs, info["hidden"], info["state"], info["shaping"]]
-    for command in commands:
-        obs, reward, terminated, truncated, info = env.step(command)
-        out += [obs, reward, terminated, truncated, info["hidden"], info["state"], info["shaping"]]
-    return out
-
-
-def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize("options", VARIANTS)

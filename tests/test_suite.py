@@ -5,6 +5,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import equal, trace
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
@@ -39,19 +40,6 @@ def batch(env_id, n, mode="SameStep", **options):
 def actions(env, steps, seed=0):
     shape = (steps, *env.action_space.shape)
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
-
-
-def trace(env, commands, seed=3):
-    obs, info = env.reset(seed=seed)
-    out = [obs, info["hidden"], info["state"], info["shaping"]]
-    for command in commands:
-        obs, reward, terminated, truncated, info = env.step(command)
-        out += [obs, reward, terminated, truncated, info["hidden"], info["state"], info["shaping"]]
-    return out
-
-
-def equal(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize("env_id", IDS)

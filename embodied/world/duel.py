@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -40,6 +41,10 @@ class DuelTask(Task):
     def robots(self) -> dict[str, Robot]:
         """The bodies, by prefix."""
         return {f"{seat}/": robot for seat, robot in zip(self.seats, self.players, strict=True)}
+
+    @abstractmethod
+    def scripted(self, seat: Seat) -> Agent:
+        """Returns a hand-written player for a seat."""
 
     def seat(self, name: str | int) -> int:
         """Returns the number of a seat.

@@ -39,7 +39,7 @@ def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tup
     ) -> Versus:
         duel = Duel(task(options_of(options, given)), num_envs, threads, autoreset_mode, render_mode)
         number = duel.task.seat(seat)
-        return Versus(duel, number, opponent_of(opponent, duel.seats[1 - number]))
+        return Versus(duel, number, opponent_of(opponent, duel.task, duel.seats[1 - number]))
 
     def make(
         render_mode: str | None = None, seat: str | int = 0, opponent: Any = "scripted", **given: Any

@@ -9,12 +9,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import OptionError
 from embodied.hidden import Continuous
-from embodied.world.duel import DuelTask
+from embodied.options import check_bounds
+from embodied.world.duel import DuelTask, Seat
 from embodied.world.task import Draw, Outcome, World
 from embodied_envs.duels import duel_doors, watchful_pair
-from embodied_envs.parts import AWAY, BOX, Things, pose_features, room
+from embodied_envs.opponents import Chaser
+from embodied_envs.parts import AWAY, BOX, EPISODE_S, Things, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT
 
 HALF_X, HALF_Y = 1.6, 1.2  # m, from the middle of the room to its walls
@@ -49,12 +50,8 @@ class HideSeekOptions:
     episode_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.screens <= len(SCREENS) or not 0 <= self.boxes <= len(BOXES):
-            raise OptionError(f"screens must be 0 to {len(SCREENS)} and boxes 0 to {len(BOXES)}")
-        if not 0.3 <= self.view <= 5.0 or not 0.0 <= self.head_start_s <= self.episode_s:
-            raise OptionError("view must be 0.3 to 5 m and head_start_s 0 to episode_s")
-        if not 1.0 <= self.episode_s <= 600.0:
-            raise OptionError("episode_s must be 1 to 600 s")
+        check_bounds(self, screens=(0, len(SCREENS)), boxes=(0, len(BOXES)), view=(0.3, 5.0), episode_s=EPISODE_S)
+        check_bounds(self, head_start_s=(0.0, self.episode_s))
 
 
 class HideSeek(DuelTask):
@@ -73,6 +70,9 @@ class HideSeek(DuelTask):
             for axis, half in (("x", HALF_X), ("y", HALF_Y))
         )
 
+    def scripted(self, seat: Seat) -> Chaser:
+        return Chaser(seat.layout, flees=seat.name == "hider")
+
     def compose(self) -> mujoco.MjSpec:
         spec = room(HALF_X, HALF_Y)
         for i in range(self.options.screens):
@@ -90,7 +90,7 @@ class HideSeek(DuelTask):
     def bind(self, world: World) -> None:
         self._world, self._things = world, Things(world)
         model, n = world.batch.model, world.batch.n
-        self._qpos, self._ctrl = world.batch.array("qpos"), world.batch.array("ctrl")
+        self._qpos = world.batch.array("qpos")
         self._joints = [int(model.joint(f"box{i}").qposadr[0]) for i in range(self.options.boxes)]
         self._hider_geoms = np.array([model.geom(i).name.startswith("hider/") for i in range(model.ngeom)] + [False])
         self._heads = [model.body(f"{seat}/head").id for seat in SEATS]

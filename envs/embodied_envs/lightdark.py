@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from embodied.body.rays import LineCamera, RayFan
 from embodied.body.timing import Timing
-from embodied.errors import OptionError
 from embodied.hidden import Continuous
+from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import CYLINDER, GHOST, PRINT, Word, doors, pose_features, room
+from embodied_envs.parts import CYLINDER, EPISODE_S, GHOST, PRINT, Word, doors, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 HALF_X, HALF_Y = 2.0, 1.2  # m, from the middle of the room to its walls
@@ -51,10 +51,7 @@ class LightDarkOptions:
     episode_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if not 0.05 <= self.tolerance <= 0.6 or not 0.0 <= self.light_noise <= 0.5 or not 0.0 <= self.glimmer <= 1.0:
-            raise OptionError("tolerance must be 0.05 to 0.6 m, light_noise 0 to 0.5 and glimmer 0 to 1")
-        if not 1.0 <= self.episode_s <= 600.0:
-            raise OptionError("episode_s must be 1 to 600 s")
+        check_bounds(self, tolerance=(0.05, 0.6), light_noise=(0.0, 0.5), glimmer=(0.0, 1.0), episode_s=EPISODE_S)
 
 
 class LightDark(Task):

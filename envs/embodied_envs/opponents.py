@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import UnknownNameError
 from embodied.layout import Layout
-from embodied.world.duel import Seat
+from embodied.world.duel import DuelTask, Seat
 
 OPPONENTS = ("scripted", "idle", "random")
 CRUISE, SPIN, STEERING = 0.85, 0.35, 0.5  # shares of nominal voltage; the last per half field of view
@@ -23,8 +23,8 @@ HUNT = 40  # decisions
 WHIM = 0.025  # probability per decision of preferring another side
 
 
-def opponent_of(opponent: Any, seat: Seat) -> Any:
-    """Returns the opponent of that name for a seat, or the agent itself.
+def opponent_of(opponent: Any, task: DuelTask, seat: Seat) -> Any:
+    """Returns the opponent of that name for a seat of a game, or the agent itself.
 
     Raises:
         UnknownNameError: no opponent of that name.
@@ -34,7 +34,7 @@ def opponent_of(opponent: Any, seat: Seat) -> Any:
     if opponent not in OPPONENTS:
         raise UnknownNameError("opponent", opponent, OPPONENTS)
     if opponent == "scripted":
-        return Chaser(seat.layout, flees=seat.name == "hider", roams=seat.name in ("seeker", "hider"))
+        return task.scripted(seat)
     return Mover(seat.action_space.shape[0], idle=opponent == "idle")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from embodied.world.single import SingleEnv
 from embodied.world.task import Task, World
 
 AWAY = np.array([0.0, 0.0, -20.0])  # where things wait that are not on show
+EPISODE_S = (1.0, 600.0)  # s, the bounds of time limits
+MISREAD = (0.0, math.nextafter(0.5, 0.0))  # the bounds of a probability with which a reading still tells something
 MEANT = 6  # decisions in a row in which something must be said to be meant
 SPEED_SCALE = np.array([1.0, 1.0, 1.0, 5.0, 5.0, 5.0])  # m/s and rad/s
 WALLS = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}

@@ -9,10 +9,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import OptionError
 from embodied.hidden import Discrete
+from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import AWAY, BOX, CYLINDER, PRINT, Things, Word, doors, pose_features, room
+from embodied_envs.parts import AWAY, BOX, CYLINDER, EPISODE_S, MISREAD, PRINT, Things, Word, doors, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 REACH = 1.2  # m, from the middle of the room to its walls
@@ -48,12 +48,8 @@ class SearchOptions:
     episode_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.objects <= 5 or not 0.0 <= self.scatter <= 0.08:
-            raise OptionError("objects must be 2 to 5 and scatter 0 to 0.08 m")
-        if not 0.3 <= self.reading_range <= 1.2 or not 0.0 <= self.misread < 0.5:
-            raise OptionError("reading_range must be 0.3 to 1.2 m and misread 0 to below 0.5")
-        if not 1.0 <= self.episode_s <= 600.0:
-            raise OptionError("episode_s must be 1 to 600 s")
+        check_bounds(self, objects=(2, 5), scatter=(0.0, 0.08), reading_range=(0.3, 1.2), misread=MISREAD)
+        check_bounds(self, episode_s=EPISODE_S)
 
 
 class Search(Task):

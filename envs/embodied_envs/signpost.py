@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from embodied.errors import OptionError
 from embodied.hidden import Discrete
+from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import AWAY, Things, doors, pose_features, room
+from embodied_envs.parts import AWAY, EPISODE_S, MISREAD, Things, doors, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 COLOURS = ("red", "blue")
@@ -59,12 +60,14 @@ class SignpostOptions:
     def __post_init__(self) -> None:
         if self.places not in PLACES:
             raise OptionError(f"places is {self.places!r}; known: {', '.join(PLACES)}")
-        if not 0 <= self.decoys <= 2 or not 0 <= self.occluders <= len(OCCLUDER_PLACES):
-            raise OptionError(f"decoys must be 0 to 2 and occluders 0 to {len(OCCLUDER_PLACES)}")
-        if not 0.3 <= self.reading_range <= 3.0 or not 0.0 <= self.misread < 0.5:
-            raise OptionError("reading_range must be 0.3 to 3 m and misread 0 to below 0.5")
-        if not 1.0 <= self.episode_s <= 600.0:
-            raise OptionError("episode_s must be 1 to 600 s")
+        check_bounds(
+            self,
+            decoys=(0, 2),
+            occluders=(0, len(OCCLUDER_PLACES)),
+            reading_range=(0.3, 3.0),
+            misread=MISREAD,
+            episode_s=EPISODE_S,
+        )
 
 
 class Signpost(Task):

@@ -9,12 +9,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import OptionError
 from embodied.hidden import Continuous
-from embodied.world.duel import DuelTask
+from embodied.options import check_bounds
+from embodied.world.duel import DuelTask, Seat
 from embodied.world.task import Draw, Outcome, World
 from embodied_envs.duels import duel_doors, watchful_pair
-from embodied_envs.parts import CYLINDER, PRINT, pose_features, room
+from embodied_envs.opponents import Chaser
+from embodied_envs.parts import CYLINDER, EPISODE_S, PRINT, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT
 
 REACH = 1.1  # m, from the middle of the ring to the walls of the room
@@ -39,10 +40,7 @@ class SumoOptions:
     episode_s: float = 15.0
 
     def __post_init__(self) -> None:
-        if not 0.4 <= self.ring <= 0.9 or not 0.3 <= self.view <= 3.0:
-            raise OptionError("ring must be 0.4 to 0.9 m and view 0.3 to 3 m")
-        if not 1.0 <= self.episode_s <= 600.0:
-            raise OptionError("episode_s must be 1 to 600 s")
+        check_bounds(self, ring=(0.4, 0.9), view=(0.3, 3.0), episode_s=EPISODE_S)
 
 
 class Sumo(DuelTask):
@@ -66,6 +64,9 @@ class Sumo(DuelTask):
                 "grip": (*GRIP, "1"),
             }.items()
         )
+
+    def scripted(self, seat: Seat) -> Chaser:
+        return Chaser(seat.layout, roams=False)
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(REACH, REACH)

@@ -9,10 +9,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import OptionError
 from embodied.hidden import Discrete
+from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import BOX, PRINT, doors, pose_features, room
+from embodied_envs.parts import BOX, EPISODE_S, PRINT, doors, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 REACH = 1.2  # m, from the middle of the room to its walls
@@ -44,10 +44,7 @@ class WeighOptions:
     episode_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if not 3 <= self.boxes <= 5 or not 1.5 <= self.contrast <= 5.0:
-            raise OptionError("boxes must be 3 to 5 and contrast 1.5 to 5")
-        if not 1.0 <= self.episode_s <= 600.0:
-            raise OptionError("episode_s must be 1 to 600 s")
+        check_bounds(self, boxes=(3, 5), contrast=(1.5, 5.0), episode_s=EPISODE_S)
 
 
 class Weigh(Task):

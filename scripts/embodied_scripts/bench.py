@@ -81,9 +81,6 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
     for env in (ours, plain, single, bare):
         env.reset(seed=0)
 
-    def stepping(env: Any) -> Callable[[], int]:
-        return lambda: sum(len(env.step(a)[1]) for a in actions)
-
     def bare_stepping() -> int:
         control = bare.batch.array("ctrl")
         for a in actions:
@@ -93,10 +90,10 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
 
     return take_turns(
         {
-            "embodied, batch of 64": stepping(ours),
+            "embodied, batch of 64": _stepping(ours, actions),
             "bare mujoco.batch, same model": bare_stepping,
-            "SyncVectorEnv, plain environment": stepping(plain),
-            "SyncVectorEnv, our one-world environment": stepping(single),
+            "SyncVectorEnv, plain environment": _stepping(plain, actions),
+            "SyncVectorEnv, our one-world environment": _stepping(single, actions),
         },
         rounds,
     )
@@ -129,9 +126,6 @@ def _one_of_the_suite(env_id: str, rounds: int, worlds: int, steps: int) -> dict
     for env in (ours, bare, single):
         env.reset(seed=0)
 
-    def stepping(env: Any) -> Callable[[], int]:
-        return lambda: sum(len(env.step(a)[1]) for a in actions)
-
     def bare_stepping() -> int:
         inner: Any = bare.unwrapped
         engine = inner.batch._engine
@@ -141,7 +135,12 @@ def _one_of_the_suite(env_id: str, rounds: int, worlds: int, steps: int) -> dict
         return steps * worlds
 
     rates = take_turns(
-        {"batch": stepping(ours), "bare physics": bare_stepping, "SyncVectorEnv of ours": stepping(single)}, rounds
+        {
+            "batch": _stepping(ours, actions),
+            "bare physics": bare_stepping,
+            "SyncVectorEnv of ours": _stepping(single, actions),
+        },
+        rounds,
     )
     for env in (ours, bare, single):
         env.close()
@@ -162,10 +161,9 @@ def _sensor_rates(rounds: int, worlds: int = 256, steps: int = 30) -> dict[str, 
     for env in envs:
         env.reset(seed=0)
 
-    def stepping(env: BatchEnv) -> Callable[[], int]:
-        return lambda: sum(len(env.step(a)[1]) for a in actions)
-
-    return take_turns({"sensor chain on": stepping(envs[0]), "sensor chain off": stepping(envs[1])}, rounds)
+    return take_turns(
+        {"sensor chain on": _stepping(envs[0], actions), "sensor chain off": _stepping(envs[1], actions)}, rounds
+    )
 
 
 def _camera_rates(rounds: int, worlds: int = 16, steps: int = 10, pixels: int = 64) -> dict[str, list[float]]:
@@ -216,3 +214,8 @@ def _camera_rates(rounds: int, worlds: int = 16, steps: int = 10, pixels: int = 
         },
         rounds,
     )
+
+
+def _stepping(env: Any, actions: Any) -> Callable[[], int]:
+    """Makes the steps `actions (steps, N, nu)`; returns how many that were."""
+    return lambda: sum(len(env.step(a)[1]) for a in actions)

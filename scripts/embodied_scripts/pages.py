@@ -14,9 +14,9 @@ import numpy as np
 
 from embodied.hidden import Discrete, Hidden
 from embodied.layout import Layout
+from embodied.world.duel import DuelTask
 
 STEPS_BEFORE_PICTURE = 25
-DUELS = ("HideSeek-v0", "Sumo-v0")
 
 
 def write_pages(folder: Path, ids: list[str], episodes: int) -> Path:
@@ -34,7 +34,7 @@ def write_pages(folder: Path, ids: list[str], episodes: int) -> Path:
         name = env_id.removeprefix("embodied/")
         picture = f"suite-{name.removesuffix('-v0').lower()}.png"
         Image.fromarray(_picture(env_id)).save(folder / picture)
-        parts += [*_page(env_id, name, picture), *_scores(env_id, name, episodes)]
+        parts += [*_page(env_id, name, picture), *_scores(env_id, episodes)]
     page = folder / "suite.md"
     page.write_text("\n".join(parts).rstrip() + "\n")
     return page
@@ -56,7 +56,7 @@ def _page(env_id: str, name: str, picture: str) -> Iterator[str]:
     yield from ("| | |", "|---|---|")
     yield f"| decisions, time limit | {task.control_hz:g} per second, {task.episode_s:g} s |"
     says = "".join(f', and "{word}"' for word in task.says)
-    robot = task.players[0] if name in DUELS else task.robot
+    robot = task.robot
     yield f"| actions, each in [−1, 1] | {', '.join(a.name for a in robot.actuators)}{says} |"
     yield f"| reward | {_sentence(type(task))} |"
     yield f"| hidden | {'; '.join(hidden_words(variable) for variable in env.hidden)} |"
@@ -100,10 +100,10 @@ def _picture(env_id: str) -> np.ndarray:
     return picture
 
 
-def _scores(env_id: str, name: str, episodes: int) -> Iterator[str]:
+def _scores(env_id: str, episodes: int) -> Iterator[str]:
     if not episodes:
         return
-    if name in DUELS:
+    if isinstance(gym.make(env_id).unwrapped.task, DuelTask):  # type: ignore[attr-defined]
         yield from _duel_scores(env_id, episodes)
         return
     from embodied.learn.evaluate import evaluate
@@ -135,11 +135,9 @@ def _duel_scores(env_id: str, games: int) -> Iterator[str]:
 
 def play_games(env_id: str, seat: int, opponent: str, games: int) -> tuple[str, np.ndarray]:
     """Plays the first game of `games` worlds with the scripted player in `seat`; returns its name and the results."""
-    from embodied_envs.opponents import opponent_of
-
     env: Any = gym.make_vec(env_id, num_envs=games, autoreset_mode="SameStep", seat=seat, opponent=opponent).unwrapped
     obs, _ = env.reset(seed=10_000)
-    player = opponent_of("scripted", env.mine)
+    player = env.task.scripted(env.mine)
     carry, first = player.initial(games, 0), np.ones(games, bool)
     results, over = np.zeros(games), np.zeros(games, bool)
     while not over.all():
