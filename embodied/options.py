@@ -20,7 +20,9 @@ def check_bounds(options: Any, **bounds: tuple[float, float]) -> None:
     for name, (least, most) in bounds.items():
         value = getattr(options, name)
         if not least <= value <= most:
-            raise OptionError(f"{name} is {value!r}, expected {least:g} to {most:g}")
+            upmost = f"{most:g}"
+            below = "below " if float(upmost) > most else ""  # a bound that is itself excluded
+            raise OptionError(f"{name} is {value!r}, expected {least:g} to {below}{upmost}")
 
 
 def options_of(cls: type[T], given: dict[str, Any]) -> T:

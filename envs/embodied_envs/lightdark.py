@@ -79,11 +79,11 @@ class LightDark(Task):
         spec = room(HALF_X, HALF_Y)
         bright = {"type": mujoco.mjtGeom.mjGEOM_BOX, **PRINT}
         spec.worldbody.add_geom(
-            name="lit_floor", size=[(HALF_X + EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE - HALF_X) / 2, 0, 0.003],
+            name="lit_floor", size=[(HALF_X + EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE - HALF_X) / 2, 0, 0.008],
             rgba=[1.0, 0.95, 0.72, 1], **bright,
         )  # fmt: skip
         spec.worldbody.add_geom(
-            name="dark_floor", size=[(HALF_X - EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE + HALF_X) / 2, 0, 0.003],
+            name="dark_floor", size=[(HALF_X - EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE + HALF_X) / 2, 0, 0.008],
             rgba=[0.30, 0.33, 0.42, 1], **bright,
         )  # fmt: skip
         spec.worldbody.add_geom(
@@ -95,7 +95,7 @@ class LightDark(Task):
             **GHOST,
         )
         spec.worldbody.add_geom(
-            name="goal", type=CYLINDER, size=[self.options.tolerance, 0.002, 0], pos=[*GOAL, 0.005],
+            name="goal", type=CYLINDER, size=[self.options.tolerance, 0.002, 0], pos=[*GOAL, 0.012],
             rgba=[0.30, 0.75, 0.45, 1], **GHOST,
         )  # fmt: skip
         return spec
