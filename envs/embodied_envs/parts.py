@@ -60,6 +60,7 @@ def room(half_x: float = 1.2, half_y: float = 1.2) -> mujoco.MjSpec:
         wall.size[:2] = (THICKNESS, half_y + 2 * THICKNESS) if x else (half_x + 2 * THICKNESS, THICKNESS)
     wider = max(half_x / 1.4, half_y / 1.2)
     spec.camera("overview").pos = np.array(spec.camera("overview").pos) * wider
+    spec.stat.extent *= max(half_x, half_y) / 1.2  # else shadows break off at the walls of a larger room
     return spec
 
 
