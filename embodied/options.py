@@ -22,7 +22,7 @@ def check_bounds(options: Any, **bounds: tuple[float, float]) -> None:
         if not least <= value <= most:
             upmost = f"{most:g}"
             below = "below " if float(upmost) > most else ""  # a bound that is itself excluded
-            raise OptionError(f"{name} is {value!r}, expected {least:g} to {below}{upmost}")
+            raise OptionError(f"{name} must be {least:g} to {below}{upmost}, not {value!r}")
 
 
 def options_of(cls: type[T], given: dict[str, Any]) -> T:
