@@ -43,6 +43,14 @@ class CheckpointError(EmbodiedError, ValueError):
     """A saved policy or run that is corrupt, or was made for another environment."""
 
 
+class ProblemError(EmbodiedError, ValueError):
+    """A decision problem that cannot be thought about: no actions, or numbers that are none."""
+
+
+class BeliefLostError(EmbodiedError, RuntimeError):
+    """An observation that nothing believed in can explain."""
+
+
 class MissingExtraError(EmbodiedError, ImportError):
     """An optional library that is not installed; the message says the command that installs it."""
 
@@ -57,3 +65,7 @@ class RenderingError(EmbodiedError, RuntimeError):
 
 class WorldFailureWarning(RuntimeWarning):
     """The physics of some worlds diverged; their episodes were truncated and the others went on."""
+
+
+class BeliefLostWarning(RuntimeWarning):
+    """An observation contradicted everything that was believed; the agent went on as its documentation says."""

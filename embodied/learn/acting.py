@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
 
@@ -13,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from embodied.hidden import Discrete
+from embodied.learn.belief_form import forms_of
 from embodied.learn.curiosity import Surprise
 from embodied.learn.heads import StateDependentHead
 from embodied.learn.policy import Privilege, SequencePolicy
@@ -84,7 +86,7 @@ class Acting(OnPolicyAlgorithm):
         rollout.log_prob[:, t] = reading.actions.log_prob(action)
         self._write_privileged(rollout, t)
         rollout.value[:, t] = self.policy.value_of(reading, rollout.state[:, t], rollout.hidden[:, t])
-        self._belief_now = self.policy.belief(reading)
+        self._belief_now = reading.belief
         if self.policy.forecast_head is not None:
             now = self.policy.encoder.normalised(obs)
             self.surprise.see(rollout, t, now, self.policy.forecast_head(reading.features, action, now))
@@ -133,10 +135,10 @@ class Acting(OnPolicyAlgorithm):
         self._last_episode_starts = experience.ended | experience.ignore
 
     def _count_bits(self, hidden: Tensor, ended: Tensor) -> None:
-        """Writes down how many bits the policy's belief held when an episode ended."""
+        """Writes down how many bits about all hidden variables the policy's belief held when an episode ended."""
         assert self._belief_now is not None
-        of_truth = self._belief_now[ended].gather(1, hidden[ended, :1].long()).squeeze(1)
-        self.belief_bits.extend((self._prior_bits + of_truth.clamp(min=1e-6).log2()).tolist())
+        nats = self.policy.belief_form.log_density(self._belief_now[ended], hidden[ended]).sum(-1)
+        self.belief_bits.extend((self._prior_bits + nats / math.log(2)).tolist())
 
     def _shaping_signal(self, experience: Experience) -> np.ndarray:
         """γΦ′ − Φ, with Φ = 0 after a terminal step (Ng, Harada & Russell 1999), but for what guidance keeps of it."""
@@ -191,10 +193,9 @@ class Acting(OnPolicyAlgorithm):
         self._last_episode_starts = np.ones(self.n_envs, bool)
         privileged = self._told()
         hidden = self.env.hidden if isinstance(self.env, GymVecEnv) else ()
-        self._prior_bits = hidden[0].entropy_bits if hidden and isinstance(hidden[0], Discrete) else 0.0
-        values = tuple(len(variable.labels) if isinstance(variable, Discrete) else 0 for variable in hidden)
+        self._prior_bits = sum(variable.entropy_bits for variable in hidden if isinstance(variable, Discrete))
         state = privileged["state"].shape[1] if "state" in privileged and self.privileged_critic else 0
-        return Privilege(state, values)
+        return Privilege(state, forms_of(hidden))
 
     def _told(self) -> dict[str, np.ndarray]:
         """What the environment now tells beyond its observations; nothing if it is none of Gymnasium's dialect."""

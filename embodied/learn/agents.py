@@ -49,10 +49,9 @@ class NetworkAgent:
         return _NetworkCarry(memory, reading, generator), self.policy.action_head.to_env(action)
 
     def belief(self, carry: _NetworkCarry) -> NDArray | None:
-        """Probabilities of the hidden variable, `(n, k)`, or None without a belief head."""
-        if carry.reading is None or carry.reading.belief_logits is None:
-            return None
-        return carry.reading.belief_logits.softmax(-1).cpu().numpy()
+        """Probabilities of the hidden variable, `(n, k)`, or None if the policy believes nothing about it."""
+        belief = None if carry.reading is None else self.policy.belief(carry.reading)
+        return None if belief is None else belief.cpu().numpy()
 
 
 class RandomAgent:

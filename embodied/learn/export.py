@@ -33,7 +33,8 @@ class _Step(nn.Module):
     def forward(self, row: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         policy = self.policy
         features, *memory_after = policy.core.pure_step(policy.encoder(row), first, *memory)
-        belief = policy.belief_head(features).softmax(-1) if policy.belief_head is not None else row.new_zeros(1, 0)
+        values, head = policy.belief_form.values, policy.belief_head
+        belief = head(features)[:, :values].softmax(-1) if head is not None and values else row.new_zeros(1, 0)
         return (_action(policy.action_head, features), belief, *memory_after)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from embodied.learn.policy import Reading, SequencePolicy
 from embodied.learn.rollout import Rollout
@@ -46,7 +45,7 @@ def ppo_losses(
         policy=-mean_over(torch.minimum(ratio * advantage, clipped * advantage), counts),
         value=mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
         entropy=mean_over(reading.actions.entropy(), counts),
-        belief=belief_loss(reading, rollout.hidden[rows], counts),
+        belief=belief_loss(policy, reading, rollout.hidden[rows], counts),
         forecast=forecast_loss(policy, reading, obs, first, action),
         approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
         clip_fraction=mean_over(((ratio - 1).abs() > clip_range).float(), counts).detach(),
@@ -62,12 +61,11 @@ def forecast_loss(policy: SequencePolicy, reading: Reading, obs: Tensor, first: 
     return mean_over(((predicted[:, :-1] - now[:, 1:]) ** 2).mean(-1), ~first[:, 1:])
 
 
-def belief_loss(reading: Reading, hidden: Tensor, counts: Tensor) -> Tensor:
-    """Cross-entropy of the belief about the discrete hidden variable [nats]; 0 without a belief head."""
-    if reading.belief_logits is None:
+def belief_loss(policy: SequencePolicy, reading: Reading, hidden: Tensor, counts: Tensor) -> Tensor:
+    """Minus the log-likelihood of the hidden variables, averaged over them [nats]; 0 without a belief head."""
+    if reading.belief is None:
         return torch.zeros((), device=counts.device)
-    target = hidden[..., 0].long()
-    return mean_over(F.cross_entropy(reading.belief_logits.transpose(1, 2), target, reduction="none"), counts)
+    return -mean_over(policy.belief_form.log_density(reading.belief, hidden).mean(-1), counts)
 
 
 def mean_over(x: Tensor, counts: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from embodied.errors import CheckpointError, OptionError
+from embodied.learn.belief_form import BeliefForm, Form
 from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card, save_policy
 from embodied.learn.heads import ReturnScale, StateDependentHead, action_head
 from embodied.learn.observations import Codec, Encoder, mask_of
@@ -79,7 +80,7 @@ class Reading:
     features: Tensor  # (…, F)
     actions: Distribution
     value: Tensor | None  # (…,), None with a privileged critic
-    belief_logits: Tensor | None  # (…, K)
+    belief: Tensor | None  # (…, outputs of the belief head), as `BeliefForm` reads them
 
 
 @dataclass
@@ -105,12 +106,11 @@ class Privilege:
 
     Attributes:
         state: size of the privileged state; 0 without one.
-        hidden: number of values of each hidden variable, 0 for a continuous one; the belief head predicts the
-            first, if it is discrete.
+        hidden: the form of the belief about each hidden variable (see `BeliefForm`).
     """
 
     state: int = 0
-    hidden: tuple[int, ...] = ()
+    hidden: tuple[Form, ...] = ()
 
 
 class SequencePolicy(BasePolicy):
@@ -146,7 +146,8 @@ class SequencePolicy(BasePolicy):
         width = self.core.features
         self.encoder = Encoder(self.codec, width)
         self.action_head = action_head(width, action_space, use_sde)
-        self.belief_head = nn.Linear(width, privilege.hidden[0]) if any(privilege.hidden[:1]) else None
+        self.belief_form = BeliefForm(privilege.hidden)
+        self.belief_head = nn.Linear(width, self.belief_form.size) if privilege.hidden else None
         self.value_head = None if privilege.state else nn.Linear(width, 1)
         self.critic = _critic(privilege) if privilege.state else None
         self.forecast_head = Forecast(width, self.action_head.size, self.codec.size) if forecasts else None
@@ -271,8 +272,9 @@ class SequencePolicy(BasePolicy):
         return self.action_head.sample(reading.actions, generator)
 
     def belief(self, reading: Reading) -> Tensor | None:
-        """Returns the probabilities of the hidden variable, `(…, K)`, or None without a belief head."""
-        return None if reading.belief_logits is None else reading.belief_logits.softmax(-1)
+        """Returns the probabilities of the first hidden variable, `(…, K)`; None if it is not discrete or not known."""
+        values = self.belief_form.values
+        return reading.belief[..., :values].softmax(-1) if reading.belief is not None and values else None
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         rows = self._tensor(self.codec.rows(observation))
@@ -287,7 +289,7 @@ class SequencePolicy(BasePolicy):
             value=None
             if self.value_head is None
             else self.return_scale.to_value(self.value_head(features).squeeze(-1)),
-            belief_logits=None if self.belief_head is None else self.belief_head(features),
+            belief=None if self.belief_head is None else self.belief_head(features),
         )
 
     def _precision(self) -> torch.autocast:
@@ -308,7 +310,7 @@ def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePol
         policy = policy_class(card["policy"])(
             build_space(card["observation_space"]),
             build_space(card["action_space"]),
-            privilege=Privilege(int(card["privilege"]["state"]), tuple(map(int, card["privilege"]["hidden"]))),
+            privilege=Privilege(int(card["privilege"]["state"]), tuple(map(_form, card["privilege"]["hidden"]))),
             **card["settings"],
         )
     except (KeyError, TypeError, ValueError, OptionError) as error:
@@ -330,6 +332,14 @@ def policy_class(name: str) -> type[SequencePolicy]:
             "(import the module that defines it, such as embodied_policies.transformer)"
         )
     return known[name]
+
+
+def _form(saved: Any) -> Form:
+    """The form of a belief as it is written in a card."""
+    if isinstance(saved, int):
+        return saved
+    low, high, angle = saved
+    return float(low), float(high), bool(angle)
 
 
 def _subclasses(cls: type) -> list[type]:

@@ -21,6 +21,7 @@ BEHIND = 0.2  # m, from a screen to the thing behind it
 START = (0.0, -0.9)
 POINTING = 4  # pixels in the middle of the view, of which one must rest on what is declared
 NEAR = 1.0  # m, within which a thing can be declared
+NOTHING = -1  # instead of a geom
 HALF_VIEW = math.pi / 6
 PIXEL = 2 * HALF_VIEW / 23  # rad, between two neighbours of 24
 
@@ -53,7 +54,7 @@ class SearchOptions:
 
 
 class Search(Task):
-    """Saying "this" while facing what is wanted +1, while facing anything else `wrong_reward`; its place is hidden."""
+    """Saying "this" to what is wanted +1, to another thing `wrong_reward`, to no thing nothing; its place is hidden."""
 
     says = ("this",)
 
@@ -95,6 +96,8 @@ class Search(Task):
         n, k = world.batch.n, self.options.objects
         self._camera = world.body.cameras[0]
         self._target_geom = world.batch.model.geom("target").id
+        names = ["target", *(f"decoy{i}" for i in range(k - 1))]
+        self._thing_geoms = np.array([world.batch.model.geom(name).id for name in names])
         self._pan = int(world.batch.model.joint("robot/pan").qposadr[0])
         self._qpos = world.batch.array("qpos")
         self._place = np.zeros(n, np.intp)  # of what is wanted
@@ -149,22 +152,26 @@ class Search(Task):
         return np.linalg.norm(self._at - self._world.body.xy[:, None], axis=2)
 
     def outcome(self) -> Outcome:
-        declared = self._this.meant()
-        right = np.zeros(len(declared), bool)
-        asking = np.flatnonzero(declared)
+        asking = np.flatnonzero(self._this.meant())
+        declared = np.full(len(self._place), NOTHING)
         if asking.size:
-            right[asking] = self._facing_target(asking)
-        reward = 1.0 * right + self.options.wrong_reward * (declared & ~right)
-        return Outcome(reward - self.options.time_cost / self.control_hz, declared, right)
+            declared[asking] = self._pointed_at(asking)
+        right = declared == self._target_geom
+        wrong = (declared != NOTHING) & ~right
+        reward = 1.0 * right + self.options.wrong_reward * wrong - self.options.time_cost / self.control_hz
+        return Outcome(reward, right | wrong, right)
 
-    def _facing_target(self, worlds: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Whether the middle of the view rests on what is wanted, unobstructed and near, `(n,)`."""
+    def _pointed_at(self, worlds: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The geom of the nearest thing, unobstructed and near, on which the middle of the view rests, `(n,)`."""
         origin, direction = self._camera.rays(worlds)
         first = (direction.shape[1] - POINTING) // 2
         middle = np.ascontiguousarray(direction[:, first : first + POINTING])
         head = self._world.batch.model.body("robot/head").id
         distance, geom = self._world.batch.rays(origin, middle, head, worlds)
-        return ((geom == self._target_geom) & (distance < NEAR)).any(axis=1)
+        distance = np.where(np.isin(geom, self._thing_geoms) & (distance < NEAR), distance, np.inf)
+        nearest = distance.argmin(axis=1)[:, None]
+        met = np.isfinite(np.take_along_axis(distance, nearest, axis=1)[:, 0])
+        return np.where(met, np.take_along_axis(geom, nearest, axis=1)[:, 0], NOTHING)
 
     def _way_behind(self) -> NDArray[np.float64]:
         """The way to where one sees each thing, through the next gap between screens, `(N, K)` [m]."""

@@ -1,0 +1,148 @@
+"""A cloud of states that can be met, and what each action would be worth in them to one who saw everything.
+
+Two questions are answered once, before the first decision: what an action is worth if the state were known from then
+on (QMDP; Littman, Cassandra & Kaelbling 1995), and how much is to be found out on the way that it leads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from embodied.mind.problem import Simulator
+
+OUTCOMES = 8  # successors per state and action
+SWEEPS = 400  # of value iteration, at most
+SETTLED = 1e-6  # change of a value, as a share of the largest, at which iteration ends
+HEARD = (4, 128, 60_000)  # observations per state and action, to see what they tell: at least, at most, in all
+POPULATION = 128  # states that an observation is to be told apart from
+
+
+class Cloud:
+    """Values of actions in a sample of states, looked up by the nearest one.
+
+    If few states can be met, the cloud holds all of them and values are exact up to the sampled outcomes.
+
+    Attributes:
+        worth: `(M, A)`, discounted return of an action if the state is seen after it.
+        telling: `(M, A)`, discounted information [nats] of the best observation that the action leads to.
+        complete: whether the cloud holds every state that can be met.
+    """
+
+    def __init__(self, simulator: Simulator, size: int, rng: np.random.Generator) -> None:
+        self._simulator = simulator
+        self._features = getattr(simulator.problem, "features", lambda states: states.reshape(len(states), -1))
+        self.states, self.complete = self._gather(size, rng)
+        self._find = self._finder()
+        successors, rewards, done = self._outcomes(rng)
+        discount = min(simulator.problem.discount, 1 - 1e-3)
+        self.worth = _known_worth(successors, rewards, done, discount)
+        self.telling = _best_ahead(self._information(rng), successors, done, discount)
+
+    def index(self, states: NDArray) -> NDArray[np.intp]:
+        """The member of the cloud that is nearest to each state, `(n,)`."""
+        return self._find(self._flat(states))
+
+    def _flat(self, states: NDArray) -> NDArray[np.float64]:
+        return np.asarray(self._features(states), np.float64).reshape(len(states), -1)
+
+    def _gather(self, size: int, rng: np.random.Generator) -> tuple[NDArray, bool]:
+        """States from the prior, and what can follow from them, until there are no new ones or there are enough."""
+        states = self._distinct(self._simulator.problem.initial(4 * size, rng), size)[0]
+        newest = states
+        while len(newest):
+            following = np.concatenate([self._all_successors(newest, rng) for _ in range(2)])
+            together, counted = self._distinct(np.concatenate([states, following]), size)
+            if counted > size:
+                return self._spread(np.concatenate([states, following]), size, rng), False
+            newest = together[len(states) :]
+            states = together
+        return states, True
+
+    def _distinct(self, states: NDArray, most: int) -> tuple[NDArray, int]:
+        """The first of each kind of state, in the order in which they came; and how many kinds there are."""
+        _, first = np.unique(np.round(self._flat(states), 9), axis=0, return_index=True)
+        return states[np.sort(first)], len(first)
+
+    def _spread(self, states: NDArray, size: int, rng: np.random.Generator) -> NDArray:
+        """A sample of distinct states from the prior and from wandering about."""
+        met, n = [states], max(size // 4, 1)
+        wanderers = self._simulator.problem.initial(n, rng)
+        for _ in range(12):
+            wanderers = self._simulator.step(wanderers, rng.integers(0, len(self._simulator.actions), n), rng)[0]
+            met.append(wanderers)
+        distinct, _ = self._distinct(np.concatenate(met), size)
+        return distinct[rng.permutation(len(distinct))[:size]]
+
+    def _all_successors(self, states: NDArray, rng: np.random.Generator) -> NDArray:
+        a = len(self._simulator.actions)
+        return self._simulator.step(np.repeat(states, a, axis=0), np.tile(np.arange(a), len(states)), rng)[0]
+
+    def _finder(self):
+        flat = self._flat(self.states)
+        scale = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)
+        if flat.shape[1] == 1:
+            return _nearest_on_a_line(flat[:, 0])
+        tree = cKDTree(flat / scale)
+        return lambda given: tree.query(given / scale)[1]
+
+    def _outcomes(self, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray, NDArray]:
+        """Samples what each action does in each state: successors `(M, A, S)`, mean rewards `(M, A)`, done `(M, A, S)`."""
+        m, a = len(self.states), len(self._simulator.actions)
+        shape = (m, a, OUTCOMES)
+        choice = np.broadcast_to(np.arange(a)[:, None], shape).reshape(-1)
+        after, _, rewards, done = self._simulator.step(np.repeat(self.states, a * OUTCOMES, axis=0), choice, rng)
+        return self.index(after).reshape(shape), rewards.reshape(shape).mean(axis=2), done.reshape(shape)
+
+    def _information(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Mean information [nats] of the observation that each action brings from each state, `(M, A)`.
+
+        That is log Z(o | s') − log mean Z(o | s'') over states that could be believed in instead.
+        """
+        m, a = len(self.states), len(self._simulator.actions)
+        told = np.zeros((m, a))
+        heard_each = int(np.clip(HEARD[2] / (m * a), *HEARD[:2]))
+        others = self._simulator.problem.initial(min(POPULATION, 4 * m), rng)
+        for action in range(a):
+            choice = np.full(m, action)
+            crowd = self._simulator.step(others, np.full(len(others), action), rng)[0]
+            for _ in range(heard_each):
+                after, heard, _, _ = self._simulator.step(self.states, choice, rng)
+                believed = np.concatenate([after[:, None], np.broadcast_to(crowd, (m, *crowd.shape))], axis=1)
+                density = self._simulator.likelihood(heard, believed, choice)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    gain = np.log(density[:, 0]) - np.log(density.mean(axis=1))
+                told[:, action] += np.where(np.isfinite(gain), gain, 0.0) / heard_each
+        return np.maximum(told, 0.0)
+
+
+def _nearest_on_a_line(points: NDArray):
+    order = np.argsort(points)
+    edges = (points[order][1:] + points[order][:-1]) / 2
+    return lambda given: order[np.searchsorted(edges, given[:, 0])]
+
+
+def _known_worth(successors: NDArray, rewards: NDArray, done: NDArray, discount: float) -> NDArray[np.float64]:
+    """Value iteration; returns action values `(M, A)`."""
+    worth = rewards.astype(np.float64)
+    largest = max(float(np.abs(rewards).max()), 1e-12) / (1 - discount)
+    for _ in range(SWEEPS):
+        following = np.where(done, 0.0, worth.max(axis=1)[successors]).mean(axis=2)
+        better = rewards + discount * following
+        change = np.abs(better - worth).max()
+        worth = better
+        if change < SETTLED * largest:
+            break
+    return worth
+
+
+def _best_ahead(told: NDArray, successors: NDArray, done: NDArray, discount: float) -> NDArray[np.float64]:
+    """The discounted information of the best observation ahead: at once, or where the action leads, `(M, A)`."""
+    best = told.copy()
+    for _ in range(min(SWEEPS, math.ceil(math.log(1e-3) / math.log(discount)))):
+        later = np.where(done, 0.0, best.max(axis=1)[successors]).mean(axis=2)
+        best = np.maximum(told, discount * later)
+    return best

@@ -1,0 +1,115 @@
+"""Finding the best of several arms on a budget: time and trials go to those that may still be it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+BETTER = 2.0  # standard errors by which an arm must beat the favourite
+
+
+class Contest:
+    """What has been earned by each arm so far.
+
+    Args:
+        arms: how many there are.
+        favourite: the arm that wins unless another is better by more than chance; None for no such arm.
+    """
+
+    def __init__(self, arms: int, favourite: int | None = None) -> None:
+        self.favourite = favourite
+        self.left = np.arange(arms)
+        self._count, self._sum, self._squares = np.zeros(arms), np.zeros(arms), np.zeros(arms)
+
+    def note(self, arms: NDArray[np.intp], earned: NDArray) -> None:
+        """Takes in what arms `(a,)` earned in some trials, `(a, trials)`."""
+        self._count[arms] += earned.shape[1]
+        self._sum[arms] += earned.sum(axis=1)
+        self._squares[arms] += (earned**2).sum(axis=1)
+
+    def halve(self) -> None:
+        """Gives up the worse half of those that are left, but never the favourite."""
+        order = self.left[np.argsort(-self.mean[self.left], kind="stable")]
+        keep = order[: max(math.ceil(len(order) / 2), 1)]
+        if self.favourite is not None and self.favourite not in keep:
+            keep = np.append(keep[:-1] if len(keep) > 1 else keep, self.favourite)
+        self.left = np.sort(keep)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean earning of each arm, −∞ before its first trial."""
+        return np.where(self._count > 0, self._sum / np.maximum(self._count, 1), -np.inf)
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """Standard error of the means."""
+        count = np.maximum(self._count, 1)
+        variance = np.maximum(self._squares / count - (self._sum / count) ** 2, 0.0)
+        return np.sqrt(variance / np.maximum(count - 1, 1))
+
+    @property
+    def ranking(self) -> NDArray[np.intp]:
+        """All arms, those that were left longest and earned most first."""
+        out = ~np.isin(np.arange(len(self._count)), self.left)
+        return np.lexsort((-self.mean, out))
+
+    @property
+    def best(self) -> int:
+        """The arm that wins."""
+        mean, error = self.mean, self.error
+        top = int(self.left[mean[self.left].argmax()])
+        if self.favourite is None or self.favourite == top:
+            return top
+        if not self._count[self.favourite]:
+            return self.favourite
+        ahead = mean[top] - mean[self.favourite]
+        return top if ahead > BETTER * math.hypot(error[top], error[self.favourite]) else self.favourite
+
+
+class Budget:
+    """Time [s] and trials for each decision; either may be None. It learns how long a trial takes."""
+
+    def __init__(self, seconds: float | None, trials: int | None) -> None:
+        self._seconds, self._trials, self._pace = seconds, trials, 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Starts the clock of a decision."""
+        self._began, self._used = time.perf_counter(), 0
+
+    def rounds(self, contest: Contest, share: float, wave: int) -> Iterator[tuple[NDArray[np.intp], int]]:
+        """Yields arms and how many trials each is to be given, halving the field, until `share` of the budget is used.
+
+        Every round gets the same part of it. What would not fit in is left out, even if nothing is tried at all.
+        """
+        rounds, start = max(math.ceil(math.log2(len(contest.left))), 1), self._spent
+        for i in range(rounds):
+            until = start + (share - start) * (i + 1) / rounds
+            while trials := self._affordable(until - self._spent, len(contest.left), wave):
+                began = time.perf_counter()
+                yield contest.left, trials
+                self._used += trials * len(contest.left)
+                pace = (time.perf_counter() - began) / (trials * len(contest.left))
+                self._pace = pace if self._pace == 0 else self._pace + 0.1 * (pace - self._pace)
+            if i < rounds - 1:
+                contest.halve()
+
+    def _affordable(self, share: float, arms: int, wave: int) -> int:
+        """How many trials of each arm fit in a share of the budget, at most a wave in all."""
+        most = float(wave)
+        if self._seconds is not None and self._pace:
+            most = min(most, share * self._seconds / self._pace)
+        if self._trials is not None:
+            most = min(most, share * self._trials)
+        return int(most / arms) if share > 0 else 0
+
+    @property
+    def _spent(self) -> float:
+        """The share of the budget that is used up."""
+        of_time = 0.0 if self._seconds is None else (time.perf_counter() - self._began) / self._seconds
+        of_trials = 0.0 if self._trials is None else self._used / self._trials
+        return max(of_time, of_trials)

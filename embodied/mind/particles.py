@@ -1,0 +1,128 @@
+"""Beliefs as weighted particles: Bayes' rule by simulation, kept alive by resampling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.errors import BeliefLostError, ProblemError
+from embodied.mind.problem import Problem
+
+ENOUGH = 0.5  # effective share of the particles below which they are drawn anew
+
+
+class ParticleBelief:
+    """What is believed about the state of a problem (sequential importance resampling; Gordon, Salmond & Smith 1993).
+
+    Weights are kept as logarithms. Particles that are exactly alike are merged, so that with few possible states and
+    certain transitions the belief is exact.
+
+    Args:
+        jitter: spread of the noise that is added to particles when they are drawn anew, in units of the bandwidth that
+            suits a Gaussian (Silverman 1986; regularised filter of Musso, Oudjane & Le Gland 2001). 0 for none, which
+            suits problems whose steps bring noise enough, or whose states are not continuous.
+
+    Attributes:
+        states: `(m, …)`; log_weights: `(m,)`, normalised.
+    """
+
+    def __init__(self, problem: Problem, particles: int, rng: np.random.Generator, jitter: float = 0.0) -> None:
+        if particles < 1:
+            raise ProblemError(f"a belief needs at least 1 particle, not {particles}")
+        self._problem, self._rng = problem, rng
+        self.particles, self.jitter = particles, jitter
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets everything but the prior."""
+        self.states = np.asarray(self._problem.initial(self.particles, self._rng))
+        self.log_weights = np.full(len(self.states), -math.log(len(self.states)))
+        self._merge()
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Probabilities of the particles, `(m,)`."""
+        return np.exp(self.log_weights)
+
+    @property
+    def effective(self) -> float:
+        """The effective number of particles, 1 / Σ w² (Kong 1992)."""
+        return float(np.exp(-np.logaddexp.reduce(2 * self.log_weights)))
+
+    def predict(self, action: Any) -> NDArray[np.float64]:
+        """Moves every particle as `action` would; returns its rewards `(m,)`. States that ended are not believed in."""
+        if len(self.states) < self.particles:
+            self._spread_out()
+        self.states, _, rewards, done = self._problem.step(self.states, action, self._rng)
+        if not np.all(done):
+            self.log_weights = _normalised(np.where(done, -np.inf, self.log_weights))
+        return rewards
+
+    def update(self, observation: Any, action: Any) -> None:
+        """Weighs the particles by how well they explain `observation`.
+
+        Raises:
+            BeliefLostError: none of them can; the belief stays as it was before.
+            ProblemError: observation or likelihood is not a number.
+        """
+        if not np.all(np.isfinite(np.asarray(observation, np.float64))):
+            raise ProblemError(f"the observation is not a number: {observation}")
+        density = np.asarray(self._problem.likelihood(observation, self.states, action), np.float64)
+        if density.shape != (len(self.states),) or np.isnan(density).any() or (density < 0).any():
+            raise ProblemError("the likelihood must be a density for each state: (n,), not negative, no NaN")
+        with np.errstate(divide="ignore"):
+            log_weights = self.log_weights + np.log(density)
+        if not np.isfinite(log_weights).any():
+            raise BeliefLostError(f"nothing that is believed in explains the observation {observation}")
+        self.log_weights = _normalised(log_weights)
+        self._merge()
+        if self.effective < ENOUGH * min(self.particles, len(self.states)):
+            self._renew()
+
+    def sample(self, n: int) -> NDArray:
+        """Draws `n` states, `(n, …)`, in random order."""
+        return self.states[self._rng.permutation(systematic(self.weights, n, self._rng))]
+
+    def _merge(self) -> None:
+        """Puts together particles that are alike, and drops those that have become impossible."""
+        flat = self.states.reshape(len(self.states), -1)
+        _, first, kind = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        weights = np.bincount(kind.reshape(-1), self.weights, minlength=len(first))
+        possible = weights > 0
+        self.states = self.states[first[possible]]
+        self.log_weights = _normalised(np.log(weights[possible]))
+
+    def _spread_out(self) -> None:
+        """Splits particles into several of the same weight, so that chance in the next step is sampled well."""
+        copies = np.maximum(np.floor(self.weights * self.particles).astype(np.intp), 1)
+        self.states = np.repeat(self.states, copies, axis=0)
+        self.log_weights = np.repeat(self.log_weights - np.log(copies), copies)
+
+    def _renew(self) -> None:
+        """Draws particles anew by their weights, where there are too many to keep all."""
+        if len(self.states) * 4 <= self.particles and not self.jitter:
+            return  # few are left because few are possible: their weights say it all
+        states = self.sample(self.particles)
+        if self.jitter:
+            states = states + self.jitter * _bandwidth(states) * self._rng.standard_normal(states.shape)
+        self.states = states
+        self.log_weights = np.full(len(states), -math.log(len(states)))
+
+
+def systematic(weights: NDArray, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draws `n` indices with one random number, each as often as its weight says, up to one (Kitagawa 1996)."""
+    edges = np.cumsum(weights)
+    return np.searchsorted(edges, edges[-1] * (rng.random() + np.arange(n)) / n, side="right").clip(max=len(edges) - 1)
+
+
+def _normalised(log_weights: NDArray) -> NDArray[np.float64]:
+    return log_weights - np.logaddexp.reduce(log_weights)
+
+
+def _bandwidth(states: NDArray) -> NDArray[np.float64]:
+    """Silverman's rule for each dimension."""
+    d = max(int(np.prod(states.shape[1:])), 1)
+    return states.std(axis=0) * (4 / ((d + 2) * len(states))) ** (1 / (d + 4))
