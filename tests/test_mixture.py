@@ -5,7 +5,6 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from test_ppo import RecallEnv
 
 from embodied.errors import CheckpointError, OptionError
 from embodied.learn.checkpoint import load_json, save_json
@@ -14,6 +13,7 @@ from embodied.learn.ppo import SequencePPO
 from embodied_policies.gru import GRUPolicy
 from embodied_policies.mixture import compose
 from embodied_policies.transformer import TransformerPolicy
+from embodied_scripts.recall_env import RecallEnv
 
 OBS = spaces.Box(-2, 2, (6,), np.float32)
 TURN = spaces.Box(-1, 3, (2,), np.float32)

@@ -18,27 +18,7 @@ from embodied.learn.resources import acting_threads, footprint
 from embodied.learn.rollout import advantages
 from embodied.learn.vec import Experience, GymVecEnv, as_vec_env, step
 from embodied_policies.transformer import TransformerPolicy
-
-
-class RecallEnv(gym.Env):
-    """A cue of ±1 at the first step; after `delay` blank steps the action must have its sign."""
-
-    def __init__(self, delay: int) -> None:
-        self.delay = delay
-        self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
-        self.action_space = spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.cue = int(self.np_random.integers(2))
-        self.t = 0
-        return np.array([2 * self.cue - 1, 0], np.float32), {}
-
-    def step(self, action):
-        self.t += 1
-        asked = self.t > self.delay
-        obs = np.array([0, self.t == self.delay], np.float32)
-        return obs, float(asked and action == self.cue), asked, False, {}
+from embodied_scripts.recall_env import RecallEnv
 
 
 class CountEnv(gym.Env):

@@ -17,6 +17,7 @@ from embodied.hidden import Discrete
 from embodied.learn.belief_form import forms_of
 from embodied.learn.curiosity import Surprise
 from embodied.learn.heads import StateDependentHead
+from embodied.learn.lessons import Lessons
 from embodied.learn.policy import Privilege, SequencePolicy
 from embodied.learn.resources import acting_threads
 from embodied.learn.rollout import Rollout
@@ -36,6 +37,7 @@ class Acting(OnPolicyAlgorithm):
     reward_coef: float
     curiosity_coef: float
     privileged_critic: bool
+    lessons: Lessons | None
     _privileged: Privilege
     _privileged_now: dict[str, np.ndarray]
     _stopping: bool
@@ -50,6 +52,7 @@ class Acting(OnPolicyAlgorithm):
             self._stopping = False
             return False
         self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
+        self._go_to_school(rollout)
         self.policy.set_training_mode(False)
         self.memory = self.memory if self.memory is not None else self.policy.initial(self.n_envs)
         rollout.memory = self.policy.core.snapshot(self.memory)
@@ -80,7 +83,7 @@ class Acting(OnPolicyAlgorithm):
         first = torch.as_tensor(self._last_episode_starts, device=self.device)
         mask = self._write_mask(rollout, t)
         reading, self.memory = self.policy.step(obs, first, self.memory, mask)
-        action = self.policy.choose(reading, deterministic=False, generator=self.generator)
+        action = self._taught(rollout, t, self.policy.choose(reading, deterministic=False, generator=self.generator))
         rollout.obs[:, t], rollout.first[:, t] = obs, first
         rollout.action[:, t] = action
         rollout.log_prob[:, t] = reading.actions.log_prob(action)
@@ -91,6 +94,22 @@ class Acting(OnPolicyAlgorithm):
             now = self.policy.encoder.normalised(obs)
             self.surprise.see(rollout, t, now, self.policy.forecast_head(reading.features, action, now))
         return action
+
+    def _taught(self, rollout: Rollout, t: int, own: Tensor) -> Tensor:
+        """Writes down what the teacher would do, if there is one; returns what is done, by it or by the learner."""
+        if rollout.lesson is None:
+            return own
+        assert self.lessons is not None
+        mask = None if rollout.mask is None else rollout.mask[:, t].cpu().numpy()
+        said = self.lessons.say(self._last_obs, np.asarray(self._last_episode_starts), mask)
+        rollout.lesson[:, t] = self.policy.action_head.from_env(said)
+        hands = self.lessons.hands(1 - self._current_progress_remaining).to(own.device)
+        return torch.where(hands[:, None], rollout.lesson[:, t].to(own.dtype), own)
+
+    def _go_to_school(self, rollout: Rollout) -> None:
+        """Gives the rollout a place for lessons as long as there are any."""
+        taught = self.lessons is not None and self.lessons.last(1 - self._current_progress_remaining)
+        rollout.lesson = torch.zeros_like(rollout.action) if taught else None
 
     def _rows(self, obs: Any) -> Tensor:
         """Observations as rows of numbers, `(N, F)`."""
@@ -120,12 +139,13 @@ class Acting(OnPolicyAlgorithm):
     def _remember(self, rollout: Rollout, t: int, experience: Experience) -> None:
         """Writes down what the action led to, and moves on to the next observation."""
         as_tensor = lambda array: torch.as_tensor(array, device=self.device)  # noqa: E731
-        rollout.reward[:, t] = as_tensor(experience.reward)
+        forgiven = self._forgiven(experience)
+        rollout.reward[:, t] = as_tensor(experience.reward * (1 - forgiven))
         rollout.terminated[:, t] = as_tensor(experience.terminated)
         rollout.truncated[:, t] = as_tensor(experience.truncated)
         rollout.ignore[:, t] = as_tensor(experience.ignore)
         rollout.shaping[:, t] = as_tensor(self._shaping_signal(experience))
-        rollout.bootstrap[:, t] = self._value_of_truncated(experience)
+        rollout.bootstrap[:, t] = self._value_of_truncated(experience) + self._value_of_forgiven(experience, forgiven)
         if self._belief_now is not None and experience.ended.any():
             self._count_bits(rollout.hidden[:, t], as_tensor(experience.ended))
         if experience.ignore.any():  # a reset step belongs to no episode: nothing flows through it
@@ -157,6 +177,25 @@ class Acting(OnPolicyAlgorithm):
             return values
         guided = torch.as_tensor(experience.final_privileged["shaping"] != 0, device=self.device)
         return values * (1 - self._kept * guided)
+
+    def _forgiven(self, experience: Experience) -> np.ndarray:
+        """The share in which an episode that just ended in failure is treated as if it went on, `(N,)`.
+
+        Else one learns to dare no ending at all long before an ending can succeed.
+        """
+        if not self._kept or experience.success is None:
+            return np.zeros(self.n_envs, np.float32)
+        failed = experience.terminated & ~experience.success & ~experience.ignore
+        return (self._kept * failed).astype(np.float32)
+
+    def _value_of_forgiven(self, experience: Experience, forgiven: np.ndarray) -> Tensor:
+        """The value of going on after forgiven failures, `(N,)`; 0 elsewhere."""
+        values = torch.zeros(self.n_envs, device=self.device)
+        rows = torch.as_tensor(np.flatnonzero(forgiven), device=self.device)
+        if len(rows):
+            share = torch.as_tensor(forgiven, device=self.device)[rows]
+            values[rows] = share * self._peek(experience.final_obs, experience.final_privileged, rows)
+        return values
 
     @property
     def _is_shaped(self) -> bool:

@@ -89,6 +89,15 @@ class GaussianHead(nn.Module):
         scaled = self.low + (unit + 1) * 0.5 * (self.high - self.low)
         return scaled.cpu().numpy().reshape(len(action), *self.shape)
 
+    def from_env(self, action: np.ndarray) -> Tensor:
+        """The inverse of `to_env`, for actions `(N, …)` of the environment."""
+        rows = torch.as_tensor(action, dtype=torch.float32, device=self.low.device).reshape(len(action), -1)
+        return (rows - self.low) / (0.5 * (self.high - self.low)) - 1
+
+    def keep_exploring(self, spread: float) -> None:
+        """Lets no spread fall below this, in half ranges of the Box."""
+        self.log_std.data.clamp_(min=float(np.log(spread)))
+
 
 class StateDependentHead(GaussianHead):
     """A Gaussian whose noise is a smooth function of the features (gSDE; Raffin, Kober & Stulp 2022).
@@ -107,6 +116,9 @@ class StateDependentHead(GaussianHead):
         self._features = features
         normal = Normal(self.mean(features), (variance + 1e-6).sqrt(), validate_args=False)
         return Independent(normal, 1, validate_args=False)
+
+    def keep_exploring(self, spread: float) -> None:
+        """Leaves the spread as it is: it depends on the features, and is never far from where it began."""
 
     def resample(self, n: int, generator: torch.Generator | None) -> None:
         """Draws what the noise of `n` environments is from now on."""
@@ -172,6 +184,14 @@ class ChoiceHead(nn.Module):
         """Returns action indices `(N, …)` as the environment counts them."""
         counted = action.long().cpu().numpy() + self.start
         return counted.reshape(len(action), *self.shape)
+
+    def from_env(self, action: np.ndarray) -> Tensor:
+        """The inverse of `to_env`, for actions `(N, …)` of the environment."""
+        rows = np.asarray(action).reshape(len(action), -1) - self.start
+        return torch.as_tensor(rows, dtype=torch.float32, device=self.places.device)
+
+    def keep_exploring(self, spread: float) -> None:
+        """Choices explore as long as none is certain."""
 
 
 def action_head(features: int, space: spaces.Space, use_sde: bool = False) -> GaussianHead | ChoiceHead:

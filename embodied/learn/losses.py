@@ -20,12 +20,13 @@ class Losses:
     entropy: Tensor
     belief: Tensor
     forecast: Tensor
+    imitation: Tensor
     approx_kl: Tensor
     clip_fraction: Tensor
 
     def total(self, vf_coef: float, ent_coef: float, belief_coef: float, forecast_coef: float) -> Tensor:
         """The weighted sum to descend."""
-        acting = self.policy + vf_coef * self.value - ent_coef * self.entropy
+        acting = self.policy + self.imitation + vf_coef * self.value - ent_coef * self.entropy
         return acting + belief_coef * self.belief + forecast_coef * self.forecast
 
 
@@ -41,15 +42,25 @@ def ppo_losses(
     ratio = log_ratio.exp()
     advantage = standardised(rollout.advantage[rows], counts)
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+    gained = mean_over(torch.minimum(ratio * advantage, clipped * advantage), counts)
+    taught = rollout.lesson is not None
     return Losses(
-        policy=-mean_over(torch.minimum(ratio * advantage, clipped * advantage), counts),
+        policy=torch.zeros_like(gained) if taught else -gained,
         value=mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
         entropy=mean_over(reading.actions.entropy(), counts),
         belief=belief_loss(policy, reading, rollout.hidden[rows], counts),
         forecast=forecast_loss(policy, reading, obs, first, action),
+        imitation=imitation_loss(reading, rollout, rows, counts),
         approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
         clip_fraction=mean_over(((ratio - 1).abs() > clip_range).float(), counts).detach(),
     )
+
+
+def imitation_loss(reading: Reading, rollout: Rollout, rows: Tensor, counts: Tensor) -> Tensor:
+    """Minus the log-likelihood of what the teacher would have done [nats]; 0 without lessons."""
+    if rollout.lesson is None:
+        return torch.zeros((), device=counts.device)
+    return -mean_over(reading.actions.log_prob(rollout.lesson[rows]), counts)
 
 
 def forecast_loss(policy: SequencePolicy, reading: Reading, obs: Tensor, first: Tensor, action: Tensor) -> Tensor:

@@ -15,10 +15,12 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
+from embodied.agent import Agent
 from embodied.errors import OptionError
 from embodied.learn.acting import Acting
 from embodied.learn.checkpoint import check_spaces, read_card
 from embodied.learn.curiosity import Surprise
+from embodied.learn.lessons import LEAST_SPREAD, Lessons
 from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.policy import SequencePolicy, load_policy
 from embodied.learn.rollout import Rollout
@@ -49,6 +51,8 @@ class SequencePPO(Acting):
         guidance: share of the training during which the potential at which an episode ends counts as well, less and
             less. A critic soon knows the potential, and then shaping that gives all of it back at the end says no more
             (Wiewiora 2003); what is kept goes on to say where progress lies, and in the end nothing is kept.
+        teacher: an agent that says, for the share `lessons` of the training, what to do at every step. It is imitated
+            then, in situations of its own and more and more in those of the learner; reinforcement goes on from there.
         recall: observe "action" and "reward" of the step before, too.
         target_kl: end an update when the policy has moved further than one and a half times this.
         use_sde: explore with noise that depends on the state, drawn anew every `sde_sample_freq` steps (−1: once per
@@ -90,6 +94,8 @@ class SequencePPO(Acting):
         privileged_critic: bool = True,
         shaping: bool = True,
         guidance: float = 0.0,
+        teacher: Agent | None = None,
+        lessons: float = 0.3,
         bfloat16: bool = False,
         compile: bool = False,
         stats_window_size: int = 512,
@@ -109,6 +115,7 @@ class SequencePPO(Acting):
         self.forecast_coef, self.curiosity_coef, self.reward_coef = forecast_coef, curiosity_coef, reward_coef
         self.target_kl, self.recall = target_kl, tuple(recall)
         self.bfloat16, self.compile = bfloat16, compile
+        self._teacher, self._lessons_share = teacher, lessons
         self._start: SequencePolicy | None = None
         if isinstance(policy, SequencePolicy):
             self._start, policy_kwargs = policy, policy.settings() | (policy_kwargs or {})
@@ -185,6 +192,8 @@ class SequencePPO(Acting):
             0 if allowed(self.env) is None else self.policy.action_head.mask_size,  # type: ignore[arg-type]
             self.device,
         )
+        teacher = self._teacher
+        self.lessons = None if teacher is None else Lessons(teacher, self._lessons_share, self.n_envs, self.seed or 0)
         self.memory: Any = None
         self.surprise = Surprise().to(self.device)
         self._stopping = False
@@ -256,6 +265,8 @@ class SequencePPO(Acting):
         (loss if balance is None else loss + balance).backward()
         torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
         self.policy.optimizer.step()
+        if self.rollout_buffer.lesson is not None:  # type: ignore[attr-defined]
+            self.policy.action_head.keep_exploring(LEAST_SPREAD)
 
     def _report(self, rollout: Rollout, history: list[Losses]) -> None:
         for name in Losses.__dataclass_fields__:

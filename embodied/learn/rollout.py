@@ -20,6 +20,7 @@ class Rollout:
     `bootstrap` is the value of the state that a step led to where the episode was truncated there, else 0;
     `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0. `mask` tells which choices were
     allowed; None where nothing is ever forbidden. `surprise` is how wrong the forecast of the next observation was.
+    `lesson` is what a teacher would have done; None without one.
     """
 
     obs: Tensor
@@ -39,6 +40,7 @@ class Rollout:
     advantage: Tensor
     returns: Tensor
     mask: Tensor | None = None
+    lesson: Tensor | None = None
     memory: Any = None
 
     @classmethod

@@ -17,8 +17,10 @@ from embodied.mind.problem import Simulator
 OUTCOMES = 8  # successors per state and action
 SWEEPS = 400  # of value iteration, at most
 SETTLED = 1e-6  # change of a value, as a share of the largest, at which iteration ends
-HEARD = (4, 128, 60_000)  # observations per state and action, to see what they tell: at least, at most, in all
-POPULATION = 128  # states that an observation is to be told apart from
+HEARD = 128  # observations per state and action, at most, to see what they tell
+POPULATION = (128, 24)  # states that an observation is to be told apart from: at most, at least
+WANDERING = 12  # random steps, by which states are found where there are too many for all
+COMPARISONS = 8_000_000  # of observations with states, about
 
 
 class Cloud:
@@ -26,16 +28,20 @@ class Cloud:
 
     If few states can be met, the cloud holds all of them and values are exact up to the sampled outcomes.
 
+    Args:
+        size: up to how many states are looked for.
+        sample: how many are drawn if there are more.
+
     Attributes:
         worth: `(M, A)`, discounted return of an action if the state is seen after it.
         telling: `(M, A)`, discounted information [nats] of the best observation that the action leads to.
         complete: whether the cloud holds every state that can be met.
     """
 
-    def __init__(self, simulator: Simulator, size: int, rng: np.random.Generator) -> None:
+    def __init__(self, simulator: Simulator, size: int, sample: int, rng: np.random.Generator) -> None:
         self._simulator = simulator
         self._features = getattr(simulator.problem, "features", lambda states: states.reshape(len(states), -1))
-        self.states, self.complete = self._gather(size, rng)
+        self.states, self.complete = self._gather(size, min(size, sample), rng)
         self._find = self._finder()
         successors, rewards, done = self._outcomes(rng)
         discount = min(simulator.problem.discount, 1 - 1e-3)
@@ -49,48 +55,58 @@ class Cloud:
     def _flat(self, states: NDArray) -> NDArray[np.float64]:
         return np.asarray(self._features(states), np.float64).reshape(len(states), -1)
 
-    def _gather(self, size: int, rng: np.random.Generator) -> tuple[NDArray, bool]:
+    def _gather(self, size: int, sample: int, rng: np.random.Generator) -> tuple[NDArray, bool]:
         """States from the prior, and what can follow from them, until there are no new ones or there are enough."""
-        states = self._distinct(self._simulator.problem.initial(4 * size, rng), size)[0]
-        newest = states
-        while len(newest):
+        states = newest = self._distinct(self._simulator.problem.initial(2 * sample, rng))
+        while len(newest) and len(states) <= size:
             following = np.concatenate([self._all_successors(newest, rng) for _ in range(2)])
-            together, counted = self._distinct(np.concatenate([states, following]), size)
-            if counted > size:
-                return self._spread(np.concatenate([states, following]), size, rng), False
-            newest = together[len(states) :]
-            states = together
-        return states, True
+            together = self._distinct(np.concatenate([states, following]))
+            states, newest = together, together[len(states) :]
+        if not len(newest):
+            return states, True
+        return self._spread(sample, rng), False
 
-    def _distinct(self, states: NDArray, most: int) -> tuple[NDArray, int]:
-        """The first of each kind of state, in the order in which they came; and how many kinds there are."""
+    def _distinct(self, states: NDArray) -> NDArray:
+        """The first of each kind of state, in the order in which they came."""
         _, first = np.unique(np.round(self._flat(states), 9), axis=0, return_index=True)
-        return states[np.sort(first)], len(first)
+        return states[np.sort(first)]
 
-    def _spread(self, states: NDArray, size: int, rng: np.random.Generator) -> NDArray:
+    def _spread(self, sample: int, rng: np.random.Generator) -> NDArray:
         """A sample of distinct states from the prior and from wandering about."""
-        met, n = [states], max(size // 4, 1)
+        n = max(sample // 8, 1)
         wanderers = self._simulator.problem.initial(n, rng)
-        for _ in range(12):
+        met = [self._simulator.problem.initial(n, rng), wanderers]
+        for _ in range(WANDERING):
             wanderers = self._simulator.step(wanderers, rng.integers(0, len(self._simulator.actions), n), rng)[0]
             met.append(wanderers)
-        distinct, _ = self._distinct(np.concatenate(met), size)
-        return distinct[rng.permutation(len(distinct))[:size]]
+        distinct = self._distinct(np.concatenate(met))
+        return distinct[rng.permutation(len(distinct))[:sample]]
 
     def _all_successors(self, states: NDArray, rng: np.random.Generator) -> NDArray:
         a = len(self._simulator.actions)
         return self._simulator.step(np.repeat(states, a, axis=0), np.tile(np.arange(a), len(states)), rng)[0]
 
+    def _gains(self, choice: NDArray, crowd: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
+        """What one observation of each state tells, apart from those that a crowd of others would have brought."""
+        after, heard, _, _ = self._simulator.step(self.states, choice, rng)
+        believed = np.concatenate([after[:, None], np.broadcast_to(crowd, (len(after), *crowd.shape))], axis=1)
+        density = self._simulator.likelihood(heard, believed, choice)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gain = np.log(density[:, 0]) - np.log(density.mean(axis=1))
+        return np.where(np.isfinite(gain), gain, 0.0)
+
     def _finder(self):
         flat = self._flat(self.states)
         scale = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)
         if flat.shape[1] == 1:
-            return _nearest_on_a_line(flat[:, 0])
+            return _nearest_on_a_line(flat, np.ones(1))
+        if self.complete:
+            return _nearest_on_a_line(flat, np.random.default_rng(0).standard_normal(flat.shape[1]) / scale)
         tree = cKDTree(flat / scale)
         return lambda given: tree.query(given / scale)[1]
 
     def _outcomes(self, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray, NDArray]:
-        """Samples what each action does in each state: successors `(M, A, S)`, mean rewards `(M, A)`, done `(M, A, S)`."""
+        """Samples what actions do: successors `(M, A, S)`, mean rewards `(M, A)` and done `(M, A, S)`."""
         m, a = len(self.states), len(self._simulator.actions)
         shape = (m, a, OUTCOMES)
         choice = np.broadcast_to(np.arange(a)[:, None], shape).reshape(-1)
@@ -103,26 +119,24 @@ class Cloud:
         That is log Z(o | s') − log mean Z(o | s'') over states that could be believed in instead.
         """
         m, a = len(self.states), len(self._simulator.actions)
+        crowd_size = int(np.clip(COMPARISONS / (m * a), POPULATION[1], POPULATION[0]))
+        repeats = int(np.clip(COMPARISONS / (m * a * crowd_size), 1, HEARD))
         told = np.zeros((m, a))
-        heard_each = int(np.clip(HEARD[2] / (m * a), *HEARD[:2]))
-        others = self._simulator.problem.initial(min(POPULATION, 4 * m), rng)
+        others = self._simulator.problem.initial(crowd_size, rng)
         for action in range(a):
             choice = np.full(m, action)
-            crowd = self._simulator.step(others, np.full(len(others), action), rng)[0]
-            for _ in range(heard_each):
-                after, heard, _, _ = self._simulator.step(self.states, choice, rng)
-                believed = np.concatenate([after[:, None], np.broadcast_to(crowd, (m, *crowd.shape))], axis=1)
-                density = self._simulator.likelihood(heard, believed, choice)
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    gain = np.log(density[:, 0]) - np.log(density.mean(axis=1))
-                told[:, action] += np.where(np.isfinite(gain), gain, 0.0) / heard_each
+            crowd = self._simulator.step(others, np.full(crowd_size, action), rng)[0]
+            for _ in range(repeats):
+                told[:, action] += self._gains(choice, crowd, rng) / repeats
         return np.maximum(told, 0.0)
 
 
-def _nearest_on_a_line(points: NDArray):
-    order = np.argsort(points)
-    edges = (points[order][1:] + points[order][:-1]) / 2
-    return lambda given: order[np.searchsorted(edges, given[:, 0])]
+def _nearest_on_a_line(points: NDArray, direction: NDArray):
+    """Finds points `(M, d)` again by where they fall along a direction; enough where no others are asked for."""
+    along = np.einsum("md,d->m", points, direction)
+    order = np.argsort(along)
+    edges = (along[order][1:] + along[order][:-1]) / 2
+    return lambda given: order[np.searchsorted(edges, np.einsum("nd,d->n", given, direction))]
 
 
 def _known_worth(successors: NDArray, rewards: NDArray, done: NDArray, discount: float) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from embodied.mind.problem import Problem, Simulator
 COMPANIONS = 128  # particles of a belief within a scenario
 WAVE = 64  # scenarios that are played at once
 RETRIES = 3
+SAMPLE = 2000
 AUDITION = 256  # scenarios for each player, before the first decision
 FAMILY = 2  # players that are compared at every decision
 
@@ -41,7 +42,8 @@ class Planner:
         seconds: time for one decision; None for no limit of time.
         simulations: scenarios that are played for one decision; None for no limit. Without either, 256.
         particles: of the belief.
-        cloud: states in which values are worked out before the first decision, once for each problem; 0 for none.
+        cloud: up to how many states are looked for to work out values in before the first decision, once for each
+            problem; where there are more, `SAMPLE` of them are drawn.
         jitter: see `ParticleBelief`.
 
     When an observation contradicts all that is believed, the planner draws new particles and takes them through what
@@ -59,7 +61,7 @@ class Planner:
         seconds: float | None = None,
         simulations: int | None = None,
         particles: int = 2000,
-        cloud: int = 1000,
+        cloud: int = 20_000,
         jitter: float = 0.0,
     ) -> None:
         if seconds is not None and seconds <= 0:
@@ -175,5 +177,5 @@ def _cloud_of(problem: Problem, simulator: Simulator, size: int) -> Cloud:
     """The cloud of a problem; made once, and kept as long as the problem lives."""
     made = _clouds.setdefault(problem, {})
     if size not in made:
-        made[size] = Cloud(simulator, size, np.random.default_rng(0))
+        made[size] = Cloud(simulator, size, SAMPLE, np.random.default_rng(0))
     return made[size]

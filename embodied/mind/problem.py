@@ -71,7 +71,7 @@ class Simulator:
         )
 
     def likelihood(self, observations: NDArray, states: NDArray, choice: NDArray) -> NDArray[np.float64]:
-        """Density of each belief's observation `(K, …)` in its particles `(K, m, …)` after its action `(K,)`, `(K, m)`."""
+        """Density of each belief's observation `(K, …)` in its particles `(K, m, …)` after action `(K,)`; `(K, m)`."""
         k, m = states.shape[:2]
         density = np.empty((k, m))
         for a, rows in _groups(choice):

@@ -15,17 +15,19 @@ from embodied.body.timing import Timing
 from embodied.hidden import Continuous
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import CYLINDER, EPISODE_S, GHOST, PRINT, Word, doors, pose_features, room
+from embodied_envs.parts import CYLINDER, EPISODE_S, GHOST, PRINT, doors, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 HALF_X, HALF_Y = 2.0, 1.2  # m, from the middle of the room to its walls
 EDGE = -0.8  # m, x at which the light is half as bright
 DUSK = 0.06  # m, over which it fades
-GOAL = np.array([1.2, 0.0])
-START = ((0.4, 1.6), (-0.8, 0.8))  # m, the ranges of x and y
+GOAL = np.array([0.2, 0.0])
+START = ((0.8, 1.6), (-0.8, 0.8))  # m, the ranges of x and y
 ABOUT = 0.6  # rad, how far the heading may be off the way to the light
 LAMP = 0.2  # m, radius of the lamp at the bright end, which shows from afar where the light is, and little more
-STILL = 0.1  # m/s, below which the robot has stopped
+STOP_S = 2.0  # s, for which it must stay where it is to have stopped
+STAYS = 0.12  # m, within which it stays
+AWAY_FROM_START = 0.3  # m, by which it must have set out before stopping counts
 DARK_NOISE = 0.5  # spread of ranges in full darkness, as a share of the range
 LOST_IN_LIGHT = 0.02  # share of beams
 
@@ -38,7 +40,7 @@ class LightDarkOptions:
         tolerance: how near to the goal counts [m].
         light_noise: spread of ranges in the light, as a share of the range.
         glimmer: share of beams that return something in full darkness, and that is half noise.
-        wrong_reward: reward for stopping elsewhere.
+        wrong_reward: reward for stopping elsewhere, once it has set out.
         time_cost: cost of every second.
         episode_s: time limit [s].
     """
@@ -55,9 +57,7 @@ class LightDarkOptions:
 
 
 class LightDark(Task):
-    """Stopping, by saying "here", on the goal +1, elsewhere `wrong_reward`; the robot's own pose is hidden."""
-
-    says = ("here",)
+    """Stopping on the goal +1, elsewhere `wrong_reward`; the robot's own pose is hidden."""
 
     def __init__(self, options: LightDarkOptions) -> None:
         self.options = options
@@ -102,7 +102,9 @@ class LightDark(Task):
 
     def bind(self, world: World) -> None:
         self._world = world
-        self._here = Word(world)
+        self._trail = np.zeros((round(STOP_S * self.control_hz), world.batch.n, 2))  # where it was, newest first
+        self._start = np.zeros((world.batch.n, 2))
+        self._out = np.zeros(world.batch.n, bool)  # who has set out
         self._dropout = world.body.parameter("ring/dropout")
         self._noise = world.body.parameter("ring/range_noise")
         self._lit = np.zeros(world.batch.n, bool)  # who has been in the light
@@ -112,17 +114,13 @@ class LightDark(Task):
         xy = draw.uniform("start", 2) * (high - low) + low
         heading = math.pi + draw.uniform("heading", 1, -ABOUT, ABOUT)[:, 0]
         self._world.body.place(worlds, xy, heading, RIDE_HEIGHT)
-        self._here.begin(worlds)
-        self._lit[worlds] = False
+        self._trail[:, worlds] = np.inf
+        self._start[worlds] = xy
+        self._out[worlds] = self._lit[worlds] = False
 
     def light(self) -> NDArray[np.float64]:
         """How bright it is where each robot stands, 0 to 1, `(N,)`."""
         return 1 / (1 + np.exp(np.clip((self._world.body.xy[:, 0] - EDGE) / DUSK, -50, 50)))
-
-    def restrain(self, actions: NDArray) -> NDArray:
-        """Who insists on "here" brakes."""
-        actions[self._here.insists(), :2] = 0
-        return actions
 
     def affect(self) -> None:
         light, glimmer = self.light(), self.options.glimmer
@@ -133,16 +131,15 @@ class LightDark(Task):
         self._lit |= self.light() > 0.5
 
     def outcome(self) -> Outcome:
-        body = self._world.body
-        still = np.linalg.norm(body.velocity[:, :2], axis=1) < STILL
-        stopped = self._here.meant() & still
-        right = stopped & self._on_goal()
+        xy = self._world.body.xy
+        self._out |= np.linalg.norm(xy - self._start, axis=1) > AWAY_FROM_START
+        stopped = self._out & (np.linalg.norm(self._trail - xy, axis=2) < STAYS).all(axis=0)
+        self._trail = np.roll(self._trail, 1, axis=0)
+        self._trail[0] = xy
+        right = stopped & (np.linalg.norm(xy - GOAL, axis=1) < self.options.tolerance)
         wrong = stopped & ~right
         reward = 1.0 * right + self.options.wrong_reward * wrong - self.options.time_cost / self.control_hz
         return Outcome(reward, stopped, right)
-
-    def _on_goal(self) -> NDArray[np.bool_]:
-        return np.linalg.norm(self._world.body.xy - GOAL, axis=1) < self.options.tolerance
 
     def truth(self) -> NDArray[np.float64]:
         body = self._world.body
@@ -153,12 +150,11 @@ class LightDark(Task):
         return np.column_stack([pose_features(self._world.body, HALF_X), self._lit, clock])
 
     def potential(self) -> NDArray[np.float64]:
-        """Minus the way that is left, in room lengths: into the light, then to the goal; and what is being said."""
+        """Minus the way that is left, in room lengths: into the light, then to the goal."""
         xy = self._world.body.xy
         into_light = np.maximum(xy[:, 0] - (EDGE - 3 * DUSK), 0.0)
         back = GOAL[0] - EDGE
-        way = np.where(self._lit, np.linalg.norm(xy - GOAL, axis=1), into_light + back) / (2 * HALF_X)
-        return self._here.begun(self._on_goal()) - way
+        return -np.where(self._lit, np.linalg.norm(xy - GOAL, axis=1), into_light + back) / (2 * HALF_X)
 
 
 make, make_vec = doors(LightDark, LightDarkOptions)

@@ -35,8 +35,9 @@ class Case:
 class Study:
     """Run a published benchmark of memory; finished rows are kept, so an interrupted study goes on."""
 
-    name: Annotated[Literal["novel", "popgym"], tyro.conf.Positional]
-    """`novel`: control without velocities. `popgym`: partially observable games (extra: bench)."""
+    name: Annotated[Literal["novel", "popgym", "recall"], tyro.conf.Positional]
+    """`novel`: control without velocities. `popgym`: partially observable games (extra: bench). `recall`: a cue is
+    asked for after a delay."""
     seeds: int = 3
     """Seeds of the transformer; the other cores get one."""
     cores: tuple[str, ...] = CORES
@@ -180,7 +181,24 @@ def _popgym() -> dict[str, Case]:
     }
 
 
-STUDIES: dict[str, Callable[[], dict[str, Case]]] = {"novel": _novel, "popgym": _popgym}
+def _recall() -> dict[str, Case]:
+    """A cue that is asked for 1 to 100 steps later; guessing earns a half."""
+    from embodied_scripts.recall_env import RecallEnv
+
+    return {
+        f"RecallEnv({delay})": Case(
+            lambda delay=delay: RecallEnv(delay),  # type: ignore[misc]
+            160_000,
+            "",
+            worlds=32,
+            settings={"n_steps": 128, "learning_rate": 1e-3, "ent_coef": 0.01},
+            policy={"layers": 1, "width": 32},
+        )
+        for delay in (1, 3, 10, 30, 100)
+    }
+
+
+STUDIES: dict[str, Callable[[], dict[str, Case]]] = {"novel": _novel, "popgym": _popgym, "recall": _recall}
 
 
 def _popgym_env(name: str) -> Any:

@@ -6,16 +6,18 @@ import signal
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import tyro
 
 from embodied.errors import CheckpointError, EmbodiedError, OptionError
 
 if TYPE_CHECKING:
+    from embodied.agent import Agent
     from embodied.learn.policy import SequencePolicy
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.run import RunFolder
+    from embodied.learn.vec import GymVecEnv
 
 STEPS = 1_500_000
 MEMORYLESS_CONTEXT = 1
@@ -61,6 +63,10 @@ class Train:
     guidance: float = 0.0
     """Share of the training during which the shaping potential at an episode's end counts, less and less: for tasks
     whose reward is hardly ever met by chance (0.8 for Search and LightDark)."""
+    teacher: str | None = None
+    """Begin with lessons: of the scripted player that finds out (curious), or of the policy of a run."""
+    lessons: float = 0.3
+    """Share of the training that lessons take, with --teacher."""
     worlds: int = 128
     """Worlds that move at once."""
     rollout: int = 64
@@ -91,6 +97,8 @@ class Train:
             raise OptionError("steps, worlds, rollout and seeds must be at least 1")
         if self.threads < 0:
             raise OptionError("threads must be at least 1, or 0 for one per core")
+        if self.teacher is not None and self.recall:
+            raise OptionError("a teacher sees what the robot sees: leave out --recall")
         if self.start_from is not None:
             plain = Train(id=self.id)
             decided = [f for f in ("core", "layers", "width", "context") if getattr(self, f) != getattr(plain, f)]
@@ -204,6 +212,8 @@ def _build(settings: Train) -> SequencePPO:
         forecast_coef=settings.forecast,
         curiosity_coef=settings.curiosity,
         guidance=settings.guidance,
+        teacher=None if settings.teacher is None else _teacher(settings.teacher, env),
+        lessons=settings.lessons,
         policy_kwargs={"layers": settings.layers, "width": settings.width} | context if start_policy is None else {},
         seed=settings.seed,
         device=settings.device,
@@ -229,6 +239,28 @@ def _start_of(settings: Train) -> SequencePolicy | None:
         return None
     embodied_policies.register()
     return load_policy(Path(str(settings.run_dir) if settings.resume else settings.start_from) / "policy")
+
+
+def _teacher(name: str, env: Any) -> Agent:
+    """The scripted player of the environment that finds out, or the policy of a run.
+
+    Raises:
+        UnknownNameError: there is neither.
+    """
+    import embodied_policies
+    from embodied.errors import UnknownNameError
+    from embodied.learn.agents import NetworkAgent
+    from embodied.learn.policy import load_policy
+    from embodied.learn.vec import as_vec_env
+    from embodied_scripts.players import reference_players
+
+    players = reference_players(cast("GymVecEnv", as_vec_env(env, None)))
+    if name == "curious" and name in players:
+        return players[name]
+    if not (Path(name) / "policy").is_dir():
+        raise UnknownNameError("teacher, player or run,", name, {"curious"} & {*players})
+    embodied_policies.register()
+    return NetworkAgent(load_policy(Path(name) / "policy"))
 
 
 def policy_class(core: str) -> Any:

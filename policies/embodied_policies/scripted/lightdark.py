@@ -16,6 +16,7 @@ LENS = 0.057  # m, the ring is before the middle of the robot
 LOOKS = 8  # in the light, before it trusts where it is
 ENOUGH = 0.8  # share of beams that must return something
 ARRIVED = 0.05  # m
+CREEP = 0.2  # of full speed, while it finds itself: who stands still has chosen its place
 STEADY = 0.5  # rad/s, beyond which ranges of a ring are smeared
 HEADINGS = np.linspace(-0.8, 0.8, 33)  # rad, looked through around the guess
 
@@ -28,7 +29,7 @@ class _Belief:
 
 
 class PoseSeeker:
-    """Drives to the goal and says that it is there.
+    """Drives to the goal and stops there.
 
     Args:
         half: of the room, x and y [m].
@@ -59,7 +60,7 @@ class PoseSeeker:
         return _Belief(np.tile(self._start, (n, 1)), np.zeros(n, np.intp), np.zeros(n, bool))
 
     def act(self, carry: _Belief, obs: NDArray, first: NDArray) -> tuple[_Belief, NDArray]:
-        """Returns actions `(n, 4)`: wheels, head (kept ahead), and whether it is there."""
+        """Returns actions `(n, 3)`: wheels and head, which is kept ahead."""
         n = len(obs)
         pose = np.where(first[:, None], self._start, self._odometry.advance(carry.pose, obs))
         looks = np.where(first, 0, carry.looks)
@@ -80,8 +81,9 @@ class PoseSeeker:
         to_goal, distance = towards(pose, np.tile(self._goal, (n, 1)))
         stopping = stopping | (found & (distance < ARRIVED))
         wheels = np.where(found[:, None], to_goal, to_light)
-        wheels[stopping | ((looks > 0) & ~found)] = 0
-        return _Belief(pose, looks, stopping), commands(wheels, 0.0, np.where(stopping, 1.0, -1.0))
+        wheels[(looks > 0) & ~found] = CREEP
+        wheels[stopping] = 0
+        return _Belief(pose, looks, stopping), commands(wheels, 0.0)
 
     def _find(self, guess: NDArray, obs: NDArray, again: NDArray) -> NDArray:
         """Returns poses `(n, 3)` from a ring of ranges: looks for the heading at first, then fits."""

@@ -1,0 +1,209 @@
+"""Filters, gains and the planner agree with closed forms and with what is published."""
+
+import math
+
+import numpy as np
+import pytest
+
+from embodied.errors import BeliefLostError, BeliefLostWarning, OptionError, ProblemError
+from embodied.mind.classics import Tiger
+from embodied.mind.information import (
+    entropy_bits,
+    finite_gain,
+    linear_gaussian_gain,
+    sample_entropy,
+    sampled_gain,
+    value_of_information,
+)
+from embodied.mind.particles import ParticleBelief, systematic
+from embodied.mind.planner import Planner
+
+
+class Line:
+    """A point that is driven along a line and measured with noise: all is Gaussian."""
+
+    discount = 0.9
+    actions = (0.5,)
+    drift, noise = 0.2, 0.5
+
+    def initial(self, n, rng):
+        return rng.normal(1.0, 2.0, (n, 1))
+
+    def step(self, states, action, rng):
+        after = states + action + self.drift * rng.standard_normal(states.shape)
+        return (
+            after,
+            after[:, 0] + self.noise * rng.standard_normal(len(after)),
+            np.zeros(len(after)),
+            np.zeros(len(after), bool),
+        )
+
+    def likelihood(self, observation, states, action):
+        return np.exp(-0.5 * ((observation - states[:, 0]) / self.noise) ** 2)
+
+
+def belief_in(**changed):
+    return ParticleBelief(type("Changed", (Tiger,), changed)(), 50, np.random.default_rng(0))
+
+
+def test_the_particle_filter_is_the_kalman_filter_on_a_line():
+    problem, rng = Line(), np.random.default_rng(3)
+    belief = ParticleBelief(problem, 50_000, np.random.default_rng(0))
+    mean, variance, truth = 1.0, 4.0, np.array([[2.5]])
+    for _ in range(12):
+        truth, heard, _, _ = problem.step(truth, 0.5, rng)
+        belief.predict(0.5)
+        belief.update(heard[0], 0.5)
+        mean, variance = mean + 0.5, variance + problem.drift**2
+        gain = variance / (variance + problem.noise**2)
+        mean, variance = mean + gain * (heard[0] - mean), (1 - gain) * variance
+        believed = belief.weights @ belief.states[:, 0]
+        assert believed == pytest.approx(mean, abs=0.02)
+        assert belief.weights @ (belief.states[:, 0] - believed) ** 2 == pytest.approx(variance, rel=0.08)
+
+
+def test_the_particle_filter_is_bayes_rule_for_the_tiger():
+    belief = ParticleBelief(Tiger(), 4096, np.random.default_rng(0))
+    belief.log_weights[:] = math.log(0.5)  # the two states that were drawn, exactly as likely
+    for heard in (0, 0, 1, 0):
+        belief.predict("listen")
+        belief.update(heard, "listen")
+    odds = (0.85 / 0.15) ** 2
+    left = belief.weights[belief.states[:, 0] == 0].sum()
+    assert left == pytest.approx(odds / (1 + odds), abs=1e-9)
+
+
+def test_systematic_draws_are_as_many_as_weights_say():
+    drawn = np.bincount(systematic(np.array([0.5, 0.25, 0.125, 0.125]), 800, np.random.default_rng(0)))
+    assert np.abs(drawn - [400, 200, 100, 100]).max() <= 1
+
+
+def test_a_listening_is_worth_what_the_channel_carries():
+    ear = [[0.85, 0.15], [0.15, 0.85]]
+    assert finite_gain([0.5, 0.5], ear) == pytest.approx(1 - entropy_bits([0.85, 0.15]))
+    assert finite_gain([1.0, 0.0], ear) == pytest.approx(0.0)
+    assert finite_gain([0.5, 0.5], [[0.3, 0.7], [0.3, 0.7]]) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
+def test_the_sampled_gain_is_that_of_the_linear_gaussian_form(noise):
+    rng = np.random.default_rng(0)
+    exact = linear_gaussian_gain([[4.0]], [[1.0]], [[noise**2]])
+    assert exact == pytest.approx(0.5 * math.log2(1 + 4 / noise**2))
+    x, others = rng.normal(0, 2, 4000), rng.normal(0, 2, (4000, 400))
+    y = x + noise * rng.standard_normal(4000)
+    estimate = sampled_gain(-0.5 * ((y - x) / noise) ** 2, -0.5 * ((y[:, None] - others) / noise) ** 2)
+    assert abs(estimate.value - exact) < 3 * estimate.error + 0.003
+    assert estimate.interval[0] < estimate.value < estimate.interval[1]
+
+
+def test_the_correction_takes_away_most_of_the_bias_of_few_samples():
+    rng = np.random.default_rng(1)
+    x, others = rng.normal(0, 1, 60_000), rng.normal(0, 1, (60_000, 16))
+    y = x + rng.standard_normal(60_000)
+    of_truth, of_others = -0.5 * (y - x) ** 2, -0.5 * (y[:, None] - others) ** 2
+    exact = linear_gaussian_gain([[1.0]], [[1.0]], [[1.0]])
+    naive = float(np.mean(of_truth - np.log(np.exp(of_others).mean(axis=1))) / math.log(2))
+    assert abs(sampled_gain(of_truth, of_others).value - exact) < 0.4 * abs(naive - exact)
+
+
+def test_bits_that_change_no_decision_are_worth_nothing():
+    told = [[1.0, 0.0], [0.0, 1.0]]
+    assert finite_gain([0.5, 0.5], told) == pytest.approx(1.0)
+    assert value_of_information([0.5, 0.5], told, [[1.0, 0.0], [2.0, 0.0]]) == pytest.approx(0.0)
+    assert value_of_information([0.5, 0.5], told, [[1.0, -1.0], [-1.0, 1.0]]) == pytest.approx(1.0)
+
+
+def test_sampled_entropy_is_within_its_error_bars_of_the_true_one():
+    p = np.array([0.6, 0.2, 0.1, 0.05, 0.05])
+    rng = np.random.default_rng(0)
+    apart = []
+    for _ in range(200):
+        estimate = sample_entropy(rng.choice(5, 400, p=p))
+        apart.append((estimate.value - entropy_bits(p)) / estimate.error)
+    assert abs(np.mean(apart)) < 0.25
+    assert np.std(apart) == pytest.approx(1.0, abs=0.2)
+
+
+def play(problem, planner, rng, steps=100):
+    planner.reset()
+    state, earned = problem.initial(1, rng), 0.0
+    for t in range(steps):
+        action = planner.act()
+        state, heard, reward, done = problem.step(state, action, rng)
+        earned += problem.discount**t * reward[0]
+        if done[0]:
+            break
+        planner.update(action, heard[0])
+    return earned
+
+
+def tiger_value(threshold):
+    """Expected return of listening until one side leads by `threshold` votes, then opening the other door."""
+    values = {}
+    lead = np.arange(-threshold, threshold + 1)
+    tiger_left = 1 / (1 + (0.15 / 0.85) ** lead)  # probability that the tiger is on the left, given the lead for left
+    values = np.maximum(0, np.abs(lead) >= threshold) * (10 - 110 * np.minimum(tiger_left, 1 - tiger_left))
+    for _ in range(400):
+        hears_left = 0.85 * tiger_left + 0.15 * (1 - tiger_left)
+        ahead = hears_left[1:-1] * values[2:] + (1 - hears_left[1:-1]) * values[:-2]
+        values[1:-1] = -1 + 0.95 * ahead
+    return values[threshold]
+
+
+def test_the_planner_plays_the_tiger_as_well_as_can_be():
+    problem, rng = Tiger(), np.random.default_rng(5)
+    planner = Planner(problem, seed=0, simulations=200, particles=500)
+    earned = [play(problem, planner, rng) for _ in range(300)]
+    best = max(tiger_value(k) for k in (1, 2, 3, 4))
+    assert np.mean(earned) > best - 2.5 * np.std(earned) / math.sqrt(len(earned))
+
+
+def test_planning_repeats_itself_for_a_seed():
+    problem = Tiger()
+    first, second = ([play(problem, planner, np.random.default_rng(1)) for _ in range(5)] for planner in
+                     (Planner(problem, seed=3, simulations=64, particles=300) for _ in range(2)))  # fmt: skip
+    assert first == second
+
+
+def test_an_observation_that_nothing_explains_is_named_and_left_out():
+    deaf = {"likelihood": lambda self, o, s, a: np.zeros(len(s))}
+    belief = belief_in(**deaf)
+    belief.predict("listen")
+    with pytest.raises(BeliefLostError, match="explains the observation"):
+        belief.update(1, "listen")
+    planner = Planner(type("Deaf", (Tiger,), deaf)(), simulations=16, particles=50)
+    with pytest.warns(BeliefLostWarning, match="left out"):
+        planner.update("listen", 1)
+    assert planner.belief.weights.sum() == pytest.approx(1.0)
+    assert planner.act() in Tiger.actions
+
+
+def test_an_observation_that_is_no_number_is_named_and_left_out():
+    planner = Planner(Tiger(), simulations=16, particles=50)
+    with pytest.raises(ProblemError, match="not a number"):
+        planner.belief.update(float("nan"), "listen")
+    with pytest.warns(BeliefLostWarning, match="not a number"):
+        planner.update("listen", float("nan"))
+
+
+def test_a_lost_belief_is_found_again_by_drawing_new_particles():
+    planner = Planner(Tiger(), simulations=16, particles=200)
+    planner.belief.states = np.array([[0, 1]])  # as if chance had kept the wrong ones only
+    planner.belief.log_weights = np.zeros(1)
+    planner.belief._problem = type("Strict", (Tiger,), {"likelihood": lambda self, o, s, a: 1.0 * (s[:, 1] == 0)})()
+    planner.update("listen", 1)
+    assert set(planner.belief.states[:, 0]) == {0, 1}
+
+
+def test_a_problem_that_cannot_be_thought_about_is_refused():
+    with pytest.raises(ProblemError, match="no actions"):
+        Planner(type("Idle", (Tiger,), {"actions": ()})())
+    with pytest.raises(ProblemError, match="discount"):
+        Planner(type("Hasty", (Tiger,), {"discount": 1.5})())
+    with pytest.raises(ProblemError, match="at least 1 particle"):
+        Planner(Tiger(), particles=0)
+    with pytest.raises(OptionError, match="seconds"):
+        Planner(Tiger(), seconds=0)
+    with pytest.raises(ProblemError, match="likelihood must be a density"):
+        belief_in(likelihood=lambda self, o, s, a: np.full(len(s), np.nan)).update(0, "listen")
