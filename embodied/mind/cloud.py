@@ -68,7 +68,8 @@ class Cloud:
 
     def _distinct(self, states: NDArray) -> NDArray:
         """The first of each kind of state, in the order in which they came."""
-        _, first = np.unique(np.round(self._flat(states), 9), axis=0, return_index=True)
+        flat = self._flat(states)
+        _, first = np.unique(np.round(_along(flat, _direction(flat)), 9), return_index=True)
         return states[np.sort(first)]
 
     def _spread(self, sample: int, rng: np.random.Generator) -> NDArray:
@@ -98,10 +99,8 @@ class Cloud:
     def _finder(self):
         flat = self._flat(self.states)
         scale = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)
-        if flat.shape[1] == 1:
-            return _nearest_on_a_line(flat, np.ones(1))
-        if self.complete:
-            return _nearest_on_a_line(flat, np.random.default_rng(0).standard_normal(flat.shape[1]) / scale)
+        if flat.shape[1] == 1 or self.complete:
+            return _nearest_on_a_line(flat, _direction(flat))
         tree = cKDTree(flat / scale)
         return lambda given: tree.query(given / scale)[1]
 
@@ -111,7 +110,10 @@ class Cloud:
         shape = (m, a, OUTCOMES)
         choice = np.broadcast_to(np.arange(a)[:, None], shape).reshape(-1)
         after, _, rewards, done = self._simulator.step(np.repeat(self.states, a * OUTCOMES, axis=0), choice, rng)
-        return self.index(after).reshape(shape), rewards.reshape(shape).mean(axis=2), done.reshape(shape)
+        successors, done = self.index(after).reshape(shape), done.reshape(shape)
+        if (successors == successors[..., :1]).all() and (done == done[..., :1]).all():
+            successors, done = successors[..., :1], done[..., :1]  # nothing is left to chance
+        return successors, rewards.reshape(shape).mean(axis=2), done
 
     def _information(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Mean information [nats] of the observation that each action brings from each state, `(M, A)`.
@@ -131,12 +133,21 @@ class Cloud:
         return np.maximum(told, 0.0)
 
 
+def _direction(points: NDArray) -> NDArray[np.float64]:
+    """A direction along which no two states that differ are likely to fall together."""
+    return np.random.default_rng(0).uniform(1.0, 2.0, points.shape[1])
+
+
+def _along(points: NDArray, direction: NDArray) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("nd,d->n", points, direction))  # sums in the same order for any n
+
+
 def _nearest_on_a_line(points: NDArray, direction: NDArray):
     """Finds points `(M, d)` again by where they fall along a direction; enough where no others are asked for."""
-    along = np.einsum("md,d->m", points, direction)
+    along = _along(points, direction)
     order = np.argsort(along)
     edges = (along[order][1:] + along[order][:-1]) / 2
-    return lambda given: order[np.searchsorted(edges, np.einsum("nd,d->n", given, direction))]
+    return lambda given: order[np.searchsorted(edges, _along(given, direction))]
 
 
 def _known_worth(successors: NDArray, rewards: NDArray, done: NDArray, discount: float) -> NDArray[np.float64]:

@@ -9,65 +9,58 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-BETTER = 2.0  # standard errors by which an arm must beat the favourite
+BETTER = 1.0  # standard errors by which an arm must beat the favourite
 
 
 class Contest:
-    """What has been earned by each arm so far.
+    """What has been earned by each arm so far, and how much more than by the favourite in the same scenarios.
 
     Args:
         arms: how many there are.
-        favourite: the arm that wins unless another is better by more than chance; None for no such arm.
+        favourite: the arm that wins unless another is better by more than chance.
     """
 
-    def __init__(self, arms: int, favourite: int | None = None) -> None:
+    def __init__(self, arms: int, favourite: int = 0) -> None:
         self.favourite = favourite
         self.left = np.arange(arms)
-        self._count, self._sum, self._squares = np.zeros(arms), np.zeros(arms), np.zeros(arms)
+        self._count, self._ahead, self._squares = np.zeros(arms), np.zeros(arms), np.zeros(arms)
 
-    def note(self, arms: NDArray[np.intp], earned: NDArray) -> None:
-        """Takes in what arms `(a,)` earned in some trials, `(a, trials)`."""
-        self._count[arms] += earned.shape[1]
-        self._sum[arms] += earned.sum(axis=1)
-        self._squares[arms] += (earned**2).sum(axis=1)
+    def note(self, earned: NDArray) -> None:
+        """Takes in what the arms that are left earned in some scenarios, `(left, scenarios)`."""
+        ahead = earned - earned[np.flatnonzero(self.left == self.favourite)]
+        self._count[self.left] += earned.shape[1]
+        self._ahead[self.left] += ahead.sum(axis=1)
+        self._squares[self.left] += (ahead**2).sum(axis=1)
 
     def halve(self) -> None:
         """Gives up the worse half of those that are left, but never the favourite."""
-        order = self.left[np.argsort(-self.mean[self.left], kind="stable")]
+        order = self.left[np.argsort(-self.ahead[self.left], kind="stable")]
         keep = order[: max(math.ceil(len(order) / 2), 1)]
-        if self.favourite is not None and self.favourite not in keep:
-            keep = np.append(keep[:-1] if len(keep) > 1 else keep, self.favourite)
-        self.left = np.sort(keep)
+        self.left = np.union1d(keep, [self.favourite])
 
     @property
-    def mean(self) -> NDArray[np.float64]:
-        """Mean earning of each arm, −∞ before its first trial."""
-        return np.where(self._count > 0, self._sum / np.maximum(self._count, 1), -np.inf)
+    def ahead(self) -> NDArray[np.float64]:
+        """By how much each arm was better than the favourite, on average; −∞ before its first trial."""
+        return np.where(self._count > 0, self._ahead / np.maximum(self._count, 1), -np.inf)
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """Standard error of the means."""
+        """Standard errors of that."""
         count = np.maximum(self._count, 1)
-        variance = np.maximum(self._squares / count - (self._sum / count) ** 2, 0.0)
+        variance = np.maximum(self._squares / count - (self._ahead / count) ** 2, 0.0)
         return np.sqrt(variance / np.maximum(count - 1, 1))
 
     @property
     def ranking(self) -> NDArray[np.intp]:
         """All arms, those that were left longest and earned most first."""
         out = ~np.isin(np.arange(len(self._count)), self.left)
-        return np.lexsort((-self.mean, out))
+        return np.lexsort((-self.ahead, out))
 
     @property
     def best(self) -> int:
         """The arm that wins."""
-        mean, error = self.mean, self.error
-        top = int(self.left[mean[self.left].argmax()])
-        if self.favourite is None or self.favourite == top:
-            return top
-        if not self._count[self.favourite]:
-            return self.favourite
-        ahead = mean[top] - mean[self.favourite]
-        return top if ahead > BETTER * math.hypot(error[top], error[self.favourite]) else self.favourite
+        top = int(self.left[self.ahead[self.left].argmax()])
+        return top if self.ahead[top] > BETTER * self.error[top] else self.favourite
 
 
 class Budget:
@@ -81,8 +74,8 @@ class Budget:
         """Starts the clock of a decision."""
         self._began, self._used = time.perf_counter(), 0
 
-    def rounds(self, contest: Contest, share: float, wave: int) -> Iterator[tuple[NDArray[np.intp], int]]:
-        """Yields arms and how many trials each is to be given, halving the field, until `share` of the budget is used.
+    def rounds(self, contest: Contest, share: float, wave: int) -> Iterator[int]:
+        """Yields how many trials each arm that is left is to be given, and halves the field, until `share` is used.
 
         Every round gets the same part of it. What would not fit in is left out, even if nothing is tried at all.
         """
@@ -91,7 +84,7 @@ class Budget:
             until = start + (share - start) * (i + 1) / rounds
             while trials := self._affordable(until - self._spent, len(contest.left), wave):
                 began = time.perf_counter()
-                yield contest.left, trials
+                yield trials
                 self._used += trials * len(contest.left)
                 pace = (time.perf_counter() - began) / (trials * len(contest.left))
                 self._pace = pace if self._pace == 0 else self._pace + 0.1 * (pace - self._pace)

@@ -20,7 +20,7 @@ from embodied.errors import BeliefLostError, BeliefLostWarning, OptionError, Pro
 from embodied.mind.cloud import Cloud
 from embodied.mind.contest import Budget, Contest
 from embodied.mind.particles import ParticleBelief
-from embodied.mind.players import CERTAINTIES, Beliefs, Players
+from embodied.mind.players import Beliefs, Players
 from embodied.mind.problem import Problem, Simulator
 
 COMPANIONS = 128  # particles of a belief within a scenario
@@ -120,42 +120,40 @@ class Planner:
 
     def _decide(self) -> int:
         """Index of the action: the best player's, or one with which that player earns more."""
-        budget, doubts = self._budget, self._family
+        budget, family = self._budget, self._family
         budget.begin()
-        players = Contest(len(doubts), favourite=0)
-        for left, trials in budget.rounds(players, 0.4, WAVE):
-            players.note(left, self._play(self._scenarios(trials), doubts[left]))
-        doubt = doubts[players.best]
-        own = int(self._players.choose(self._whole_belief(), np.array([doubt]))[0])
+        contest = Contest(len(family))
+        for trials in budget.rounds(contest, 0.4, WAVE):
+            contest.note(self._play(self._scenarios(trials), family[contest.left]))
+        player = family[contest.best]
+        own = int(self._players.choose(self._whole_belief(), np.array([player]))[0])
         actions = Contest(len(self._simulator.actions), favourite=own)
-        for left, trials in budget.rounds(actions, 1.0, WAVE):
-            actions.note(left, self._play_after(self._scenarios(trials), left, doubt))
+        for trials in budget.rounds(actions, 1.0, WAVE):
+            actions.note(self._play_after(self._scenarios(trials), actions.left, player))
         return actions.best
 
-    def _best_players(self) -> NDArray[np.float64]:
-        """The doubts that the players leave who earn most from the start, best first."""
-        doubts = np.array(CERTAINTIES)
-        players = Contest(len(doubts))
-        for left, trials in Budget(None, AUDITION * len(doubts)).rounds(players, 1.0, WAVE * len(doubts)):
-            players.note(left, self._play(self._scenarios(trials), doubts[left]))
-        return doubts[players.ranking[:FAMILY]]
+    def _best_players(self) -> NDArray[np.intp]:
+        """The players that earn most from the start, best first."""
+        everyone = np.arange(len(self._players.doubt))
+        contest = Contest(len(everyone))
+        for trials in Budget(None, AUDITION * len(everyone)).rounds(contest, 1.0, WAVE * len(everyone)):
+            contest.note(self._play(self._scenarios(trials), contest.left))
+        return contest.ranking[:FAMILY]
 
-    def _play(self, beliefs: Beliefs, doubts: NDArray) -> NDArray[np.float64]:
+    def _play(self, beliefs: Beliefs, players: NDArray[np.intp]) -> NDArray[np.float64]:
         """What each player `(P,)` earns in each scenario `(K,)`, `(P, K)`."""
-        k, p = len(beliefs.truth), len(doubts)
-        returns = self._players.returns(beliefs.rows(np.tile(np.arange(k), p)), np.repeat(doubts, k), self._rng)
+        k, p = len(beliefs.truth), len(players)
+        returns = self._players.returns(beliefs.rows(np.tile(np.arange(k), p)), np.repeat(players, k), self._rng)
         return returns.reshape(p, k)
 
-    def _play_after(self, beliefs: Beliefs, actions: NDArray, doubt: float) -> NDArray[np.float64]:
+    def _play_after(self, beliefs: Beliefs, actions: NDArray[np.intp], player: int) -> NDArray[np.float64]:
         """What a player earns in each scenario after each action `(A,)` comes first, `(A, K)`."""
         k, a = len(beliefs.truth), len(actions)
-        beliefs, earned, ended = self._players.step(
-            beliefs.rows(np.tile(np.arange(k), a)), np.repeat(actions, k), self._rng
-        )
-        left = np.flatnonzero(~ended)
+        everyone = beliefs.rows(np.tile(np.arange(k), a))
+        beliefs, earned, ended = self._players.step(everyone, np.repeat(actions, k), self._rng)
+        earned, left = earned.astype(np.float64), np.flatnonzero(~ended)
         if len(left):
-            later = self._players.returns(beliefs.rows(left), np.full(len(left), doubt), self._rng)
-            earned = earned.astype(np.float64)
+            later = self._players.returns(beliefs.rows(left), np.full(len(left), player), self._rng)
             earned[left] += self._simulator.problem.discount * later
         return earned.reshape(a, k)
 

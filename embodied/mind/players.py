@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embodied.mind.cloud import Cloud
 from embodied.mind.problem import Simulator
 
-CERTAINTIES = (np.inf, 2.0, 1.0, 0.5, 0.25, 0.1, 0.02)  # bits of doubt with which players stop finding out
+DOUBTS = (np.inf, 2.0, 1.0, 0.5, 0.25, 0.1, 0.02)  # bits with which players stop finding out
 CUT = 0.2  # discount from which on the future is taken to be like the steps before
 LONGEST = 100  # steps
 LATE = 0.25  # share of the steps that stands for what would follow
@@ -35,30 +35,33 @@ class Beliefs:
 
 
 class Players:
-    """A family of players, told apart by how much doubt [bits] each leaves before it stops finding out.
+    """A family of players, told apart by how much doubt they leave, and by what they then take for true.
 
-    In doubt, a player does what leads to the most telling observation; else what would be best if the state were seen
-    after it. The one with infinite doubt never goes to find out.
+    In doubt, a player does what leads to the most telling observation; the one with infinite doubt never does. Then it
+    does what would be best on average if the state were seen after it (QMDP), or what is best in the likeliest state:
+    the first never dares what it could find out later, and may wait for that for ever; the second does dare.
+
+    Attributes:
+        doubt: `(P,)` [bits]; dares: whether it acts on the likeliest state, `(P,)`.
     """
 
     def __init__(self, simulator: Simulator, cloud: Cloud) -> None:
         self._simulator, self._cloud = simulator, cloud
+        self.doubt, self.dares = np.tile(DOUBTS, 2), np.repeat([False, True], len(DOUBTS))
         discount = simulator.problem.discount
         self.horizon = LONGEST if discount == 1 else min(LONGEST, math.ceil(math.log(CUT) / math.log(discount)))
         self._tail = 0.0 if discount == 1 else discount**self.horizon / (1 - discount)
 
-    def choose(self, beliefs: Beliefs, doubt: NDArray) -> NDArray[np.intp]:
-        """What players who leave `doubt (K,)` bits would do, `(K,)`."""
+    def choose(self, beliefs: Beliefs, player: NDArray[np.intp]) -> NDArray[np.intp]:
+        """What each player `(K,)` would do with its belief, `(K,)`."""
         index = self._index(beliefs)
         worth = np.einsum("km,kma->ka", beliefs.weights, self._cloud.worth[index])
         telling = np.einsum("km,kma->ka", beliefs.weights, self._cloud.telling[index])
-        unsure = self._doubt(beliefs, index) > doubt
-        return np.where(unsure, telling.argmax(axis=1), worth.argmax(axis=1))
-
-    def known_worth(self, beliefs: Beliefs) -> NDArray[np.float64]:
-        """Value of each belief if the state were seen after the next action, `(K,)`."""
-        worth = self._cloud.worth[self._index(beliefs)]
-        return np.einsum("km,kma->ka", beliefs.weights, worth).max(axis=1)
+        members, mass = self._mass(beliefs, index)
+        unsure = -(mass * np.log2(mass + (mass == 0))).sum(axis=1) > self.doubt[player]
+        likely = self._cloud.worth[members[mass.argmax(axis=1)]]
+        known = np.where(self.dares[player], likely.argmax(axis=1), worth.argmax(axis=1))
+        return np.where(unsure, telling.argmax(axis=1), known)
 
     def step(
         self, beliefs: Beliefs, choice: NDArray, rng: np.random.Generator
@@ -77,15 +80,15 @@ class Players:
         weights[going] = _posterior(weights[going], density * ~done[going, 1:])
         return Beliefs(after[:, 1:], weights, after[:, 0]), reward, ended
 
-    def returns(self, beliefs: Beliefs, doubt: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
+    def returns(self, beliefs: Beliefs, player: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
         """Plays every belief to its end; returns what was earned, discounted, `(K,)`.
 
         Who has not ended at the horizon is taken to go on earning as in the last quarter before it.
         """
-        earned, late, scale = np.zeros(len(doubt)), np.zeros(len(doubt)), 1.0
-        left, last = np.arange(len(doubt)), math.ceil(LATE * self.horizon)
+        earned, late, scale = np.zeros(len(player)), np.zeros(len(player)), 1.0
+        left, last = np.arange(len(player)), math.ceil(LATE * self.horizon)
         for t in range(self.horizon):
-            choice = self.choose(beliefs, doubt[left])
+            choice = self.choose(beliefs, player[left])
             beliefs, reward, ended = self.step(beliefs, choice, rng)
             earned[left] += scale * reward
             late[left] += reward * (t >= self.horizon - last)
@@ -101,13 +104,13 @@ class Players:
         k, m = beliefs.weights.shape
         return self._cloud.index(beliefs.states.reshape(k * m, *beliefs.states.shape[2:])).reshape(k, m)
 
-    def _doubt(self, beliefs: Beliefs, index: NDArray) -> NDArray[np.float64]:
-        """Entropy of each belief over the members of the cloud, `(K,)` [bits]."""
-        k, _ = index.shape
-        size = len(self._cloud.states)
-        cell = (np.arange(k)[:, None] * size + index).reshape(-1)
-        mass = np.bincount(cell, beliefs.weights.reshape(-1), minlength=k * size).reshape(k, size)
-        return -(mass * np.log2(mass + (mass == 0))).sum(axis=1)
+    def _mass(self, beliefs: Beliefs, index: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The members of the cloud that are believed in somewhere, `(L,)`, and their probabilities `(K, L)`."""
+        members, place = np.unique(index, return_inverse=True)
+        k, size = len(index), len(members)
+        cell = (np.arange(k)[:, None] * size + place.reshape(index.shape)).reshape(-1)
+        mass = np.bincount(cell, beliefs.weights.reshape(-1), minlength=k * size)
+        return members, np.asarray(mass, np.float64).reshape(k, size)
 
 
 def _posterior(weights: NDArray, density: NDArray) -> NDArray[np.float64]:
