@@ -1,5 +1,7 @@
 """The learner: exact where it can be computed by hand, and able to learn what needs memory."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -432,3 +434,33 @@ def test_guidance_keeps_the_last_potential_less_and_less_and_at_the_end_none():
         np.testing.assert_allclose(signal[1:], model.gamma * -0.5 + 1.0, rtol=1e-6)
     model._current_progress_remaining, model.guidance = 1.0, 0.0
     assert model._shaping_signal(last)[0] == pytest.approx(1.0)
+
+
+def test_failures_are_forgiven_while_guidance_lasts_and_successes_and_ends_of_time_are_not_touched():
+    model = SequencePPO(
+        TransformerPolicy, as_vec_env(SIGNPOST, 4), n_steps=4, minibatches=2, seed=0, guidance=0.5,
+        policy_kwargs={"context": 6},
+    )  # fmt: skip
+    yes, no = np.ones(4, bool), np.zeros(4, bool)
+    last = Experience(
+        None, None, np.full(4, -0.5), np.array([True, True, False, False]), np.array([False, False, True, False]), no,
+        final_privileged=model.env.privileged, success=np.array([False, True, False, False]),
+    )  # fmt: skip
+    for left, share in ((1.0, 1.0), (0.75, 0.5), (0.5, 0.0)):
+        model._current_progress_remaining = left
+        forgiven = model._forgiven(last)
+        np.testing.assert_allclose(forgiven, [share, 0, 0, 0])
+        values = model._value_of_forgiven(last, forgiven)
+        privileged = [torch.as_tensor(model.env.privileged[name], dtype=torch.float32) for name in ("state", "hidden")]
+        with torch.inference_mode():
+            assert values[0].item() == pytest.approx(share * model.policy.judge(*privileged)[0].item(), abs=1e-6)
+        assert not values[1:].any()
+    assert not model._forgiven(replace(last, ignore=yes)).any()
+
+
+def test_an_environment_recommends_guidance_and_a_person_decides():
+    kind = {"n_steps": 4, "minibatches": 2, "policy_kwargs": {"context": 6}}
+    search = as_vec_env("embodied/Search-v0", 4)
+    assert SequencePPO(TransformerPolicy, search, **kind).guidance == search.gym_env.task.guidance > 0
+    assert SequencePPO(TransformerPolicy, search, guidance=0.0, **kind).guidance == 0
+    assert SequencePPO(TransformerPolicy, as_vec_env(SIGNPOST, 4), **kind).guidance == 0

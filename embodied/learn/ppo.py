@@ -48,9 +48,10 @@ class SequencePPO(Acting):
         belief_coef: weight of the loss of the belief head, which predicts the discrete hidden variable.
         shaping: add the potential-based signal that the environment offers; without guidance, and once that has ended,
             it leaves the optimum unchanged.
-        guidance: share of the training during which the potential at which an episode ends counts as well, less and
-            less. A critic soon knows the potential, and then shaping that gives all of it back at the end says no more
-            (Wiewiora 2003); what is kept goes on to say where progress lies, and in the end nothing is kept.
+        guidance: share of the training during which the potential at which an episode ends counts as well, and failures
+            that end one are forgiven, less and less (None: what the environment recommends, else 0). A critic soon
+            knows the potential, and then shaping that gives all of it back at the end says no more (Wiewiora 2003); and
+            one learns to dare no ending long before an ending can succeed. In the end nothing of this is kept.
         teacher: an agent that says, for the share `lessons` of the training, what to do at every step. It is imitated
             then, in situations of its own and more and more in those of the learner; reinforcement goes on from there.
         recall: observe "action" and "reward" of the step before, too.
@@ -93,7 +94,7 @@ class SequencePPO(Acting):
         max_grad_norm: float = 0.5,
         privileged_critic: bool = True,
         shaping: bool = True,
-        guidance: float = 0.0,
+        guidance: float | None = None,
         teacher: Agent | None = None,
         lessons: float = 0.3,
         bfloat16: bool = False,
@@ -111,7 +112,7 @@ class SequencePPO(Acting):
         self.clip_range = clip_range
         self.belief_coef = belief_coef
         self.privileged_critic = privileged_critic
-        self.shaping, self.guidance = shaping, guidance
+        self.shaping, self._guidance_given = shaping, guidance
         self.forecast_coef, self.curiosity_coef, self.reward_coef = forecast_coef, curiosity_coef, reward_coef
         self.target_kl, self.recall = target_kl, tuple(recall)
         self.bfloat16, self.compile = bfloat16, compile
@@ -165,6 +166,8 @@ class SequencePPO(Acting):
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         self._privileged = self._look_for_privilege()
+        given, recommended = self._guidance_given, getattr(getattr(self.env, "gym_env", None), "guidance", 0.0)
+        self.guidance = recommended if given is None else given
         self.belief_bits: deque[float] = deque(maxlen=self._stats_window_size)
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,

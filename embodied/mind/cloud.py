@@ -69,7 +69,7 @@ class Cloud:
     def _distinct(self, states: NDArray) -> NDArray:
         """The first of each kind of state, in the order in which they came."""
         flat = self._flat(states)
-        _, first = np.unique(np.round(_along(flat, _direction(flat)), 9), return_index=True)
+        _, first = np.unique(np.round(flat @ _direction(flat), 9), return_index=True)
         return states[np.sort(first)]
 
     def _spread(self, sample: int, rng: np.random.Generator) -> NDArray:
@@ -135,19 +135,15 @@ class Cloud:
 
 def _direction(points: NDArray) -> NDArray[np.float64]:
     """A direction along which no two states that differ are likely to fall together."""
-    return np.random.default_rng(0).uniform(1.0, 2.0, points.shape[1])
-
-
-def _along(points: NDArray, direction: NDArray) -> NDArray[np.float64]:
-    return np.asarray(np.einsum("nd,d->n", points, direction))  # sums in the same order for any n
+    return np.random.default_rng(0).uniform(1.0, 2.0, (points.shape[1],))
 
 
 def _nearest_on_a_line(points: NDArray, direction: NDArray):
     """Finds points `(M, d)` again by where they fall along a direction; enough where no others are asked for."""
-    along = _along(points, direction)
+    along = points @ direction
     order = np.argsort(along)
     edges = (along[order][1:] + along[order][:-1]) / 2
-    return lambda given: order[np.searchsorted(edges, _along(given, direction))]
+    return lambda given: order[np.searchsorted(edges, given @ direction)]
 
 
 def _known_worth(successors: NDArray, rewards: NDArray, done: NDArray, discount: float) -> NDArray[np.float64]:

@@ -70,7 +70,7 @@ class Planner:
             raise OptionError(f"simulations must be at least 1, not {simulations}")
         self._rng = np.random.default_rng(seed)
         self._simulator = Simulator(problem, self._rng)
-        self._players = Players(self._simulator, _cloud_of(problem, self._simulator, cloud))
+        self.players = Players(self._simulator, _cloud_of(problem, self._simulator, cloud))
         self._budget = Budget(seconds, 256 if seconds is None and simulations is None else simulations)
         self.belief = ParticleBelief(problem, particles, self._rng, jitter)
         self._family = self._best_players()
@@ -124,40 +124,40 @@ class Planner:
         budget.begin()
         contest = Contest(len(family))
         for trials in budget.rounds(contest, 0.4, WAVE):
-            contest.note(self._play(self._scenarios(trials), family[contest.left]))
+            contest.note(self._play(self.scenarios(trials), family[contest.left]))
         player = family[contest.best]
-        own = int(self._players.choose(self._whole_belief(), np.array([player]))[0])
+        own = int(self.players.choose(self._whole_belief(), np.array([player]))[0])
         actions = Contest(len(self._simulator.actions), favourite=own)
         for trials in budget.rounds(actions, 1.0, WAVE):
-            actions.note(self._play_after(self._scenarios(trials), actions.left, player))
+            actions.note(self._play_after(self.scenarios(trials), actions.left, player))
         return actions.best
 
     def _best_players(self) -> NDArray[np.intp]:
         """The players that earn most from the start, best first."""
-        everyone = np.arange(len(self._players.doubt))
+        everyone = np.arange(len(self.players.doubt))
         contest = Contest(len(everyone))
         for trials in Budget(None, AUDITION * len(everyone)).rounds(contest, 1.0, WAVE * len(everyone)):
-            contest.note(self._play(self._scenarios(trials), contest.left))
+            contest.note(self._play(self.scenarios(trials), contest.left))
         return contest.ranking[:FAMILY]
 
     def _play(self, beliefs: Beliefs, players: NDArray[np.intp]) -> NDArray[np.float64]:
         """What each player `(P,)` earns in each scenario `(K,)`, `(P, K)`."""
         k, p = len(beliefs.truth), len(players)
-        returns = self._players.returns(beliefs.rows(np.tile(np.arange(k), p)), np.repeat(players, k), self._rng)
+        returns = self.players.returns(beliefs.rows(np.tile(np.arange(k), p)), np.repeat(players, k), self._rng)
         return returns.reshape(p, k)
 
     def _play_after(self, beliefs: Beliefs, actions: NDArray[np.intp], player: int) -> NDArray[np.float64]:
         """What a player earns in each scenario after each action `(A,)` comes first, `(A, K)`."""
         k, a = len(beliefs.truth), len(actions)
         everyone = beliefs.rows(np.tile(np.arange(k), a))
-        beliefs, earned, ended = self._players.step(everyone, np.repeat(actions, k), self._rng)
+        beliefs, earned, ended = self.players.step(everyone, np.repeat(actions, k), self._rng)
         earned, left = earned.astype(np.float64), np.flatnonzero(~ended)
         if len(left):
-            later = self._players.returns(beliefs.rows(left), np.full(len(left), player), self._rng)
+            later = self.players.returns(beliefs.rows(left), np.full(len(left), player), self._rng)
             earned[left] += self._simulator.problem.discount * later
         return earned.reshape(a, k)
 
-    def _scenarios(self, k: int) -> Beliefs:
+    def scenarios(self, k: int) -> Beliefs:
         """Draws `k` true states from the belief, each with a sample of what is believed instead."""
         truth = self.belief.sample(k)
         states, weights = self.belief.states, self.belief.weights

@@ -25,8 +25,15 @@ class Problem(Protocol):
     - `rollout(states, rng) -> (n,)`: discounted returns of some player who is worth beginning with.
     """
 
-    discount: float
-    actions: Sequence[Any]  # the elements themselves are passed around, not their indices
+    @property
+    def discount(self) -> float:
+        """Of rewards, per step, in (0, 1]."""
+        ...
+
+    @property
+    def actions(self) -> Sequence[Any]:
+        """What can be done; the elements themselves are passed around, not their indices."""
+        ...
 
     def initial(self, n: int, rng: np.random.Generator) -> NDArray:
         """Draws `n` states from the prior."""

@@ -75,10 +75,13 @@ class Task(ABC):
         control_hz: rate of decisions.
         episode_s: time limit; longer episodes are truncated.
         hidden: the hidden variables, in the order of the columns of `truth`.
+        guidance: for what share of a training the potential should guide a learner (see `SequencePPO`); for tasks whose
+            reward chance hardly ever meets.
         says: what the robot can say beside moving, such as "here it is": further actions, which `world.said` holds.
     """
 
     control_hz: ClassVar[float] = 10.0
+    guidance: ClassVar[float] = 0.0
     says: ClassVar[tuple[str, ...]] = ()
     robot: Robot
     episode_s: float
@@ -146,6 +149,11 @@ class TaskFace:
     def hidden(self) -> tuple[Hidden, ...]:
         """The hidden variables, as declared."""
         return self.task.hidden
+
+    @property
+    def guidance(self) -> float:
+        """How long the task recommends that learners be guided."""
+        return self.task.guidance
 
     def log_likelihood(self, obs: NDArray) -> NDArray | None:
         """Exact log-likelihood of observations `(n, dim)` under each hidden value (see `Task`)."""

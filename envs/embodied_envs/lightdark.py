@@ -59,6 +59,8 @@ class LightDarkOptions:
 class LightDark(Task):
     """Stopping on the goal +1, elsewhere `wrong_reward`; the robot's own pose is hidden."""
 
+    guidance = 0.6
+
     def __init__(self, options: LightDarkOptions) -> None:
         self.options = options
         self.episode_s = options.episode_s

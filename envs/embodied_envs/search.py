@@ -57,6 +57,7 @@ class Search(Task):
     """Saying "this" to what is wanted +1, to another thing `wrong_reward`, to no thing nothing; its place is hidden."""
 
     says = ("this",)
+    guidance = 0.6
 
     def __init__(self, options: SearchOptions) -> None:
         self.options = options

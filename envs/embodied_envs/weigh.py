@@ -17,8 +17,8 @@ from embodied_envs.scout import RIDE_HEIGHT, scout
 
 REACH = 1.2  # m, from the middle of the room to its walls
 ROW = -0.1  # m, y of the boxes at the start
-LINE = 0.3  # m, y of the line
-START = (0.0, -0.75)
+LINE = 0.15  # m, y of the line
+START = (0.0, -0.6)
 HALF = (0.09, 0.07, 0.06)  # m, half sizes of a box
 FELT = 0.02  # m, by which a box has moved once it has been felt
 LIGHT = (0.2, 0.3)  # kg, the range of the light boxes
@@ -41,7 +41,7 @@ class WeighOptions:
     contrast: float = 4.0
     wrong_reward: float = -0.5
     time_cost: float = 0.01
-    episode_s: float = 30.0
+    episode_s: float = 25.0
 
     def __post_init__(self) -> None:
         check_bounds(self, boxes=(3, 5), contrast=(1.5, 5.0), episode_s=EPISODE_S)
@@ -49,6 +49,8 @@ class WeighOptions:
 
 class Weigh(Task):
     """The heaviest box over the line first +1, another `wrong_reward`; which is the heaviest is hidden."""
+
+    guidance = 0.6
 
     def __init__(self, options: WeighOptions) -> None:
         self.options = options

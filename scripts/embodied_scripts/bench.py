@@ -20,10 +20,13 @@ class Bench:
 
     `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`: on
     HalfCheetah-v5; `depth`: by layers and context. `sensors`: what the imperfections of the sensors cost. `camera`:
-    pictures of 64 × 64 pixels. `inference`: one robot's decisions.
+    pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, and its play of
+    SimpleLightDark.
     """
 
-    what: Annotated[Literal["env", "learn", "cheetah", "depth", "sensors", "camera", "inference"], tyro.conf.Positional]
+    what: Annotated[
+        Literal["env", "learn", "cheetah", "depth", "sensors", "camera", "inference", "mind"], tyro.conf.Positional
+    ]
     """What to measure."""
     rounds: int = 5
     """Rounds; the contestants take turns, and medians are reported."""
@@ -31,6 +34,10 @@ class Bench:
     """Also write the figures to this file."""
     all: bool = False
     """With `env`: every environment of the suite, beside bare physics and Gymnasium's SyncVectorEnv."""
+    episodes: int = 100
+    """With `mind`: how many episodes are played; 0 for none."""
+    seconds: float = 0.04
+    """With `mind`: time for a decision."""
     small: bool = False
     """Few worlds and steps, to see whether it runs; the ratios mean nothing then."""
 
@@ -38,6 +45,7 @@ class Bench:
         """Prints the figures and their ratios."""
         import embodied_envs  # noqa: F401  (registers the ids)
         from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
+        from embodied_scripts.bench_mind import mind_rates, show_light_dark
 
         measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {
@@ -48,6 +56,7 @@ class Bench:
             "sensors": _sensor_rates,
             "camera": _camera_rates,
             "inference": inference_rates,
+            "mind": mind_rates,
         }
         if self.all:
             if self.what != "env":
@@ -56,6 +65,8 @@ class Bench:
         size = {"worlds": 1 if self.what == "inference" else 4, "steps": 5} if self.small else {}
         rates = measures[self.what](self.rounds, **size)
         show(self.what, rates)
+        if self.what == "mind" and self.episodes:
+            show_light_dark(1 if self.small else self.episodes, self.seconds)
         if self.json is not None:
             self.json.write_text(json.dumps(rates, indent=1))
 

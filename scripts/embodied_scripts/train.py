@@ -60,9 +60,9 @@ class Train:
     """Weight of predicting the next observation, as a lesson beside the reward."""
     curiosity: float = 0.0
     """Reward for what was predicted wrongly, in units of its spread; needs --forecast."""
-    guidance: float = 0.0
-    """Share of the training during which the shaping potential at an episode's end counts, less and less: for tasks
-    whose reward is hardly ever met by chance (0.8 for Search and LightDark)."""
+    guidance: float | None = None
+    """Share of the training during which progress counts by itself and failures are forgiven, less and less: for tasks
+    whose reward is hardly ever met by chance (default: what the task recommends)."""
     teacher: str | None = None
     """Begin with lessons: of the scripted player that finds out (curious), or of the policy of a run."""
     lessons: float = 0.3
