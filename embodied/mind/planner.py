@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,8 @@ COMPANIONS = 128  # particles of a belief within a scenario
 WAVE = 64  # scenarios that are played at once
 RETRIES = 3
 SAMPLE = 2000
-AUDITION = 256  # scenarios for each player, before the first decision
+AUDITION = 128  # scenarios for each player, before the first decision
 FAMILY = 2  # players that are compared at every decision
-
-_clouds: weakref.WeakKeyDictionary[Problem, dict[int, Cloud]] = weakref.WeakKeyDictionary()
 
 
 class Planner:
@@ -70,10 +69,10 @@ class Planner:
             raise OptionError(f"simulations must be at least 1, not {simulations}")
         self._rng = np.random.default_rng(seed)
         self._simulator = Simulator(problem, self._rng)
-        self.players = Players(self._simulator, _cloud_of(problem, self._simulator, cloud))
+        prepared = _prepare(problem, self._simulator, cloud, particles)
+        self.players, self._family = prepared.players, prepared.family
         self._budget = Budget(seconds, 256 if seconds is None and simulations is None else simulations)
         self.belief = ParticleBelief(problem, particles, self._rng, jitter)
-        self._family = self._best_players()
         self._history: list[tuple[Any, Any]] = []
 
     def reset(self) -> None:
@@ -124,27 +123,13 @@ class Planner:
         budget.begin()
         contest = Contest(len(family))
         for trials in budget.rounds(contest, 0.4, WAVE):
-            contest.note(self._play(self.scenarios(trials), family[contest.left]))
+            contest.note(play(self.players, draw_scenarios(self.belief, trials), family[contest.left], self._rng))
         player = family[contest.best]
         own = int(self.players.choose(self._whole_belief(), np.array([player]))[0])
         actions = Contest(len(self._simulator.actions), favourite=own)
         for trials in budget.rounds(actions, 1.0, WAVE):
-            actions.note(self._play_after(self.scenarios(trials), actions.left, player))
+            actions.note(self._play_after(draw_scenarios(self.belief, trials), actions.left, player))
         return actions.best
-
-    def _best_players(self) -> NDArray[np.intp]:
-        """The players that earn most from the start, best first."""
-        everyone = np.arange(len(self.players.doubt))
-        contest = Contest(len(everyone))
-        for trials in Budget(None, AUDITION * len(everyone)).rounds(contest, 1.0, WAVE * len(everyone)):
-            contest.note(self._play(self.scenarios(trials), contest.left))
-        return contest.ranking[:FAMILY]
-
-    def _play(self, beliefs: Beliefs, players: NDArray[np.intp]) -> NDArray[np.float64]:
-        """What each player `(P,)` earns in each scenario `(K,)`, `(P, K)`."""
-        k, p = len(beliefs.truth), len(players)
-        returns = self.players.returns(beliefs.rows(np.tile(np.arange(k), p)), np.repeat(players, k), self._rng)
-        return returns.reshape(p, k)
 
     def _play_after(self, beliefs: Beliefs, actions: NDArray[np.intp], player: int) -> NDArray[np.float64]:
         """What a player earns in each scenario after each action `(A,)` comes first, `(A, K)`."""
@@ -157,23 +142,55 @@ class Planner:
             earned[left] += self._simulator.problem.discount * later
         return earned.reshape(a, k)
 
-    def scenarios(self, k: int) -> Beliefs:
-        """Draws `k` true states from the belief, each with a sample of what is believed instead."""
-        truth = self.belief.sample(k)
-        states, weights = self.belief.states, self.belief.weights
-        if len(states) <= COMPANIONS:
-            return Beliefs(np.broadcast_to(states, (k, *states.shape)), np.tile(weights, (k, 1)), truth)
-        drawn = self.belief.sample(k * COMPANIONS)
-        return Beliefs(drawn.reshape(k, COMPANIONS, *states.shape[1:]), np.full((k, COMPANIONS), 1 / COMPANIONS), truth)
-
     def _whole_belief(self) -> Beliefs:
         states = self.belief.states[None]
         return Beliefs(states, self.belief.weights[None], states[:, 0])
 
 
-def _cloud_of(problem: Problem, simulator: Simulator, size: int) -> Cloud:
-    """The cloud of a problem; made once, and kept as long as the problem lives."""
-    made = _clouds.setdefault(problem, {})
-    if size not in made:
-        made[size] = Cloud(simulator, size, SAMPLE, np.random.default_rng(0))
-    return made[size]
+@dataclass(frozen=True)
+class Preparation:
+    """What is worked out before the first decision: players, and those of them that earn most from the start."""
+
+    players: Players
+    family: NDArray[np.intp]
+
+
+_prepared: weakref.WeakKeyDictionary[Problem, dict[tuple[int, int], Preparation]] = weakref.WeakKeyDictionary()
+
+
+def _prepare(problem: Problem, simulator: Simulator, size: int, particles: int) -> Preparation:
+    """Looks at a problem once; what is found is kept as long as the problem lives, if it can be told from others."""
+    try:
+        kept = _prepared.setdefault(problem, {})
+    except TypeError:  # it has no hash, or nothing can refer to it weakly
+        kept = {}
+    if (size, particles) not in kept:
+        rng = np.random.default_rng(0)
+        players = Players(simulator, Cloud(simulator, size, SAMPLE, rng))
+        kept[size, particles] = Preparation(players, _audition(players, ParticleBelief(problem, particles, rng), rng))
+    return kept[size, particles]
+
+
+def _audition(players: Players, belief: ParticleBelief, rng: np.random.Generator) -> NDArray[np.intp]:
+    """The players that earn most from the start, best first."""
+    everyone = np.arange(len(players.doubt))
+    contest = Contest(len(everyone))
+    for trials in Budget(None, AUDITION * len(everyone)).rounds(contest, 1.0, WAVE):
+        contest.note(play(players, draw_scenarios(belief, trials), contest.left, rng))
+    return contest.ranking[:FAMILY]
+
+
+def draw_scenarios(belief: ParticleBelief, k: int) -> Beliefs:
+    """Draws `k` true states from a belief, each with a sample of what is believed instead."""
+    truth, states = belief.sample(k), belief.states
+    if len(states) <= COMPANIONS:
+        return Beliefs(np.broadcast_to(states, (k, *states.shape)), np.tile(belief.weights, (k, 1)), truth)
+    drawn = belief.sample(k * COMPANIONS).reshape(k, COMPANIONS, *states.shape[1:])
+    return Beliefs(drawn, np.full((k, COMPANIONS), 1 / COMPANIONS), truth)
+
+
+def play(players: Players, scenarios: Beliefs, who: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
+    """What players `who (P,)` earn in each scenario `(K,)`, `(P, K)`."""
+    k, p = len(scenarios.truth), len(who)
+    returns = players.returns(scenarios.rows(np.tile(np.arange(k), p)), np.repeat(who, k), rng)
+    return returns.reshape(p, k)

@@ -54,10 +54,8 @@ class Players:
 
     def choose(self, beliefs: Beliefs, player: NDArray[np.intp]) -> NDArray[np.intp]:
         """What each player `(K,)` would do with its belief, `(K,)`."""
-        index = self._index(beliefs)
-        worth = np.einsum("km,kma->ka", beliefs.weights, self._cloud.worth[index])
-        telling = np.einsum("km,kma->ka", beliefs.weights, self._cloud.telling[index])
-        members, mass = self._mass(beliefs, index)
+        members, mass = self._mass(beliefs)
+        worth, telling = mass @ self._cloud.worth[members], mass @ self._cloud.telling[members]
         unsure = -(mass * np.log2(mass + (mass == 0))).sum(axis=1) > self.doubt[player]
         likely = self._cloud.worth[members[mass.argmax(axis=1)]]
         known = np.where(self.dares[player], likely.argmax(axis=1), worth.argmax(axis=1))
@@ -66,13 +64,17 @@ class Players:
     def step(
         self, beliefs: Beliefs, choice: NDArray, rng: np.random.Generator
     ) -> tuple[Beliefs, NDArray[np.float64], NDArray[np.bool_]]:
-        """Acts, observes and updates in every belief; returns the beliefs after, and rewards and ends `(K,)`."""
+        """Acts, observes and updates in every belief; returns the beliefs after, and rewards and ends `(K,)`.
+
+        The reward is what the belief expects, which is right on average and leaves less to chance than that of the truth.
+        """
         k, m = beliefs.weights.shape
         shape = beliefs.truth.shape[1:]
         everyone = np.concatenate([beliefs.truth[:, None], beliefs.states], axis=1).reshape(k * (m + 1), *shape)
         after, heard, reward, done = self._simulator.step(everyone, np.repeat(choice, m + 1), rng)
         after, done = after.reshape(k, m + 1, *shape), done.reshape(k, m + 1)
-        heard, reward = heard.reshape(k, m + 1, *heard.shape[1:])[:, 0], reward.reshape(k, m + 1)[:, 0]
+        heard = heard.reshape(k, m + 1, *heard.shape[1:])[:, 0]
+        reward = np.einsum("km,km->k", beliefs.weights, reward.reshape(k, m + 1)[:, 1:])
         ended = done[:, 0]
         going = np.flatnonzero(~ended)
         weights = beliefs.weights.copy()
@@ -100,17 +102,14 @@ class Players:
         earned[left] += self._tail * late[left] / last
         return earned
 
-    def _index(self, beliefs: Beliefs) -> NDArray[np.intp]:
-        k, m = beliefs.weights.shape
-        return self._cloud.index(beliefs.states.reshape(k * m, *beliefs.states.shape[2:])).reshape(k, m)
-
-    def _mass(self, beliefs: Beliefs, index: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def _mass(self, beliefs: Beliefs) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """The members of the cloud that are believed in somewhere, `(L,)`, and their probabilities `(K, L)`."""
+        k, m = beliefs.weights.shape
+        index = self._cloud.index(beliefs.states.reshape(k * m, *beliefs.states.shape[2:]))
         members, place = np.unique(index, return_inverse=True)
-        k, size = len(index), len(members)
-        cell = (np.arange(k)[:, None] * size + place.reshape(index.shape)).reshape(-1)
-        mass = np.bincount(cell, beliefs.weights.reshape(-1), minlength=k * size)
-        return members, np.asarray(mass, np.float64).reshape(k, size)
+        cell = np.repeat(np.arange(k) * len(members), m) + place
+        mass = np.bincount(cell, beliefs.weights.reshape(-1), minlength=k * len(members))
+        return members, np.asarray(mass, np.float64).reshape(k, len(members))
 
 
 def _posterior(weights: NDArray, density: NDArray) -> NDArray[np.float64]:

@@ -16,13 +16,13 @@ BESIDE = (
 def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, list[float]]:
     """Particle steps per second: what the planner's players simulate, and bare simulation of as many particles."""
     from embodied.mind.classics import SimpleLightDark
-    from embodied.mind.planner import COMPANIONS, Planner
+    from embodied.mind.planner import COMPANIONS, Planner, draw_scenarios
     from embodied_scripts.turns import take_turns
 
     problem = SimpleLightDark()
     planner = Planner(problem, seconds=1)
     rng = np.random.default_rng(0)
-    beliefs = planner.scenarios(worlds)
+    beliefs = draw_scenarios(planner.belief, worlds)
     k, m = beliefs.weights.shape
     flat = beliefs.states.reshape(k * m).copy()
 
