@@ -66,7 +66,7 @@ class Players:
     ) -> tuple[Beliefs, NDArray[np.float64], NDArray[np.bool_]]:
         """Acts, observes and updates in every belief; returns the beliefs after, and rewards and ends `(K,)`.
 
-        The reward is what the belief expects, which is right on average and leaves less to chance than that of the truth.
+        The reward is what the belief expects: right on average, and less a matter of chance than that of the truth.
         """
         k, m = beliefs.weights.shape
         shape = beliefs.truth.shape[1:]

@@ -15,7 +15,8 @@ from embodied.world.frames import FrameBuffer, Line
 class BeamsInWorlds:
     """A line camera or ranger of every world; `seen` and `ranges (N, pixels)` are the frame that was read last.
 
-    `parameters` holds what may differ per world, `(N, 1)` each (see `RayFan.VARIES`).
+    `parameters` holds what may differ per world, `(N, 1)` each (see `RayFan.VARIES`); a frame is as noisy as they say
+    when it is captured, whenever it is read.
     """
 
     def __init__(self, fan: RayFan, line: Line | None, batch: Batch, streams: WorldStreams, prefix: str) -> None:
@@ -29,7 +30,8 @@ class BeamsInWorlds:
         self._rotation = batch.array("site_xmat")
         self._noise = streams.stream((f"{prefix}{fan.name}/frame", fan.lanes))
         self.parameters = {name: np.full((n, 1), float(getattr(fan, name))) for name in fan.VARIES}
-        self._buffer = None if line is None else FrameBuffer(line, (2, fan.pixels))
+        self._buffer = None if line is None else FrameBuffer(line, (2 * fan.pixels + len(fan.VARIES),))
+        self._parts = np.cumsum([fan.pixels, fan.pixels, *[1] * (len(fan.VARIES) - 1)])
         self.seen = np.zeros((n, fan.pixels), np.intp)
         self.ranges = np.full((n, fan.pixels), fan.max_range)
 
@@ -43,13 +45,13 @@ class BeamsInWorlds:
         rows: Worlds = slice(None) if worlds is None else worlds
         distance, geom = self._batch.rays(*self.rays(worlds), self._body, worlds)
         label, index, timing = self._class_of_geom[geom], step, []
+        now = {name: value[rows] for name, value in self.parameters.items()}
         if self._buffer is not None and self._line is not None:
-            new = self._buffer.exchange(np.stack([distance, label], axis=1), step, rows)
-            held = self._buffer.held[rows]
-            distance, label, index = held[:, 0], held[:, 1].astype(np.intp), self._line.index[rows]
+            new = self._buffer.exchange(np.concatenate([distance, label, *now.values()], axis=1), step, rows)
+            distance, label, *then = np.split(self._buffer.held[rows], self._parts, axis=1)
+            label, index, now = label.astype(np.intp), self._line.index[rows], dict(zip(now, then, strict=True))
             timing = [self._line.age(step, rows)[:, None], new[:, None]]
         bits = self._noise.bits(index + BEFORE_START, rows)
-        now = {name: value[rows] for name, value in self.parameters.items()}
         ranges, seen = self.fan.see(distance, label, bits, now)
         self.ranges[rows], self.seen[rows] = ranges, seen
         return [*([ranges] if self.fan.measures else []), self.fan.encode(seen), *timing]

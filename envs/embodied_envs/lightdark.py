@@ -48,7 +48,7 @@ class LightDarkOptions:
     tolerance: float = 0.2
     light_noise: float = 0.01
     glimmer: float = 0.005
-    wrong_reward: float = -0.5
+    wrong_reward: float = -0.2
     time_cost: float = 0.01
     episode_s: float = 20.0
 
@@ -122,7 +122,7 @@ class LightDark(Task):
 
     def light(self) -> NDArray[np.float64]:
         """How bright it is where each robot stands, 0 to 1, `(N,)`."""
-        return 1 / (1 + np.exp(np.clip((self._world.body.xy[:, 0] - EDGE) / DUSK, -50, 50)))
+        return brightness(self._world.body.xy[:, 0])
 
     def affect(self) -> None:
         light, glimmer = self.light(), self.options.glimmer
@@ -157,6 +157,11 @@ class LightDark(Task):
         into_light = np.maximum(xy[:, 0] - (EDGE - 3 * DUSK), 0.0)
         back = GOAL[0] - EDGE
         return -np.where(self._lit, np.linalg.norm(xy - GOAL, axis=1), into_light + back) / (2 * HALF_X)
+
+
+def brightness(x: NDArray) -> NDArray[np.float64]:
+    """How bright it is at `x (…,)` [m], 0 to 1."""
+    return 1 / (1 + np.exp(np.clip((x - EDGE) / DUSK, -50, 50)))
 
 
 make, make_vec = doors(LightDark, LightDarkOptions)

@@ -20,8 +20,8 @@ class Bench:
 
     `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`: on
     HalfCheetah-v5; `depth`: by layers and context. `sensors`: what the imperfections of the sensors cost. `camera`:
-    pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, and its play of
-    SimpleLightDark.
+    pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, its play of
+    SimpleLightDark, and whether the particle filter of LightDark is calibrated.
     """
 
     what: Annotated[
@@ -45,7 +45,7 @@ class Bench:
         """Prints the figures and their ratios."""
         import embodied_envs  # noqa: F401  (registers the ids)
         from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
-        from embodied_scripts.bench_mind import mind_rates, show_light_dark
+        from embodied_scripts.bench_mind import mind_rates, show_coverage, show_light_dark
 
         measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {
@@ -67,6 +67,7 @@ class Bench:
         show(self.what, rates)
         if self.what == "mind" and self.episodes:
             show_light_dark(1 if self.small else self.episodes, self.seconds)
+            show_coverage(1 if self.small else self.episodes)
         if self.json is not None:
             self.json.write_text(json.dumps(rates, indent=1))
 

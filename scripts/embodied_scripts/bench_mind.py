@@ -52,6 +52,15 @@ def show_light_dark(episodes: int, seconds: float) -> None:
     )
 
 
+def show_coverage(episodes: int) -> None:
+    """Prints how well the particle filter knows what it knows."""
+    inside, at_end = pose_coverage(episodes)
+    print(
+        f"LightDark-v0, {episodes} episodes: the true pose lies in the 90 % region of the particle filter at "
+        f"{100 * inside:.1f} % of all decisions, and at {100 * at_end:.1f} % of the last ones"
+    )
+
+
 def play_light_dark(episodes: int, seconds: float, seed: int = 0) -> dict[str, float]:
     """Plays SimpleLightDark; returns the mean return, its standard error, and how long decisions took [s]."""
     from embodied.mind.classics import SimpleLightDark
@@ -83,3 +92,34 @@ def play_light_dark(episodes: int, seconds: float, seed: int = 0) -> dict[str, f
         "p99_s": float(np.quantile(took, 0.99)),
         "steps": len(took) / episodes,
     }
+
+
+def pose_coverage(episodes: int, share: float = 0.9) -> tuple[float, float]:
+    """How often LightDark's true pose lies in the region that holds a `share` of the filter's belief.
+
+    Returns:
+        The mean over all decisions of the curious player's episodes, and that over their last decisions.
+    """
+    from embodied.learn.vec import as_vec_env, step
+    from embodied_scripts.players import pose_filter, reference_players
+
+    n = min(episodes, 64)
+    env: Any = as_vec_env("embodied/LightDark-v0", n)
+    player, tracker = reference_players(env)["curious"], pose_filter(env.gym_env.task)
+    inside, at_end = [], []
+    for batch in range(-(-episodes // n)):
+        env.seed(10_000 + batch * n)
+        obs, first = env.reset(), np.ones(n, bool)
+        carry, belief = player.initial(n, batch), tracker.initial(n, batch)
+        playing, last = np.ones(n, bool), np.zeros(n, bool)
+        while playing.any():
+            belief = tracker.update(belief, obs, first)
+            holds = belief.holds(env.gym_env.task.truth(), share)
+            inside += holds[playing].tolist()
+            last[playing] = holds[playing]
+            carry, action = player.act(carry, obs, first)
+            experience, _ = step(env, action)
+            obs, first = experience.obs, experience.ended
+            playing &= ~experience.ended
+        at_end += last.tolist()
+    return float(np.mean(inside)), float(np.mean(at_end))

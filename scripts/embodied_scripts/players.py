@@ -14,6 +14,7 @@ from embodied.learn.agents import RandomAgent
 from embodied.learn.vec import GymVecEnv, describe_env
 from embodied_envs import lightdark, search, weigh
 from embodied_policies.scripted.lightdark import PoseSeeker
+from embodied_policies.scripted.localise import PoseFilter
 from embodied_policies.scripted.search import RowSeeker
 from embodied_policies.scripted.signpost import PadSeeker
 from embodied_policies.scripted.weigh import BoxPusher
@@ -33,6 +34,20 @@ def reference_players(env: GymVecEnv) -> dict[str, Agent]:
     player, truth = make(env.gym_env.task)  # type: ignore[attr-defined]
     told = lambda: truth(env.privileged["hidden"])  # noqa: E731
     return players | {"blind": player(), "curious": player(curious=True), "oracle": player(told=told)}
+
+
+def pose_filter(task: Any, particles: int = 400) -> PoseFilter:
+    """A filter of the robot's pose in LightDark, from the declared sensors and the declared darkness."""
+    lit, dark = 1 - lightdark.LOST_IN_LIGHT, (1 - lightdark.LOST_IN_LIGHT) * task.options.glimmer
+    return PoseFilter(
+        task.robot.layout,
+        (lightdark.HALF_X, lightdark.HALF_Y),
+        np.array([*lightdark.START, (math.pi - lightdark.ABOUT, math.pi + lightdark.ABOUT)]),
+        lightdark.brightness,
+        (task.options.light_noise, lightdark.DARK_NOISE),
+        (lit, dark),
+        particles,
+    )
 
 
 def _signpost(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:

@@ -150,6 +150,7 @@ def _novel() -> dict[str, Case]:
             "-217.9 ± 140.4",
             worlds=8,
             settings={"gamma": 0.9, "learning_rate": 1e-3, "n_epochs": 8, "use_sde": True, "sde_sample_freq": 4},
+            policy={"layers": 1, "context": 16},
         ),
         "MountainCarContinuousNoVel-v0": Case(
             lambda: _without_velocity("MountainCarContinuous-v0"),

@@ -1,0 +1,220 @@
+"""A particle filter for where robots are in a room: wheels and gyro to go on, a ring of ranges to see by.
+
+Each particle also carries what is wrong with its wheels and its gyro, which stays for an episode.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.layout import Layout
+from embodied_policies.scripted.driving import DECISION_S, WHEEL_RADIUS, wrapped
+
+LENS = 0.057  # m, the ring is before the middle of the robot
+WAY_NOISE = (0.003, 0.3)  # m per decision, and the share of a change of speed that is missed
+TURN_NOISE = (0.006, 0.6)  # rad per decision, and the same
+SLIP = (-0.02, 0.02)  # relative error of the way, mean and spread over episodes
+GYRO_BIAS = 0.02  # rad/s, spread over episodes
+STRAY = 0.1  # share of returns that are from something else than a wall, anywhere up to 5 m
+SURFACE = 0.03  # m, spread of ranges beside the sensor's own: when a frame was taken is known only about
+ENOUGH = 0.5  # effective share of the particles, below which they are drawn anew
+FOLLOWS = (
+    0.25  # effective share of the particles that one frame leaves at least; what more it tells is left to the next
+)
+SHRINK = 0.3  # by how much of their spread new particles differ from those they were drawn from (Liu & West 2001)
+
+
+@dataclass
+class PoseBelief:
+    """P weighted poses in each of n worlds.
+
+    Attributes:
+        pose: x, y [m] and heading [rad], `(n, P, 3)`.
+        fault: relative error of the way, and bias of the gyro [rad/s], `(n, P, 2)`.
+        log_weights: `(n, P)`; pace: way [m] and turn [rad] of the decision before, `(n, 2)`.
+    """
+
+    pose: NDArray[np.float64]
+    fault: NDArray[np.float64]
+    log_weights: NDArray[np.float64]
+    pace: NDArray[np.float64]
+    generator: np.random.Generator
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Probabilities, `(n, P)`."""
+        w = np.exp(self.log_weights - self.log_weights.max(axis=1, keepdims=True))
+        return w / w.sum(axis=1, keepdims=True)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean poses, `(n, 3)`."""
+        w = self.weights
+        turn = [np.einsum("np,np->n", w, f(self.pose[..., 2])) for f in (np.sin, np.cos)]
+        return np.column_stack([np.einsum("np,npd->nd", w, self.pose[..., :2]), np.arctan2(*turn)])
+
+    def holds(self, pose: NDArray, share: float) -> NDArray[np.bool_]:
+        """Whether poses `(n, 3)` lie in the ellipsoid around the mean that holds a `share` of the belief, `(n,)`."""
+        w, off = self.weights, self._off(self.pose)
+        covariance = np.einsum("np,npi,npj->nij", w, off, off) + 1e-12 * np.eye(3)
+        inverse = np.linalg.inv(covariance)
+        distance = np.einsum("npi,nij,npj->np", off, inverse, off)
+        order = np.argsort(distance, axis=1)
+        reached = np.cumsum(np.take_along_axis(w, order, axis=1), axis=1) >= share
+        edge = np.take_along_axis(distance, order, axis=1)[np.arange(len(w)), reached.argmax(axis=1)]
+        own = self._off(pose[:, None])[:, 0]
+        return np.einsum("ni,nij,nj->n", own, inverse, own) <= edge
+
+    def _off(self, pose: NDArray) -> NDArray[np.float64]:
+        off = pose - self.mean[:, None]
+        off[..., 2] = wrapped(off[..., 2])
+        return off
+
+
+class PoseFilter:
+    """Tracks poses from observations.
+
+    Args:
+        half: of the room, x and y [m].
+        prior: the ranges of x, y [m] and heading [rad] at the start of an episode, `(3, 2)`.
+        light: brightness, 0 to 1, at x `(…,)` [m].
+        noise: spread of ranges in full light and in darkness, as a share of the range.
+        returned: share of beams that return anything, in full light and in darkness.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        half: tuple[float, float],
+        prior: NDArray,
+        light: Callable[[NDArray], NDArray],
+        noise: tuple[float, float],
+        returned: tuple[float, float],
+        particles: int = 400,
+    ) -> None:
+        self._half, self._prior, self._light = np.array(half), np.asarray(prior, np.float64), light
+        self._noise, self._returned, self._particles = noise, returned, particles
+        self._wheels, self._gyro = layout.slice("wheel_speed"), layout.slice("gyro")
+        self._ranges, self._valid = layout.slice("ring/range"), layout.slice("ring/valid")
+        self._age, self._new = layout.slice("ring/age").start, layout.slice("ring/new").start
+        beams = self._ranges.stop - self._ranges.start
+        self._angles = np.linspace(math.pi, -math.pi, beams, endpoint=False)
+
+    def initial(self, n: int, seed: int) -> PoseBelief:
+        """Returns the belief before an episode: the prior."""
+        rng = np.random.default_rng(seed)
+        p = self._particles
+        pose = rng.uniform(self._prior[:, 0], self._prior[:, 1], (n, p, 3))
+        fault = np.stack([rng.normal(*SLIP, (n, p)), rng.normal(0, GYRO_BIAS, (n, p))], axis=2)
+        return PoseBelief(pose, fault, np.full((n, p), -math.log(p)), np.zeros((n, 2)), rng)
+
+    def update(self, belief: PoseBelief, obs: NDArray, first: NDArray) -> PoseBelief:
+        """Takes in observations `(n, dim)`; where `first`, an episode begins."""
+        pace = np.column_stack([self._way(obs), obs[:, self._gyro][:, 0] * DECISION_S])
+        moved = self._moved(belief, pace)
+        if first.any():
+            fresh = self.initial(len(obs), int(belief.generator.integers(2**31)))
+            for mine, new in ((moved.pose, fresh.pose), (moved.fault, fresh.fault)):
+                mine[first] = new[first]
+            moved.log_weights[first] = fresh.log_weights[first]
+        told = np.flatnonzero(obs[:, self._new] > 0.5)
+        if told.size:
+            told_them = self._log_likelihood(moved, obs, 0.5 * (pace + belief.pace), told)
+            moved.log_weights[told] += _digestible(told_them, moved.log_weights[told]) * told_them
+            moved.log_weights -= moved.log_weights.max(axis=1, keepdims=True)
+        return self._renewed(moved)
+
+    def _way(self, obs: NDArray) -> NDArray[np.float64]:
+        return WHEEL_RADIUS * obs[:, self._wheels].mean(axis=1).astype(np.float64) * DECISION_S
+
+    def _moved(self, belief: PoseBelief, pace: NDArray) -> PoseBelief:
+        """Where particles are now; readings are of the end of a decision, so the mean with those before is taken."""
+        rng, shape = belief.generator, belief.log_weights.shape
+        middle, change = 0.5 * (pace + belief.pace), np.abs(pace - belief.pace)
+        spread = np.array([WAY_NOISE[0], TURN_NOISE[0]]) + np.array([WAY_NOISE[1], TURN_NOISE[1]]) * change
+        step = middle[:, None] + spread[:, None] * rng.standard_normal((*shape, 2))
+        way = step[..., 0] * (1 + belief.fault[..., 0])
+        turn = step[..., 1] - belief.fault[..., 1] * DECISION_S
+        return PoseBelief(_driven(belief.pose, way, turn), belief.fault, belief.log_weights.copy(), pace, rng)
+
+    def _log_likelihood(self, belief: PoseBelief, obs: NDArray, pace: NDArray, rows: NDArray) -> NDArray[np.float64]:
+        """How well each pose explains the ring's frame, taken a while ago, `(rows, P)`."""
+        back = -(obs[rows, self._age].astype(np.float64) / DECISION_S)[:, None]
+        then = _driven(belief.pose[rows], back * pace[rows, :1], back * pace[rows, 1:])
+        ranges, valid = obs[rows, self._ranges].astype(np.float64)[:, None], obs[rows, self._valid][:, None] > 0.5
+        expected = ranges_in_room(then, self._angles, self._half)
+        light = self._light(then[..., 0])[..., None]
+        share = self._noise[1] + (self._noise[0] - self._noise[1]) * light
+        returned = self._returned[1] + (self._returned[0] - self._returned[1]) * light
+        spread = np.hypot(share * expected, SURFACE)
+        density = np.exp(-0.5 * ((ranges - expected) / spread) ** 2) / (spread * math.sqrt(2 * math.pi))
+        density = (1 - STRAY) * density + STRAY / 5.0
+        return np.log(np.where(valid, returned * density, 1 - returned)).sum(axis=2)
+
+    def _renewed(self, belief: PoseBelief) -> PoseBelief:
+        """Draws particles anew where few of them carry the belief, with its mean and its spread as they are."""
+        rows = np.flatnonzero(_effective(belief.log_weights) < ENOUGH * self._particles)
+        if rows.size:
+            weights, rng = belief.weights[rows], belief.generator
+            drawn = _systematic(weights, rng)
+            everything = np.concatenate([belief.pose[rows], belief.fault[rows]], axis=2)
+            mean = np.einsum("np,npd->nd", weights, everything)[:, None]
+            spread = np.sqrt(np.einsum("np,npd->nd", weights, (everything - mean) ** 2))[:, None]
+            kept = np.take_along_axis(everything, drawn[..., None], axis=1) - mean
+            noise = rng.standard_normal(kept.shape)
+            new = mean + math.sqrt(1 - SHRINK**2) * kept + SHRINK * spread * noise
+            belief.pose[rows], belief.fault[rows] = new[..., :3], new[..., 3:]
+            belief.log_weights[rows] = -math.log(self._particles)
+        return belief
+
+
+def _effective(log_weights: NDArray) -> NDArray[np.float64]:
+    """The effective number of particles in each row."""
+    w = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+    return w.sum(axis=1) ** 2 / (w**2).sum(axis=1)
+
+
+def _digestible(log_likelihood: NDArray, log_weights: NDArray) -> NDArray[np.float64]:
+    """The largest power, at most 1, of a likelihood that leaves enough particles effective, `(n, 1)`."""
+    least = FOLLOWS * np.minimum(_effective(log_weights), log_weights.shape[1])
+    low, high = np.zeros((len(least), 1)), np.ones((len(least), 1))
+    power = high
+    for _ in range(10):
+        enough = (_effective(log_weights + power * log_likelihood) >= least)[:, None]
+        low, high = np.where(enough, power, low), np.where(enough, high, power)
+        power = np.where(low == 1, 1.0, 0.5 * (low + high))
+    return np.where(low == 0, power, low)
+
+
+def _systematic(weights: NDArray, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draws as many indices as there are particles in each row, each as often as its weight says, up to one."""
+    n, p = weights.shape
+    row = np.arange(n)[:, None]
+    edges = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True) + row
+    marks = (rng.random((n, 1)) + np.arange(p)) / p + row
+    drawn = np.searchsorted(edges.reshape(-1), marks.reshape(-1)).reshape(n, p) - row * p
+    return drawn.clip(0, p - 1)
+
+
+def _driven(pose: NDArray, way: NDArray, turn: NDArray) -> NDArray[np.float64]:
+    """Poses `(n, P, 3)` after driving `way` [m] and turning `turn` [rad]."""
+    heading = pose[..., 2] + turn / 2
+    return np.stack(
+        [pose[..., 0] + way * np.cos(heading), pose[..., 1] + way * np.sin(heading), heading + turn / 2], -1
+    )
+
+
+def ranges_in_room(pose: NDArray, angles: NDArray, half: NDArray) -> NDArray[np.float64]:
+    """The ranges from a ring on robots at `pose (…, 3)` to the walls, `(…, beams)` [m]."""
+    heading = pose[..., 2]
+    lens = pose[..., :2] + LENS * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+    angle = heading[..., None] + angles
+    with np.errstate(divide="ignore", invalid="ignore"):
+        to_x = (np.sign(np.cos(angle)) * half[0] - lens[..., :1]) / np.cos(angle)
+        to_y = (np.sign(np.sin(angle)) * half[1] - lens[..., 1:]) / np.sin(angle)
+    return np.maximum(np.fmin(to_x, to_y), 0.01)
