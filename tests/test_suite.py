@@ -16,6 +16,7 @@ from embodied.hidden import Discrete
 from embodied.learn.evaluate import evaluate
 from embodied.learn.vec import as_vec_env
 from embodied_envs import hide_seek, sumo
+from embodied_scripts.bench_mind import pose_coverage
 from embodied_scripts.pages import play_games
 from embodied_scripts.players import reference_players
 
@@ -153,6 +154,38 @@ def test_in_the_dark_nothing_of_the_pose_is_seen_and_in_the_light_all_of_it():
     lit = env.unwrapped.task.light() > 0.99
     assert lit.sum() > 30
     assert obs[lit][:, valid].mean() > 0.95
+
+
+def test_a_frame_is_as_dark_as_it_was_when_it_was_captured():
+    """Frames arrive a decision late: what happens to the light in between does not change them."""
+    env, changed = (batch("embodied/LightDark-v0", 32, "Disabled", glimmer=1.0) for _ in range(2))
+    valid, ranges = (env.unwrapped.layout.slice(f"ring/{what}") for what in ("valid", "range"))
+    still = np.zeros(env.action_space.shape, np.float32)
+    changed.unwrapped.task.affect = _darkness_falls(changed.unwrapped.task, at_call=3)
+    for one in (env, changed):
+        one.reset(seed=3)
+    same, other = ([one.step(still)[0] for _ in range(4)] for one in (env, changed))
+    np.testing.assert_array_equal(same[1][:, ranges], other[1][:, ranges])  # darkness has fallen, the frame has not
+    assert same[3][:, valid].mean() > 0.9
+    assert other[3][:, valid].mean() < 0.1
+
+
+def _darkness_falls(task, at_call):
+    calls, before = [0], task.affect
+
+    def affect():
+        before()
+        calls[0] += 1
+        if calls[0] >= at_call:
+            task._dropout[:] = 0.99
+
+    return affect
+
+
+def test_the_particle_filter_of_the_pose_knows_how_well_it_knows():
+    inside, at_end = pose_coverage(64)
+    assert 0.82 < inside < 0.96
+    assert at_end > 0.75
 
 
 @pytest.mark.parametrize("env_id", SINGLE)
