@@ -111,7 +111,7 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
     )
 
 
-def _suite_rates(rounds: int, worlds: int = 64, steps: int = 30) -> dict[str, list[float]]:
+def _suite_rates(rounds: int, worlds: int = 128, steps: int = 20) -> dict[str, list[float]]:
     """Steps per second of every environment: batched, bare physics of the same model, and in a SyncVectorEnv."""
     from embodied_scripts.names import own_ids
 
@@ -138,12 +138,15 @@ def _one_of_the_suite(env_id: str, rounds: int, worlds: int, steps: int) -> dict
     for env in (ours, bare, single):
         env.reset(seed=0)
 
+    inner: Any = bare.unwrapped
+    scale = np.array([actuator.scale for robot in inner.task.robots.values() for actuator in robot.actuators])
+
     def bare_stepping() -> int:
-        inner: Any = bare.unwrapped
-        engine = inner.batch._engine
-        inner.batch.array("ctrl")[:] = 0.3
-        for _ in range(steps):
-            engine.step(nstep=inner.substeps)
+        """The same commands, so that worlds move as much: physics at rest costs less."""
+        control = inner.batch.array("ctrl")
+        for a in actions:
+            control[:] = np.resize(a, (worlds, len(scale))) * scale
+            inner.batch._engine.step(nstep=inner.substeps)
         return steps * worlds
 
     rates = take_turns(
