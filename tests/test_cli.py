@@ -107,7 +107,7 @@ def test_what_a_run_was_begun_with_cannot_be_changed_by_resuming(run):
     assert "begun with layers = 2" in result.stderr
 
 
-@pytest.mark.parametrize("what", ["env", "sensors", "learn", "cheetah", "depth", "camera", "inference"])
+@pytest.mark.parametrize("what", ["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind"])
 def test_every_benchmark_runs_and_names_its_ratios(what, tmp_path):
     if what in ("learn", "cheetah"):
         pytest.importorskip("sb3_contrib")
@@ -208,6 +208,20 @@ def test_training_starts_from_another_run_and_that_run_may_be_gone_when_it_is_re
     shutil.rmtree(source)
     again = embodied("train", "Signpost-v0", "--resume", "--run", folder, "--steps", "800")
     assert again.returncode == 0, again.stderr
+
+
+def test_training_begins_with_lessons_and_goes_on_with_them(run, tmp_path):
+    for name, teacher in (("scripted", "curious"), ("network", run)):
+        folder = tmp_path / name
+        begun = embodied("train", "Signpost-v0", "--teacher", teacher, "--lessons", "0.9", "--run", folder, *TINY)
+        assert begun.returncode == 0, begun.stderr
+        metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert any(line.get("train/imitation") for line in metrics)
+        resumed = embodied("train", "Signpost-v0", "--run", folder, "--resume", "--steps", "600")
+        assert resumed.returncode == 0, resumed.stderr
+    unknown = embodied("train", "Signpost-v0", "--teacher", "owl", "--run", tmp_path / "none", *TINY)
+    assert unknown.returncode == 2
+    assert "curious" in unknown.stderr
 
 
 def test_an_id_alone_is_evaluated_by_its_reference_players():

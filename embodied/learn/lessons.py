@@ -22,6 +22,8 @@ LEAST_SPREAD = 0.2  # of Gaussian actions after a lesson, in half ranges: enough
 class Lessons:
     """A teacher in `n` worlds, and how much of the training it takes part in.
 
+    What the teacher remembers is not saved: where a training is resumed, it begins anew in the middle of episodes.
+
     Args:
         teacher: any agent; only what it does counts.
         share: of the training, in (0, 1].
