@@ -28,7 +28,7 @@ COMPANIONS = 128  # particles of a belief within a scenario
 WAVE = 64  # scenarios that are played at once
 RETRIES = 3
 SAMPLE = 2000
-AUDITION = 128  # scenarios for each player, before the first decision
+AUDITION = 64  # scenarios for each player, before the first decision
 FAMILY = 2  # players that are compared at every decision
 
 

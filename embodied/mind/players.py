@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embodied.mind.cloud import Cloud
 from embodied.mind.problem import Simulator
 
-DOUBTS = (np.inf, 2.0, 1.0, 0.5, 0.25, 0.1, 0.02)  # bits with which players stop finding out
+DOUBTS = (np.inf, 6.0, 4.5, 3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.02)  # bits with which players stop finding out
 CUT = 0.2  # discount from which on the future is taken to be like the steps before
 LONGEST = 100  # steps
 LATE = 0.25  # share of the steps that stands for what would follow
