@@ -51,6 +51,10 @@ class BeliefLostError(EmbodiedError, RuntimeError):
     """An observation that nothing believed in can explain."""
 
 
+class ObservationError(EmbodiedError, ValueError):
+    """An observation that is not a number."""
+
+
 class MissingExtraError(EmbodiedError, ImportError):
     """An optional library that is not installed; the message says the command that installs it."""
 

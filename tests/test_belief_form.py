@@ -43,6 +43,14 @@ def test_an_angle_has_the_density_of_von_mises():
     torch.testing.assert_close(said, known + math.log(2 * math.pi), atol=1e-5, rtol=0)
 
 
+def test_no_output_however_large_makes_an_angle_likelier_than_it_can_be():
+    form = BeliefForm(forms_of((TURN,)))
+    angle = torch.linspace(0, 2 * math.pi, 200_001)[:-1, None]
+    density = form.log_density(torch.tensor([20.0, 0.0]).expand(len(angle), 2), angle)[:, 0]
+    assert density.exp().mean().item() == pytest.approx(1.0, abs=0.01)
+    assert density.max().item() < 8
+
+
 def test_descending_the_loss_finds_where_things_are_and_how_sure_one_may_be():
     rng = torch.Generator().manual_seed(0)
     truth = torch.stack([1.6 + 0.1 * torch.randn(4096, generator=rng), 6.2 + 0.2 * torch.randn(4096, generator=rng)], 1)

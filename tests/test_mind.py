@@ -1,12 +1,15 @@
 """Filters, gains and the planner agree with closed forms and with what is published."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
 
-from embodied.errors import BeliefLostError, BeliefLostWarning, OptionError, ProblemError
+from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError, ProblemError
 from embodied.mind.classics import Tiger
+from embodied.mind.contest import Contest
 from embodied.mind.information import (
     entropy_bits,
     finite_gain,
@@ -181,7 +184,7 @@ def test_an_observation_that_nothing_explains_is_named_and_left_out():
 
 def test_an_observation_that_is_no_number_is_named_and_left_out():
     planner = Planner(Tiger(), simulations=16, particles=50)
-    with pytest.raises(ProblemError, match="not a number"):
+    with pytest.raises(ObservationError, match="not a number"):
         planner.belief.update(float("nan"), "listen")
     with pytest.warns(BeliefLostWarning, match="not a number"):
         planner.update("listen", float("nan"))
@@ -207,3 +210,84 @@ def test_a_problem_that_cannot_be_thought_about_is_refused():
         Planner(Tiger(), seconds=0)
     with pytest.raises(ProblemError, match="likelihood must be a density"):
         belief_in(likelihood=lambda self, o, s, a: np.full(len(s), np.nan)).update(0, "listen")
+
+
+class Words(Tiger):
+    """Hears words, and answers in whole numbers where it can."""
+
+    def step(self, states, action, rng):
+        states, heard, reward, done = super().step(states, action, rng)
+        told = np.array(["left", "right on the other side"])[heard]
+        return states, told, reward.astype(int), done
+
+    def likelihood(self, observation, states, action):
+        return super().likelihood(int(observation != "left"), states, action)
+
+
+def test_observations_may_be_words_of_any_length():
+    problem, rng = Words(), np.random.default_rng(5)
+    planner = Planner(problem, seed=0, simulations=200, particles=500)
+    assert np.mean([play(problem, planner, rng) for _ in range(100)]) > 1.0
+
+
+class Lottery:
+    """One of many tickets wins a little, the others lose in whole numbers."""
+
+    discount = 0.9
+    actions = tuple(range(60))
+
+    def initial(self, n, rng):
+        return np.zeros(n)
+
+    def step(self, states, action, rng):
+        reward = np.where(states == 0, 0.75, 0.0) if action == 41 else np.where(states == 0, -1, 0)
+        return np.ones(len(states)), np.zeros(len(states), int), reward, np.ones(len(states), bool)
+
+    def likelihood(self, observation, states, action):
+        return np.ones(len(states))
+
+
+def test_of_many_actions_all_are_tried_and_none_loses_its_fractions():
+    assert Planner(Lottery(), simulations=300, particles=20).act() == 41
+
+
+def test_an_arm_with_one_lucky_trial_does_not_win():
+    contest = Contest(3)
+    contest.note(np.array([[0.0], [5.0], [-1.0]]))
+    assert contest.best == 0
+    contest.note(np.array([[0.0, 0.1, 0.0, 0.1], [5.0, 5.1, 5.0, 5.1], [-1.0] * 4]))
+    assert contest.best == 1
+
+
+class Faint(Tiger):
+    """Its densities are too small for floating point; only their logarithms are told."""
+
+    def log_likelihood(self, observation, states, action):
+        return np.log(super().likelihood(observation, states, action)) - 5000.0
+
+    def likelihood(self, observation, states, action):
+        raise AssertionError("not to be asked")
+
+
+def test_densities_too_small_for_floating_point_are_told_as_logarithms():
+    problem, rng = Faint(), np.random.default_rng(5)
+    planner = Planner(problem, seed=0, simulations=200, particles=500)
+    assert np.mean([play(problem, planner, rng) for _ in range(100)]) > 1.0
+
+
+def test_a_problem_that_answers_with_no_numbers_is_named():
+    bad = type("Bad", (Tiger,), {"likelihood": lambda self, o, s, a: np.full(len(s), -1.0)})
+    with pytest.raises(ProblemError, match="likelihood must be a density"):
+        Planner(bad())
+    lost = type("Lost", (Tiger,), {"step": lambda self, s, a, rng: (s, s[:, 0], np.full(len(s), np.nan), s[:, 1] == 1)})
+    with pytest.raises(ProblemError, match="finite numbers"):
+        Planner(lost())
+
+
+def test_what_is_known_of_a_problem_goes_with_it():
+    problem = Tiger()
+    Planner(problem, particles=50)
+    alive = weakref.ref(problem)
+    del problem
+    gc.collect()
+    assert alive() is None

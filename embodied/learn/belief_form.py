@@ -75,8 +75,8 @@ def _gaussian(output: Tensor, share: Tensor) -> Tensor:
 
 def _von_mises(output: Tensor, angle: Tensor) -> Tensor:
     """ln of exp(κ cos(θ − μ)) / (2π I₀(κ)); κ grows exponentially with the length of the output."""
-    length = (output**2).sum(-1).clamp(min=1e-12).sqrt().clamp(max=10.0)
-    concentration = torch.expm1(length)
+    length = (output**2).sum(-1).clamp(min=1e-12).sqrt()
+    concentration = torch.expm1(length.clamp(max=10.0))
     along = (output[..., 0] * angle.cos() + output[..., 1] * angle.sin()) / length
     normaliser = math.log(2 * math.pi) + torch.special.i0e(concentration).log()
     return concentration * (along - 1) - normaliser

@@ -118,7 +118,8 @@ class StateDependentHead(GaussianHead):
         return Independent(normal, 1, validate_args=False)
 
     def keep_exploring(self, spread: float) -> None:
-        """Leaves the spread as it is: it depends on the features, and is never far from where it began."""
+        """Lets no feature's share of the spread fall below what it is for features of size one."""
+        self.log_std.data.clamp_(min=float(np.log(spread / np.sqrt(len(self.log_std)))))
 
     def resample(self, n: int, generator: torch.Generator | None) -> None:
         """Draws what the noise of `n` environments is from now on."""

@@ -167,7 +167,7 @@ class SequencePPO(Acting):
         self.generator.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         self._privileged = self._look_for_privilege()
         given, recommended = self._guidance_given, getattr(getattr(self.env, "gym_env", None), "guidance", 0.0)
-        self.guidance = recommended if given is None else given
+        self.guidance = (recommended if self.shaping else 0.0) if given is None else given
         self.belief_bits: deque[float] = deque(maxlen=self._stats_window_size)
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,
@@ -216,7 +216,8 @@ class SequencePPO(Acting):
                 self._descend(losses)
                 history.append(losses)
             self._n_updates += 1
-            if self.target_kl is not None and history[-1].approx_kl > 1.5 * self.target_kl:
+            taught = rollout.lesson is not None
+            if self.target_kl is not None and not taught and history[-1].approx_kl > 1.5 * self.target_kl:
                 break
         self._report(rollout, history)
 

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import logsumexp
 
 from embodied.mind.problem import Simulator
 
@@ -91,10 +92,10 @@ class Cloud:
         """What one observation of each state tells, apart from those that a crowd of others would have brought."""
         after, heard, _, _ = self._simulator.step(self.states, choice, rng)
         believed = np.concatenate([after[:, None], np.broadcast_to(crowd, (len(after), *crowd.shape))], axis=1)
-        density = self._simulator.likelihood(heard, believed, choice)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gain = np.log(density[:, 0]) - np.log(density.mean(axis=1))
-        return np.where(np.isfinite(gain), gain, 0.0)
+        logs = self._simulator.log_likelihood(heard, believed, choice)
+        possible = np.isfinite(logs[:, 0])
+        gain = np.where(possible, logs[:, 0], 0.0) - logsumexp(logs, axis=1) + math.log(logs.shape[1])
+        return np.where(possible, gain, 0.0)
 
     def _finder(self):
         flat = self._flat(self.states)

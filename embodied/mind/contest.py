@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+FEW = 4  # trials, before which nothing is said about an arm
 BETTER = 1.0  # standard errors by which an arm must beat the favourite
 
 
@@ -33,7 +34,9 @@ class Contest:
         self._squares[self.left] += (ahead**2).sum(axis=1)
 
     def halve(self) -> None:
-        """Gives up the worse half of those that are left, but never the favourite."""
+        """Gives up the worse half of those that are left, but never the favourite, nor any that was not tried."""
+        if not self._count[self.left].all():
+            return
         order = self.left[np.argsort(-self.ahead[self.left], kind="stable")]
         keep = order[: max(math.ceil(len(order) / 2), 1)]
         self.left = np.union1d(keep, [self.favourite])
@@ -45,10 +48,10 @@ class Contest:
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """Standard errors of that."""
+        """Standard errors of that; infinite before there are a few trials."""
         count = np.maximum(self._count, 1)
         variance = np.maximum(self._squares / count - (self._ahead / count) ** 2, 0.0)
-        return np.sqrt(variance / np.maximum(count - 1, 1))
+        return np.where(self._count < FEW, np.inf, np.sqrt(variance / np.maximum(count - 1, 1)))
 
     @property
     def ranking(self) -> NDArray[np.intp]:
@@ -67,11 +70,13 @@ class Budget:
     """Time [s] and trials for each decision; either may be None. It learns how long a trial takes."""
 
     def __init__(self, seconds: float | None, trials: int | None) -> None:
-        self._seconds, self._trials, self._pace = seconds, trials, 0.0
+        self._seconds, self._trials, self._pace, self._used = seconds, trials, 0.0, 0
         self.begin()
 
     def begin(self) -> None:
         """Starts the clock of a decision."""
+        if self._seconds is not None and not self._used:
+            self._pace /= 2  # nothing fitted in last time: perhaps a slow moment had been taken for the rule
         self._began, self._used = time.perf_counter(), 0
 
     def rounds(self, contest: Contest, share: float, wave: int) -> Iterator[int]:
@@ -79,6 +84,8 @@ class Budget:
 
         Every round gets the same part of it. What would not fit in is left out, even if nothing is tried at all.
         """
+        if len(contest.left) == 1:
+            return
         rounds, start = max(math.ceil(math.log2(len(contest.left))), 1), self._spent
         for i in range(rounds):
             until = start + (share - start) * (i + 1) / rounds
@@ -93,7 +100,7 @@ class Budget:
 
     def _affordable(self, share: float, arms: int, wave: int) -> int:
         """How many trials of each arm fit in a share of the budget, at most a wave in all."""
-        most = float(wave)
+        most = float(max(wave, FEW * arms))
         if self._seconds is not None and self._pace:
             most = min(most, share * self._seconds / self._pace)
         if self._trials is not None:

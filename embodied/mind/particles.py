@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import BeliefLostError, ProblemError
-from embodied.mind.problem import Problem
+from embodied.errors import BeliefLostError, ObservationError, ProblemError
+from embodied.mind.problem import Problem, log_density
 
 ENOUGH = 0.5  # effective share of the particles below which they are drawn anew
 
@@ -57,8 +57,9 @@ class ParticleBelief:
         if len(self.states) < self.particles:
             self._spread_out()
         self.states, _, rewards, done = self._problem.step(self.states, action, self._rng)
-        if not np.all(done):
-            self.log_weights = _normalised(np.where(done, -np.inf, self.log_weights))
+        goes_on = ~np.asarray(done, bool)
+        if np.isfinite(self.log_weights[goes_on]).any():
+            self.log_weights = _normalised(np.where(goes_on, self.log_weights, -np.inf))
         return rewards
 
     def update(self, observation: Any, action: Any) -> None:
@@ -66,15 +67,12 @@ class ParticleBelief:
 
         Raises:
             BeliefLostError: none of them can; the belief stays as it was before.
-            ProblemError: observation or likelihood is not a number.
+            ObservationError: it is not a number.
+            ProblemError: the problem's likelihood is no density.
         """
-        if not np.all(np.isfinite(np.asarray(observation, np.float64))):
-            raise ProblemError(f"the observation is not a number: {observation}")
-        density = np.asarray(self._problem.likelihood(observation, self.states, action), np.float64)
-        if density.shape != (len(self.states),) or np.isnan(density).any() or (density < 0).any():
-            raise ProblemError("the likelihood must be a density for each state: (n,), not negative, no NaN")
-        with np.errstate(divide="ignore"):
-            log_weights = self.log_weights + np.log(density)
+        if _is_no_number(observation):
+            raise ObservationError(f"the observation is not a number: {observation}")
+        log_weights = self.log_weights + log_density(self._problem, observation, self.states, action)
         if not np.isfinite(log_weights).any():
             raise BeliefLostError(f"nothing that is believed in explains the observation {observation}")
         self.log_weights = _normalised(log_weights)
@@ -116,6 +114,11 @@ def systematic(weights: NDArray, n: int, rng: np.random.Generator) -> NDArray[np
     """Draws `n` indices with one random number, each as often as its weight says, up to one (Kitagawa 1996)."""
     edges = np.cumsum(weights)
     return np.searchsorted(edges, edges[-1] * (rng.random() + np.arange(n)) / n, side="right").clip(max=len(edges) - 1)
+
+
+def _is_no_number(observation: Any) -> bool:
+    values = np.asarray(observation)
+    return values.dtype.kind == "f" and not np.isfinite(values).all()
 
 
 def _normalised(log_weights: NDArray) -> NDArray[np.float64]:

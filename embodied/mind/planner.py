@@ -9,15 +9,15 @@ that may still be the best (sequential halving; Karnin, Koren & Somekh 2013).
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-import weakref
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import BeliefLostError, BeliefLostWarning, OptionError, ProblemError
+from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError
 from embodied.mind.cloud import Cloud
 from embodied.mind.contest import Budget, Contest
 from embodied.mind.particles import ParticleBelief
@@ -29,6 +29,7 @@ WAVE = 64  # scenarios that are played at once
 RETRIES = 3
 SAMPLE = 2000
 AUDITION = 64  # scenarios for each player, before the first decision
+KEPT = "_embodied_preparation"  # attribute of a problem
 FAMILY = 2  # players that are compared at every decision
 
 
@@ -67,6 +68,8 @@ class Planner:
             raise OptionError(f"seconds must be above 0, not {seconds}")
         if simulations is not None and simulations < 1:
             raise OptionError(f"simulations must be at least 1, not {simulations}")
+        if cloud < 1:
+            raise OptionError(f"a cloud needs at least 1 state, not {cloud}")
         self._rng = np.random.default_rng(seed)
         self._simulator = Simulator(problem, self._rng)
         prepared = _prepare(problem, self._simulator, cloud, particles)
@@ -93,7 +96,7 @@ class Planner:
         except BeliefLostError as error:
             if not self._start_over([*self._history, (action, observation)]):
                 self._leave_out(action, error)
-        except ProblemError as error:
+        except ObservationError as error:
             self._leave_out(action, error)
 
     def _leave_out(self, action: Any, error: Exception) -> None:
@@ -155,15 +158,11 @@ class Preparation:
     family: NDArray[np.intp]
 
 
-_prepared: weakref.WeakKeyDictionary[Problem, dict[tuple[int, int], Preparation]] = weakref.WeakKeyDictionary()
-
-
 def _prepare(problem: Problem, simulator: Simulator, size: int, particles: int) -> Preparation:
-    """Looks at a problem once; what is found is kept as long as the problem lives, if it can be told from others."""
-    try:
-        kept = _prepared.setdefault(problem, {})
-    except TypeError:  # it has no hash, or nothing can refer to it weakly
-        kept = {}
+    """Looks at a problem once; what is found stays with the problem, if anything can be kept with it."""
+    kept: dict[tuple[int, int], Preparation] = getattr(problem, KEPT, None) or {}
+    with contextlib.suppress(AttributeError, TypeError):  # a problem with slots, or a frozen one
+        setattr(problem, KEPT, kept)
     if (size, particles) not in kept:
         rng = np.random.default_rng(0)
         players = Players(simulator, Cloud(simulator, size, SAMPLE, rng))

@@ -78,8 +78,8 @@ class Players:
         ended = done[:, 0]
         going = np.flatnonzero(~ended)
         weights = beliefs.weights.copy()
-        density = self._simulator.likelihood(heard[going], after[going, 1:], choice[going])
-        weights[going] = _posterior(weights[going], density * ~done[going, 1:])
+        logs = self._simulator.log_likelihood(heard[going], after[going, 1:], choice[going])
+        weights[going] = _posterior(weights[going], np.where(done[going, 1:], -np.inf, logs))
         return Beliefs(after[:, 1:], weights, after[:, 0]), reward, ended
 
     def returns(self, beliefs: Beliefs, player: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -112,9 +112,10 @@ class Players:
         return members, np.asarray(mass, np.float64).reshape(k, len(members))
 
 
-def _posterior(weights: NDArray, density: NDArray) -> NDArray[np.float64]:
+def _posterior(weights: NDArray, log_likelihood: NDArray) -> NDArray[np.float64]:
     """Bayes' rule by rows; a row in which nothing explains what was seen stays as it was."""
-    posterior = weights * density
+    largest = np.where(weights > 0, log_likelihood, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    explained = np.isfinite(largest)
+    posterior = weights * np.exp(log_likelihood - np.where(explained, largest, 0.0))
     total = posterior.sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where((total > 0) & np.isfinite(total), posterior / total, weights)
+    return np.where(explained, posterior / np.where(explained, total, 1.0), weights)

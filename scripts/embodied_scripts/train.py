@@ -107,6 +107,8 @@ class Train:
                     f"--start-from decides the network; leave out {', '.join(decided) or 'with_memoryless'}"
                 )
             settings = replace(settings, start_from=str(Path(self.start_from).absolute()))
+        if self.teacher is not None and (Path(self.teacher) / "policy").is_dir():
+            settings = replace(settings, teacher=str(Path(self.teacher).absolute()))
         name = settings.id.split("/")[-1]
         if self.seeds == 1 and not self.with_memoryless and self.ray is None:
             train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,7 @@ class PoseFilter:
     def update(self, belief: PoseBelief, obs: NDArray, first: NDArray) -> PoseBelief:
         """Takes in observations `(n, dim)`; where `first`, an episode begins."""
         pace = np.column_stack([self._way(obs), obs[:, self._gyro][:, 0] * DECISION_S])
+        belief = replace(belief, pace=np.where(first[:, None], 0.0, belief.pace), fault=belief.fault.copy())
         moved = self._moved(belief, pace)
         if first.any():
             fresh = self.initial(len(obs), int(belief.generator.integers(2**31)))
