@@ -291,3 +291,36 @@ def test_what_is_known_of_a_problem_goes_with_it():
     del problem
     gc.collect()
     assert alive() is None
+
+
+class Corridor:
+    """Seven cells that are seen; a sign at one end says which of two doors at the other end is the good one."""
+
+    discount = 0.95
+    actions = ("west", "east", "a", "b")
+
+    def initial(self, n, rng):
+        return np.column_stack([np.full(n, 3), rng.integers(0, 2, n), np.zeros(n, int)])
+
+    def step(self, states, action, rng):
+        after, over = states.copy(), states[:, 2] == 1
+        if action in ("west", "east"):
+            after[:, 0] = np.where(over, states[:, 0], np.clip(states[:, 0] + (1 if action == "east" else -1), 0, 6))
+            return after, self.seen(after), np.where(over, 0.0, -0.1), over
+        opened = states[:, 0] == 0
+        reward = np.where(opened, np.where(states[:, 1] == "ab".index(action), 10.0, -10.0), -0.1)
+        after[:, 2] |= opened
+        return after, self.seen(after), np.where(over, 0.0, reward), after[:, 2] == 1
+
+    def seen(self, states):
+        return np.column_stack([states[:, 0], np.where(states[:, 0] == 6, states[:, 1], -1)])
+
+    def likelihood(self, observation, states, action):
+        return (self.seen(states) == observation).all(axis=1).astype(float)
+
+
+def test_what_is_seen_anyway_does_not_hide_what_there_is_to_find_out():
+    problem, rng = Corridor(), np.random.default_rng(0)
+    planner = Planner(problem, simulations=128, particles=200)
+    best = sum(-0.1 * 0.95**t for t in range(9)) + 10 * 0.95**9  # three cells to the sign, six back, and the door
+    assert np.mean([play(problem, planner, rng) for _ in range(10)]) == pytest.approx(best, abs=1e-6)

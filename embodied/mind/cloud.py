@@ -47,7 +47,7 @@ class Cloud:
         successors, rewards, done = self._outcomes(rng)
         discount = min(simulator.problem.discount, 1 - 1e-3)
         self.worth = _known_worth(successors, rewards, done, discount)
-        self.telling = _best_ahead(self._information(rng), successors, done, discount)
+        self.telling = _best_ahead(self._information(successors, rng), successors, done, discount)
 
     def index(self, states: NDArray) -> NDArray[np.intp]:
         """The member of the cloud that is nearest to each state, `(n,)`."""
@@ -88,15 +88,6 @@ class Cloud:
         a = len(self._simulator.actions)
         return self._simulator.step(np.repeat(states, a, axis=0), np.tile(np.arange(a), len(states)), rng)[0]
 
-    def _gains(self, choice: NDArray, crowd: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
-        """What one observation of each state tells, apart from those that a crowd of others would have brought."""
-        after, heard, _, _ = self._simulator.step(self.states, choice, rng)
-        believed = np.concatenate([after[:, None], np.broadcast_to(crowd, (len(after), *crowd.shape))], axis=1)
-        logs = self._simulator.log_likelihood(heard, believed, choice)
-        possible = np.isfinite(logs[:, 0])
-        gain = np.where(possible, logs[:, 0], 0.0) - logsumexp(logs, axis=1) + math.log(logs.shape[1])
-        return np.where(possible, gain, 0.0)
-
     def _finder(self):
         flat = self._flat(self.states)
         scale = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)
@@ -116,22 +107,51 @@ class Cloud:
             successors, done = successors[..., :1], done[..., :1]  # nothing is left to chance
         return successors, rewards.reshape(shape).mean(axis=2), done
 
-    def _information(self, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _information(self, successors: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
         """Mean information [nats] of the observation that each action brings from each state, `(M, A)`.
 
-        That is log Z(o | s') − log mean Z(o | s'') over states that could be believed in instead.
+        That is log Z(o | s') − log mean Z(o | s'') over other states that can explain what was seen on the way into s:
+        what is known by then beyond doubt, such as where one is, tells nothing anew.
         """
         m, a = len(self.states), len(self._simulator.actions)
         crowd_size = int(np.clip(COMPARISONS / (m * a), POPULATION[1], POPULATION[0]))
         repeats = int(np.clip(COMPARISONS / (m * a * crowd_size), 1, HEARD))
         told = np.zeros((m, a))
-        others = self._simulator.problem.initial(crowd_size, rng)
-        for action in range(a):
-            choice = np.full(m, action)
-            crowd = self._simulator.step(others, np.full(crowd_size, action), rng)[0]
-            for _ in range(repeats):
-                told[:, action] += self._gains(choice, crowd, rng) / repeats
+        for _ in range(repeats):
+            crowd = self.states[rng.integers(0, m, crowd_size)]
+            alike = self._alike(crowd, successors, rng)
+            for action in range(a):
+                told[:, action] += self._gains(action, crowd, alike, rng) / repeats
         return np.maximum(told, 0.0)
+
+    def _alike(self, crowd: NDArray, successors: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
+        """ln weights of each state and of a crowd, equal for all that explain what is seen on the way, `(M, 1 + C)`."""
+        m, a = successors.shape[:2]
+        ways = rng.permutation(m * a)
+        into = np.full(m, -1)
+        into[successors[..., 0].reshape(-1)[ways]] = ways  # one way into each state, if there is any
+        known = np.flatnonzero(into >= 0)
+        before, choice = np.divmod(into[known], a)
+        _, heard, _, _ = self._simulator.step(self.states[before], choice, rng)
+        logs = np.zeros((m, 1 + len(crowd)))
+        logs[known] = self._simulator.log_likelihood(heard, _beside(self.states[known], crowd), choice)
+        logs[known[~np.isfinite(logs[known, 0])]] = 0.0  # it was another state that was come to
+        possible = np.isfinite(logs)
+        return np.where(possible, -np.log(possible.sum(axis=1, keepdims=True)), -np.inf)
+
+    def _gains(self, action: int, crowd: NDArray, alike: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
+        """What one observation of each state tells that sets it apart from a crowd, `(M,)`."""
+        choice = np.full(len(self.states), action)
+        after, heard, _, _ = self._simulator.step(self.states, choice, rng)
+        others = self._simulator.step(crowd, np.full(len(crowd), action), rng)[0]
+        logs = self._simulator.log_likelihood(heard, _beside(after, others), choice)
+        possible = np.isfinite(logs[:, 0])
+        return np.where(possible, np.where(possible, logs[:, 0], 0.0) - logsumexp(logs + alike, axis=1), 0.0)
+
+
+def _beside(states: NDArray, crowd: NDArray) -> NDArray:
+    """Each state with a crowd beside it, `(M, 1 + C, …)`."""
+    return np.concatenate([states[:, None], np.broadcast_to(crowd, (len(states), *crowd.shape))], axis=1)
 
 
 def _direction(points: NDArray) -> NDArray[np.float64]:
