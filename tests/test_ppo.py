@@ -450,7 +450,8 @@ def test_failures_are_forgiven_while_guidance_lasts_and_successes_and_ends_of_ti
         model._current_progress_remaining = left
         forgiven = model._forgiven(last)
         np.testing.assert_allclose(forgiven, [share, 0, 0, 0])
-        values = model._value_of_forgiven(last, forgiven)
+        assert not model._value_beyond(last, np.zeros(4, np.float32))[[0, 1, 3]].any()
+        values = model._value_beyond(replace(last, truncated=no), forgiven)
         privileged = [torch.as_tensor(model.env.privileged[name], dtype=torch.float32) for name in ("state", "hidden")]
         with torch.inference_mode():
             assert values[0].item() == pytest.approx(share * model.policy.judge(*privileged)[0].item(), abs=1e-6)

@@ -145,7 +145,7 @@ class Acting(OnPolicyAlgorithm):
         rollout.truncated[:, t] = as_tensor(experience.truncated)
         rollout.ignore[:, t] = as_tensor(experience.ignore)
         rollout.shaping[:, t] = as_tensor(self._shaping_signal(experience))
-        rollout.bootstrap[:, t] = self._value_of_truncated(experience) + self._value_of_forgiven(experience, forgiven)
+        rollout.bootstrap[:, t] = self._value_beyond(experience, forgiven)
         if self._belief_now is not None and experience.ended.any():
             self._count_bits(rollout.hidden[:, t], as_tensor(experience.ended))
         if experience.ignore.any():  # a reset step belongs to no episode: nothing flows through it
@@ -167,17 +167,6 @@ class Acting(OnPolicyAlgorithm):
         after = experience.final_privileged["shaping"] * np.where(experience.terminated, self._kept, 1.0)
         return (self.gamma * after - self._privileged_now["shaping"]).astype(np.float32)
 
-    def _value_of_truncated(self, experience: Experience) -> Tensor:
-        """The value of where truncated episodes were cut off, `(N,)`; 0 elsewhere."""
-        values = torch.zeros(self.n_envs, device=self.device)
-        rows = torch.as_tensor(np.flatnonzero(experience.truncated), device=self.device)
-        if len(rows):
-            values[rows] = self._peek(experience.final_obs, experience.final_privileged, rows)
-        if not self._is_shaped or not self._kept:
-            return values
-        guided = torch.as_tensor(experience.final_privileged["shaping"] != 0, device=self.device)
-        return values * (1 - self._kept * guided)
-
     def _forgiven(self, experience: Experience) -> np.ndarray:
         """The share in which an episode that just ended in failure is treated as if it went on, `(N,)`.
 
@@ -188,13 +177,17 @@ class Acting(OnPolicyAlgorithm):
         failed = experience.terminated & ~experience.success & ~experience.ignore
         return (self._kept * failed).astype(np.float32)
 
-    def _value_of_forgiven(self, experience: Experience, forgiven: np.ndarray) -> Tensor:
-        """The value of going on after forgiven failures, `(N,)`; 0 elsewhere."""
+    def _value_beyond(self, experience: Experience, forgiven: np.ndarray) -> Tensor:
+        """The value of where episodes were cut off, or failed and were forgiven, `(N,)`; 0 elsewhere."""
+        share = experience.truncated.astype(np.float32)
+        if self._is_shaped and self._kept:  # what guidance keeps of the last potential is no promise any more
+            share *= 1 - self._kept * (experience.final_privileged["shaping"] != 0)
+        share += forgiven
         values = torch.zeros(self.n_envs, device=self.device)
-        rows = torch.as_tensor(np.flatnonzero(forgiven), device=self.device)
+        rows = torch.as_tensor(np.flatnonzero(share), device=self.device)
         if len(rows):
-            share = torch.as_tensor(forgiven, device=self.device)[rows]
-            values[rows] = share * self._peek(experience.final_obs, experience.final_privileged, rows)
+            own = torch.as_tensor(share, device=self.device)[rows]
+            values[rows] = own * self._peek(experience.final_obs, experience.final_privileged, rows)
         return values
 
     @property

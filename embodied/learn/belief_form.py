@@ -41,6 +41,10 @@ class BeliefForm:
         """How many values the first variable has; 0 if it is continuous, or there is none."""
         return self.variables[0] if self.variables and isinstance(self.variables[0], int) else 0
 
+    def probabilities(self, output: Tensor) -> Tensor | None:
+        """Of the values of the first variable, `(…, values)`; None if it has none."""
+        return output[..., : self.values].softmax(-1) if self.values else None
+
     def log_density(self, output: Tensor, truth: Tensor) -> Tensor:
         """How likely `output (…, size)` makes the truth `(…, k)`, by variable, `(…, k)` [nats].
 

@@ -33,9 +33,11 @@ class _Step(nn.Module):
     def forward(self, row: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         policy = self.policy
         features, *memory_after = policy.core.pure_step(policy.encoder(row), first, *memory)
-        values, head = policy.belief_form.values, policy.belief_head
-        belief = head(features)[:, :values].softmax(-1) if head is not None and values else row.new_zeros(1, 0)
-        return (_action(policy.action_head, features), belief, *memory_after)
+        belief = None
+        if policy.belief_head is not None:
+            belief = policy.belief_form.probabilities(policy.belief_head(features))
+        said = row.new_zeros(1, 0) if belief is None else belief
+        return (_action(policy.action_head, features), said, *memory_after)
 
 
 def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:

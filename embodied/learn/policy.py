@@ -273,8 +273,7 @@ class SequencePolicy(BasePolicy):
 
     def belief(self, reading: Reading) -> Tensor | None:
         """Returns the probabilities of the first hidden variable, `(…, K)`; None if it is not discrete or not known."""
-        values = self.belief_form.values
-        return reading.belief[..., :values].softmax(-1) if reading.belief is not None and values else None
+        return None if reading.belief is None else self.belief_form.probabilities(reading.belief)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         rows = self._tensor(self.codec.rows(observation))

@@ -111,9 +111,16 @@ class ParticleBelief:
 
 
 def systematic(weights: NDArray, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draws `n` indices with one random number, each as often as its weight says, up to one (Kitagawa 1996)."""
-    edges = np.cumsum(weights)
-    return np.searchsorted(edges, edges[-1] * (rng.random() + np.arange(n)) / n, side="right").clip(max=len(edges) - 1)
+    """Draws `n` indices for each row of `weights (…, m)`, `(…, n)`, each as often as its weight says, up to one.
+
+    One random number a row (Kitagawa 1996).
+    """
+    rows, m = weights.reshape(-1, weights.shape[-1]), weights.shape[-1]
+    row = np.arange(len(rows))[:, None]
+    edges = np.cumsum(rows, axis=1)
+    marks = (rng.random((len(rows), 1)) + np.arange(n)) / n + row
+    drawn = np.searchsorted((edges / edges[:, -1:] + row).reshape(-1), marks.reshape(-1), side="right")
+    return (drawn.reshape(len(rows), n) - row * m).clip(0, m - 1).reshape(*weights.shape[:-1], n)
 
 
 def _is_no_number(observation: Any) -> bool:

@@ -160,14 +160,15 @@ class Preparation:
 
 def _prepare(problem: Problem, simulator: Simulator, size: int, particles: int) -> Preparation:
     """Looks at a problem once; what is found stays with the problem, if anything can be kept with it."""
-    kept: dict[tuple[int, int], Preparation] = getattr(problem, KEPT, None) or {}
+    kept: dict[tuple[int, int, int], Preparation] = getattr(problem, KEPT, None) or {}
+    key = (id(problem), size, particles)  # a copy of a problem may be another one
     with contextlib.suppress(AttributeError, TypeError):  # a problem with slots, or a frozen one
         setattr(problem, KEPT, kept)
-    if (size, particles) not in kept:
+    if key not in kept:
         rng = np.random.default_rng(0)
         players = Players(simulator, Cloud(simulator, size, SAMPLE, rng))
-        kept[size, particles] = Preparation(players, _audition(players, ParticleBelief(problem, particles, rng), rng))
-    return kept[size, particles]
+        kept[key] = Preparation(players, _audition(players, ParticleBelief(problem, particles, rng), rng))
+    return kept[key]
 
 
 def _audition(players: Players, belief: ParticleBelief, rng: np.random.Generator) -> NDArray[np.intp]:

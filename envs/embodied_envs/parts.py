@@ -100,10 +100,6 @@ class Word:
         """Forgets what was said."""
         self._times[worlds] = 0
 
-    def insists(self) -> NDArray[np.bool_]:
-        """Who has said it for a while, `(N,)`."""
-        return self._times >= MEANT // 2
-
     def begun(self, right: NDArray[np.bool_]) -> NDArray[np.float64]:
         """A potential for the word half said where it is `right (N,)` to say it, `(N,)`; 0 elsewhere."""
         return 0.3 * np.minimum(self._times / MEANT, 1.0) * right

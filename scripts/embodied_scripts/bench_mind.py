@@ -16,7 +16,7 @@ BESIDE = (
 def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, list[float]]:
     """Particle steps per second: what the planner's players simulate, and bare simulation of as many particles."""
     from embodied.mind.classics import SimpleLightDark
-    from embodied.mind.planner import COMPANIONS, Planner, draw_scenarios
+    from embodied.mind.planner import Planner, draw_scenarios
     from embodied_scripts.turns import take_turns
 
     problem = SimpleLightDark()
@@ -39,7 +39,6 @@ def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, lis
             states, _, _, _ = problem.step(states, problem.actions[1 + 2 * (t % 2)], rng)
         return steps * k * m
 
-    assert m <= COMPANIONS
     return take_turns({"the planner's players": thinking, "the problem alone": bare}, rounds)
 
 

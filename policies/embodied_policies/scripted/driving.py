@@ -27,10 +27,14 @@ class Odometry:
         """Returns the poses `seconds` later, if wheels and gyro go on as `obs (n, dim)` tells."""
         way = WHEEL_RADIUS * obs[:, self._wheels].mean(axis=1) * seconds
         turn = obs[:, self._gyro][:, 0] * seconds
-        heading = pose[:, 2] + turn / 2
-        return np.column_stack(
-            [pose[:, 0] + way * np.cos(heading), pose[:, 1] + way * np.sin(heading), heading + turn / 2]
-        )
+        return driven(pose, way, turn)
+
+
+def driven(pose: NDArray, way: NDArray, turn: NDArray) -> NDArray[np.float64]:
+    """Poses `(…, 3)` after driving `way (…)` [m] and turning `turn (…)` [rad] all along."""
+    heading = pose[..., 2] + turn / 2
+    x, y = pose[..., 0] + way * np.cos(heading), pose[..., 1] + way * np.sin(heading)
+    return np.stack([x, y, heading + turn / 2], axis=-1)
 
 
 def wrapped(angle: NDArray) -> NDArray:

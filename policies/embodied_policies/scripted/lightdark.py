@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embodied.layout import Layout
 from embodied_policies.scripted.driving import Odometry, commands, facing, towards
+from embodied_policies.scripted.localise import at_lens, ranges_in_room
 
-LENS = 0.057  # m, the ring is before the middle of the robot
 LOOKS = 8  # in the light, before it trusts where it is
 ENOUGH = 0.8  # share of beams that must return something
 ARRIVED = 0.05  # m
@@ -88,13 +89,12 @@ class PoseSeeker:
     def _find(self, guess: NDArray, obs: NDArray, again: NDArray) -> NDArray:
         """Returns poses `(n, 3)` from a ring of ranges: looks for the heading at first, then fits."""
         ranges, valid = obs[:, self._ranges].astype(float), obs[:, self._valid] > 0.5
-        lens = guess + LENS * np.column_stack([np.cos(guess[:, 2]), np.sin(guess[:, 2]), np.zeros(len(guess))])
+        lens = at_lens(guess)
         fresh = ~again.astype(bool)
         lens[fresh] = self._by_extent(lens[fresh], ranges[fresh], valid[fresh])
         for _ in range(4):
             lens = self._refined(lens, ranges, valid)
-        back = LENS * np.column_stack([np.cos(lens[:, 2]), np.sin(lens[:, 2]), np.zeros(len(lens))])
-        return lens - back
+        return at_lens(lens, -1.0)
 
     def _by_extent(self, guess: NDArray, ranges: NDArray, valid: NDArray) -> NDArray:
         """The heading in which the points that were met span the room best, and where that puts the ring."""
@@ -114,18 +114,11 @@ class PoseSeeker:
     def _refined(self, pose: NDArray, ranges: NDArray, valid: NDArray) -> NDArray:
         """One step of Gauss and Newton on the ranges that were met."""
         tiny = 1e-4
-        expected = self._expected(pose)
-        slope = np.stack([(self._expected(pose + tiny * axis) - expected) / tiny for axis in np.eye(3)], axis=2)
+        from_there = partial(ranges_in_room, angles=self._angles, half=self._half)
+        expected = from_there(pose)
+        slope = np.stack([(from_there(pose + tiny * axis) - expected) / tiny for axis in np.eye(3)], axis=2)
         error = np.where(valid & (np.abs(ranges - expected) < 0.5), ranges - expected, 0.0)
         slope = np.where(valid[..., None], slope, 0.0)
         normal = np.einsum("nbi,nbj->nij", slope, slope) + 1e-6 * np.eye(3)
         step = np.linalg.solve(normal, np.einsum("nbi,nb->ni", slope, error)[..., None])[..., 0]
         return pose + np.clip(step, -0.3, 0.3)
-
-    def _expected(self, pose: NDArray) -> NDArray:
-        """The ranges from poses `(n, 3)` to the walls, `(n, beams)`."""
-        angle = pose[:, 2, None] + self._angles
-        way = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-        with np.errstate(divide="ignore"):
-            to_wall = (np.sign(way) * self._half - pose[:, None, :2]) / way
-        return np.where(np.abs(way) > 1e-9, to_wall, np.inf).min(axis=-1)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.layout import Layout
-from embodied_policies.scripted.driving import DECISION_S, WHEEL_RADIUS, wrapped
+from embodied.mind.particles import systematic
+from embodied_policies.scripted.driving import DECISION_S, WHEEL_RADIUS, driven, wrapped
 
 LENS = 0.057  # m, the ring is before the middle of the robot
 WAY_NOISE = (0.003, 0.3)  # m per decision, and the share of a change of speed that is missed
@@ -141,14 +142,14 @@ class PoseFilter:
         step = middle[:, None] + spread[:, None] * rng.standard_normal((*shape, 2))
         way = step[..., 0] * (1 + belief.fault[..., 0])
         turn = step[..., 1] - belief.fault[..., 1] * DECISION_S
-        return PoseBelief(_driven(belief.pose, way, turn), belief.fault, belief.log_weights.copy(), pace, rng)
+        return PoseBelief(driven(belief.pose, way, turn), belief.fault, belief.log_weights.copy(), pace, rng)
 
     def _log_likelihood(self, belief: PoseBelief, obs: NDArray, pace: NDArray, rows: NDArray) -> NDArray[np.float64]:
         """How well each pose explains the ring's frame, taken a while ago, `(rows, P)`."""
         back = -(obs[rows, self._age].astype(np.float64) / DECISION_S)[:, None]
-        then = _driven(belief.pose[rows], back * pace[rows, :1], back * pace[rows, 1:])
+        then = driven(belief.pose[rows], back * pace[rows, :1], back * pace[rows, 1:])
         ranges, valid = obs[rows, self._ranges].astype(np.float64)[:, None], obs[rows, self._valid][:, None] > 0.5
-        expected = ranges_in_room(then, self._angles, self._half)
+        expected = np.maximum(ranges_in_room(at_lens(then), self._angles, self._half), 0.01)
         light = self._light(then[..., 0])[..., None]
         share = self._noise[1] + (self._noise[0] - self._noise[1]) * light
         returned = self._returned[1] + (self._returned[0] - self._returned[1]) * light
@@ -162,7 +163,7 @@ class PoseFilter:
         rows = np.flatnonzero(_effective(belief.log_weights) < ENOUGH * self._particles)
         if rows.size:
             weights, rng = belief.weights[rows], belief.generator
-            drawn = _systematic(weights, rng)
+            drawn = systematic(weights, self._particles, rng)
             everything = np.concatenate([belief.pose[rows], belief.fault[rows]], axis=2)
             mean = np.einsum("np,npd->nd", weights, everything)[:, None]
             spread = np.sqrt(np.einsum("np,npd->nd", weights, (everything - mean) ** 2))[:, None]
@@ -192,30 +193,17 @@ def _digestible(log_likelihood: NDArray, log_weights: NDArray) -> NDArray[np.flo
     return np.where(low == 0, power, low)
 
 
-def _systematic(weights: NDArray, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draws as many indices as there are particles in each row, each as often as its weight says, up to one."""
-    n, p = weights.shape
-    row = np.arange(n)[:, None]
-    edges = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True) + row
-    marks = (rng.random((n, 1)) + np.arange(p)) / p + row
-    drawn = np.searchsorted(edges.reshape(-1), marks.reshape(-1)).reshape(n, p) - row * p
-    return drawn.clip(0, p - 1)
-
-
-def _driven(pose: NDArray, way: NDArray, turn: NDArray) -> NDArray[np.float64]:
-    """Poses `(n, P, 3)` after driving `way` [m] and turning `turn` [rad]."""
-    heading = pose[..., 2] + turn / 2
-    return np.stack(
-        [pose[..., 0] + way * np.cos(heading), pose[..., 1] + way * np.sin(heading), heading + turn / 2], -1
-    )
-
-
-def ranges_in_room(pose: NDArray, angles: NDArray, half: NDArray) -> NDArray[np.float64]:
-    """The ranges from a ring on robots at `pose (…, 3)` to the walls, `(…, beams)` [m]."""
+def at_lens(pose: NDArray, sign: float = 1.0) -> NDArray[np.float64]:
+    """Where the ring of robots at `pose (…, 3)` is; with `sign` −1, where robots are whose ring is there."""
     heading = pose[..., 2]
-    lens = pose[..., :2] + LENS * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    angle = heading[..., None] + angles
-    with np.errstate(divide="ignore", invalid="ignore"):
-        to_x = (np.sign(np.cos(angle)) * half[0] - lens[..., :1]) / np.cos(angle)
-        to_y = (np.sign(np.sin(angle)) * half[1] - lens[..., 1:]) / np.sin(angle)
-    return np.maximum(np.fmin(to_x, to_y), 0.01)
+    ahead = np.stack([np.cos(heading), np.sin(heading), np.zeros_like(heading)], axis=-1)
+    return pose + sign * LENS * ahead
+
+
+def ranges_in_room(ring: NDArray, angles: NDArray, half: NDArray) -> NDArray[np.float64]:
+    """The ranges from rings at `(…, 3)` to the walls of a room, `(…, beams)` [m]."""
+    angle = ring[..., 2, None] + angles
+    way = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    with np.errstate(divide="ignore"):
+        to_wall = (np.sign(way) * half - ring[..., None, :2]) / way
+    return np.where(np.abs(way) > 1e-9, to_wall, np.inf).min(axis=-1)
