@@ -57,6 +57,10 @@ class Core(nn.Module, ABC):
         """Returns the memory of some environments."""
 
     @abstractmethod
+    def put(self, memory: Any, index: Tensor, part: Any) -> None:
+        """Writes the memory of some environments back, as `rows` had returned it."""
+
+    @abstractmethod
     def tensors(self, memory: Any) -> dict[str, Tensor]:
         """Returns the tensors that a memory is made of, to be saved; written to, they set it."""
 

@@ -105,6 +105,14 @@ class GymVecEnv(VecEnv):
         self.mask = self._mask_in(obs, info)
         return obs
 
+    def restart(self, worlds: NDArray[np.bool_]) -> Any:
+        """Starts new episodes in some worlds, whatever happens there; returns what is observed now everywhere."""
+        obs, info = self.gym_env.reset(options={"reset_mask": worlds})
+        self._was_done[worlds] = False
+        self._returns[worlds], self._lengths[worlds] = 0, 0
+        self.privileged, self.mask = self._told(info), self._mask_in(obs, info)
+        return obs
+
     def step_async(self, actions: NDArray) -> None:
         """Keeps the actions for `step_wait`."""
         self._actions = actions
@@ -288,7 +296,7 @@ def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]
     final = obs
     if ended.any():
         finals = [infos[i].get("terminal_observation", _row(obs, i)) for i in range(env.num_envs)]
-        final = _stack(finals)
+        final = stack_observations(finals)
     success = [bool(info.get("is_success", False)) for info in infos] if _has_success(infos) else None
     return Experience(
         obs=obs,
@@ -370,11 +378,12 @@ def _row(obs: Any, i: int) -> Any:
     return tuple(_row(value, i) for value in obs) if isinstance(obs, tuple) else obs[i]
 
 
-def _stack(rows: list[Any]) -> Any:
+def stack_observations(rows: list[Any]) -> Any:
+    """Several observations as a batch."""
     if isinstance(rows[0], dict):
-        return {key: _stack([row[key] for row in rows]) for key in rows[0]}
+        return {key: stack_observations([row[key] for row in rows]) for key in rows[0]}
     if isinstance(rows[0], tuple):
-        return tuple(_stack(list(parts)) for parts in zip(*rows, strict=True))
+        return tuple(stack_observations(list(parts)) for parts in zip(*rows, strict=True))
     return np.stack(rows)
 
 

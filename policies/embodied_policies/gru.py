@@ -66,6 +66,9 @@ class GRUCore(Core):
     def rows(self, memory: Tensor, index: Tensor) -> Tensor:
         return memory[:, index].contiguous()
 
+    def put(self, memory: Tensor, index: Tensor, part: Tensor) -> None:
+        memory[:, index] = part
+
     def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         return self.step(x_NF, first_N, memory[0])
 

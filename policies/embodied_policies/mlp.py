@@ -36,6 +36,9 @@ class MLPCore(Core):
     def rows(self, memory: Tensor, index: Tensor) -> Tensor:
         return memory[index.to(memory.device)]
 
+    def put(self, memory: Tensor, index: Tensor, part: Tensor) -> None:
+        """There is nothing to write."""
+
     def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         return (self.network(x_NF),)
 

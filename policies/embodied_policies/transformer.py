@@ -104,6 +104,10 @@ class TransformerCore(Core):
             memory.age_N[index],
         )
 
+    def put(self, memory: Cache, index: Tensor, part: Cache) -> None:
+        memory.keys_LNHCD[:, index], memory.values_LNHCD[:, index] = part.keys_LNHCD, part.values_LNHCD
+        memory.time_NC[index], memory.age_N[index] = part.time_NC, part.age_N
+
     def tensors(self, memory: Cache) -> dict[str, Tensor]:
         return {f.name: getattr(memory, f.name) for f in fields(Cache)}
 

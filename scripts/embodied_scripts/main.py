@@ -14,6 +14,7 @@ from embodied_scripts.bench import Bench
 from embodied_scripts.evaluate import Evaluate
 from embodied_scripts.export import Export
 from embodied_scripts.inspection import Inspect
+from embodied_scripts.league import LeagueOf
 from embodied_scripts.listing import List
 from embodied_scripts.play import Play
 from embodied_scripts.study import Study
@@ -28,6 +29,7 @@ Command = (
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Study, tyro.conf.subcommand("study")]
+    | Annotated[LeagueOf, tyro.conf.subcommand("league")]
 )
 
 

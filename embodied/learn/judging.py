@@ -1,0 +1,141 @@
+"""Who is how good: games between players in both seats of the same worlds, and what follows from their table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.errors import MissingExtraError
+from embodied.learn.arena import Arena
+from embodied.learn.games import Games
+from embodied.learn.opponents import Opponent
+from embodied.mind.equilibrium import cycles, cyclic_share, nash_mixture
+
+Z = 1.96  # of a 95 % interval
+RATED_ROUNDS = 20
+WORLDS_PER_PAIR = 16  # at least, where there are as many
+
+
+@dataclass(frozen=True)
+class Table:
+    """Pay-offs between K players.
+
+    Attributes:
+        names: of the players.
+        score: share of games that the row's player won against the column's, draws as halves, `(K, K)`.
+        low, high: its 95 % interval; games: how many there were, `(K, K)`.
+        payoff: mean return of the row's player, `(K, K)`.
+    """
+
+    names: tuple[str, ...]
+    score: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    games: NDArray[np.float64]
+    payoff: NDArray[np.float64]
+
+    @property
+    def nash(self) -> NDArray[np.float64]:
+        """The mixture that no player of the table beats ("Nash averaging", Balduzzi et al. 2018), `(K,)`."""
+        return nash_mixture(self.payoff)
+
+    @property
+    def cyclic_share(self) -> float:
+        """How much of the table no rating explains."""
+        return cyclic_share(self.payoff)
+
+    @property
+    def cycles(self) -> list[tuple[str, str, str]]:
+        """Triples of which each surely beats the next, and the last the first."""
+        return [(self.names[i], self.names[j], self.names[k]) for i, j, k in cycles(self.low > 0.5)]
+
+    def ratings(self) -> dict[str, tuple[float, float]]:
+        """Rating and its uncertainty (openskill's Plackett-Luce: mean and deviation), the whole table game by game.
+
+        Raises:
+            MissingExtraError: openskill is not installed.
+        """
+        try:
+            from openskill.models import PlackettLuce
+        except ImportError as error:
+            raise MissingExtraError("openskill", "learn") from error
+        model = PlackettLuce()
+        rated = [model.rating(name=name) for name in self.names]
+        pairs = [(i, j) for i in range(len(rated)) for j in range(i) if self.games[i, j]]
+        for turn in range(RATED_ROUNDS):
+            for i, j in pairs if turn % 2 else pairs[::-1]:
+                won = (turn + 0.5) / RATED_ROUNDS < self.score[i, j]
+                [rated[i]], [rated[j]] = model.rate([[rated[i]], [rated[j]]], scores=[float(won), float(not won)])
+        return {name: (float(r.mu), float(r.sigma)) for name, r in zip(self.names, rated, strict=True)}
+
+
+def interval(wins: float, games: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (1927); 0 to 1 before any game."""
+    if not games:
+        return 0.0, 1.0
+    share, z2 = wins / games, Z * Z
+    middle = (share + z2 / (2 * games)) / (1 + z2 / games)
+    half = Z / (1 + z2 / games) * math.sqrt(share * (1 - share) / games + z2 / (4 * games * games))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def play(
+    games: Games, player: Opponent, others: list[Opponent], rounds: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (1, ½ or 0) and pay-offs of `player` against each of `others`, `(len(others), games)` each.
+
+    Every world is played `rounds` times, each time from both seats with the same seed.
+    """
+    share = games.num_games // len(others) // 2 * 2
+    blocks = (*[share] * (len(others) - 1), games.num_games - share * (len(others) - 1))
+    ended: list[list[tuple[float, float]]] = [[] for _ in others]
+    for turn in range(rounds):
+        for swapped in (False, True):
+            arena = Arena(games, blocks)
+            if swapped:
+                arena.seats = 1 - arena.seats
+            for i, other in enumerate(others):
+                arena.seat(i, other, seed + turn)
+            for result in _play_once(arena, player, seed + turn * games.num_games):
+                ended[result.block].append((result.score, result.payoff))
+    fewest = min(map(len, ended))
+    table = np.array([row[:fewest] for row in ended])
+    return table[..., 0], table[..., 1]
+
+
+def _play_once(arena: Arena, player: Opponent, seed: int) -> list:
+    """The first game of every world."""
+    n = arena.num_envs
+    player.begin(n, seed)
+    obs, info = arena.reset(seed=seed)
+    first, over = np.ones(n, bool), np.zeros(n, bool)
+    kept = []
+    while not over.all():
+        action = player.act(obs, first, np.ones(n, bool), info.get("action_mask"))
+        obs, _, terminated, truncated, info = arena.step(action)
+        first = terminated | truncated
+        kept += [result for result in arena.take_results() if not over[result.game]]
+        over |= first
+        if first.any() and not over.all():
+            obs, info = arena.reset(options={"reset_mask": first})
+    return kept
+
+
+def tournament(games: Games, players: dict[str, Opponent], rounds: int = 1, seed: int = 30_000) -> Table:
+    """The table of everyone against everyone."""
+    names = tuple(players)
+    k = len(names)
+    wins, counts, payoff = np.zeros((k, k)), np.zeros((k, k)), np.zeros((k, k))
+    for i in range(1, k):
+        for some in np.array_split(np.arange(i), min(i, -(-i * WORLDS_PER_PAIR // games.num_games))):
+            scores, returns = play(games, players[names[i]], [players[names[j]] for j in some], rounds, seed)
+            payoff[i, some], payoff[some, i] = returns.mean(axis=1), -returns.mean(axis=1)
+            counts[i, some] = counts[some, i] = scores.shape[1]
+            wins[i, some] = scores.sum(axis=1)
+            wins[some, i] = scores.shape[1] - wins[i, some]
+    score = np.divide(wins, counts, out=np.full((k, k), 0.5), where=counts > 0)
+    bounds = np.array([[interval(wins[i, j], counts[i, j]) for j in range(k)] for i in range(k)]).reshape(k, k, 2)
+    return Table(names, score, bounds[..., 0], bounds[..., 1], counts, payoff)

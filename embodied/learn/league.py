@@ -1,0 +1,253 @@
+"""Self-play in a league: a learner against its own past, its present, scripted founders, and exploiters.
+
+Opponents are drawn as in fictitious play: some games against the learner as it is, some against past members drawn
+uniformly (δ-uniform: from the newer part), the others against those it does worst against (prioritised fictitious
+self-play, Vinyals et al. 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+
+from embodied.errors import OptionError
+from embodied.learn.arena import Arena
+from embodied.learn.games import Games
+from embodied.learn.judging import Table, interval, play, tournament
+from embodied.learn.opponents import Mixture, NetworkOpponent, Opponent, RandomOpponent
+from embodied.learn.policy import SequencePolicy
+from embodied.learn.pool import Member, Pool
+from embodied.learn.ppo import SequencePPO
+from embodied.learn.vec import GymVecEnv
+
+LEARNER, POOL = "policy", "pool"
+FORGETTING = 0.98  # per game, of the learner's score against a member
+ENOUGH = 20  # games, before a score says who is champion
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class LeagueOptions:
+    """How opponents are drawn and members are made.
+
+    Attributes:
+        slots: different opponents at once.
+        latest: share of the games that the learner plays against itself as it is.
+        founders: share of the rest that goes to scripted founders, where there are any.
+        uniform: share of the rest that goes to members drawn uniformly; the others are drawn by priority.
+        delta: the uniform ones come from the newest 1 − delta of the members; 0 draws from all.
+        members: how many snapshots a training makes.
+        size: how many members with weights are kept.
+        stay: rollouts for which an opponent stays.
+    """
+
+    slots: int = 8
+    latest: float = 0.25
+    founders: float = 0.25
+    uniform: float = 0.4
+    delta: float = 0.0
+    members: int = 20
+    size: int = 24
+    stay: int = 8
+
+    def __post_init__(self) -> None:
+        shares = {name: getattr(self, name) for name in ("latest", "founders", "uniform", "delta")}
+        wrong = [name for name, share in shares.items() if not 0 <= share <= 1]
+        if wrong or min(self.slots, self.members, self.stay) < 1:
+            raise OptionError(f"shares must be 0 to 1, slots, members and stay at least 1: {', '.join(wrong) or self}")
+
+
+class League:
+    """A learner and those it learns from; lives in a folder, and goes on from there.
+
+    Args:
+        games: what is played.
+        policy: class of the learner's policy.
+        folder: where learner and members are kept; what is there is taken up.
+        founders: scripted players, by name.
+        seed: decides everything.
+        learner: further keyword arguments of `SequencePPO`.
+    """
+
+    def __init__(
+        self,
+        games: Games,
+        policy: type[SequencePolicy],
+        folder: Path,
+        founders: dict[str, Callable[[], Opponent]] | None = None,
+        options: LeagueOptions = LeagueOptions(),
+        seed: int = 0,
+        **learner: Any,
+    ) -> None:
+        self.games, self.folder, self.options, self.seed = games, folder, options, seed
+        self._founders = {RANDOM: lambda: RandomOpponent(games.action_space)} if founders is None else founders
+        self._policy, self._settings = policy, learner
+        self.pool = Pool(folder / POOL, options.size)
+        self.pool.found(list(self._founders))
+        self.arena = Arena(games, block_sizes(games.num_games, options))
+        self._drawn = np.random.default_rng([seed, self.pool.made])
+        self._sat: list[str | None] = [None] * len(self.arena.blocks)
+        for block in range(len(self.arena.blocks)):
+            self.arena.seat(block, RandomOpponent(games.action_space), seed)
+        self.learner = SequencePPO(policy, GymVecEnv(self.arena), seed=seed, **learner)
+        if (folder / LEARNER).is_dir():
+            self.learner.resume(folder / LEARNER)
+
+    def learn(self, steps: int, callbacks: list[BaseCallback] | None = None) -> None:
+        """Trains until the learner has made `steps` steps in all; a member is made every `steps / members`."""
+        left = steps - self.learner.num_timesteps
+        if left > 0:
+            for block in range(len(self.arena.blocks)):
+                self.fill(block, None if block == 0 and self.options.latest else self.draw())
+            keeper = _Keeper(self, max(1, steps // self.options.members))
+            self.learner.learn(left, callback=[*(callbacks or []), keeper], reset_num_timesteps=False)
+            self.count()
+            keeper.snapshot_if_due()
+        self.save()
+
+    def save(self) -> None:
+        """Writes learner and pool."""
+        self.learner.save(self.folder / LEARNER)
+        self.pool.write()
+
+    def snapshot(self, kind: str | None = None) -> Member:
+        """Freezes the learner: as champion, if it surely beats the last one (more than half of the games, at 95 %)."""
+        champion = self.pool.champion
+        score = None if champion is None else self.pool.scores[champion]
+        better = score is None or (score.games >= ENOUGH and interval(score.wins, score.games)[0] > 0.5)
+        self.save()
+        return self.pool.add(
+            self.learner.policy, kind or ("champion" if better else "snapshot"), self.learner.num_timesteps
+        )
+
+    def player(self, name: str, deterministic: bool = False) -> Opponent | None:
+        """A member as a player; None if its files are damaged."""
+        if name in self._founders:
+            return self._founders[name]()
+        policy = self.pool.policy(name)
+        return None if policy is None else NetworkOpponent(policy, deterministic)
+
+    def average(self, weights: dict[str, float] | None = None) -> Opponent:
+        """A league's averaged strategy: in each game one member, uniformly (as in fictitious play) or by `weights`.
+
+        See also `nash`.
+        """
+        weights = weights or dict.fromkeys(self.pool.with_weights, 1.0)
+        players = {name: self.player(name) for name in weights}
+        present = [name for name, player in players.items() if player is not None]
+        return Mixture([p for p in players.values() if p is not None], np.array([weights[name] for name in present]))
+
+    def nash(self, rounds: int = 1, most: int = 20) -> Opponent:
+        """The mixture of members that none of them wins against, by the pay-offs of games between them."""
+        table = self.table(rounds, most)
+        return self.average({n: w for n, w in zip(table.names, table.nash, strict=True) if n not in self._founders})
+
+    def table(self, rounds: int = 1, most: int = 10) -> Table:
+        """Everyone's games against everyone: founders, and up to `most` networks, evenly spread in age."""
+        names = self.pool.with_weights
+        spread = (
+            [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))] if names else []
+        )
+        players = {name: self.player(name) for name in [*self._founders, *spread]}
+        return tournament(self.games, {name: p for name, p in players.items() if p is not None}, rounds, self.seed + 1)
+
+    def exploit(self, target: Opponent, steps: int, seed: int = 0) -> tuple[SequencePolicy, NDArray[np.float64]]:
+        """Trains a best response to `target` for `steps` steps, from scratch; returns it and its scores against it.
+
+        Its mean score above one half is a lower bound of how exploitable the target is.
+        """
+        arena = Arena(self.games, (self.games.num_games,))
+        arena.seat(0, target, seed)
+        rival = SequencePPO(self._policy, GymVecEnv(arena), seed=seed + 1, **self._settings)
+        rival.learn(steps)
+        scores, _ = play(self.games, NetworkOpponent(rival.policy, True), [target], 2, seed + 2)
+        return rival.policy, scores[0]
+
+    def draw(self) -> str | None:
+        """Draws who plays next; None is the learner as it is."""
+        options, random = self.options, self._drawn
+        founders, past = list(self._founders), self.pool.with_weights
+        if not past or (founders and random.random() < options.founders):
+            return str(random.choice(founders)) if founders else None
+        if random.random() < options.uniform:
+            return str(random.choice(past[int(options.delta * (len(past) - 1)) :]))
+        losing = np.array([(1 - self.pool.scores[name].share) ** 2 + 1e-3 for name in past])
+        return str(random.choice(past, p=losing / losing.sum()))
+
+    def fill(self, block: int, name: str | None) -> None:
+        """Lets a member, or the learner as it is, play a block."""
+        player = NetworkOpponent(self.learner.policy) if name is None else self.player(name)
+        while player is None:  # it was damaged, and is out now
+            name = self.draw()
+            player = NetworkOpponent(self.learner.policy) if name is None else self.player(name)
+        self._sat[block] = name
+        self.arena.seat(block, player, int(self._drawn.integers(2**31)))
+
+    def count(self) -> None:
+        """Counts the games that ended since the last call."""
+        for result in self.arena.take_results():
+            name = self._sat[result.block]
+            if name is not None:
+                self.pool.count(name, result.score, FORGETTING)
+
+
+class _Keeper(BaseCallback):
+    """Between rollouts: counts games, changes opponents one block at a time, and makes members."""
+
+    def __init__(self, league: League, every: int) -> None:
+        super().__init__()
+        self._league, self._every, self._rollouts = league, every, 0
+
+    def _on_rollout_start(self) -> None:
+        league = self._league
+        league.count()
+        self.snapshot_if_due()
+        self._rollouts += 1
+        blocks = range(1 if league.options.latest else 0, len(league.arena.blocks))
+        due = [block for block in blocks if (self._rollouts + block) % league.options.stay == 0]
+        for block in due:
+            league.fill(block, league.draw())
+        if self._rollouts == 1:
+            due = list(range(len(league.arena.blocks)))
+        if due:
+            self._restart(due)
+
+    def snapshot_if_due(self) -> None:
+        """Makes a member if the last one is old enough."""
+        newest = max((self._league.pool.members[name].step for name in self._league.pool.with_weights), default=0)
+        if self._league.learner.num_timesteps - newest >= self._every:
+            self._league.snapshot()
+
+    def _restart(self, blocks: list[int]) -> None:
+        """Begins the games of some blocks anew, without a word to the learner but that they are new."""
+        league, learner = self._league, self._league.learner
+        fresh = np.zeros(learner.n_envs, bool)
+        for block in blocks:
+            fresh[league.arena.blocks[block]] = True
+        env = learner.env
+        assert isinstance(env, GymVecEnv)
+        learner._last_obs = env.restart(fresh)
+        learner._last_episode_starts = np.asarray(learner._last_episode_starts) | fresh
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def block_sizes(games: int, options: LeagueOptions) -> tuple[int, ...]:
+    """How many games each opponent plays, even numbers: first the learner as it is, then each slot.
+
+    Raises:
+        OptionError: there are too few games for so many opponents.
+    """
+    latest = round(options.latest * games / 2) * 2
+    share = (games - latest) // options.slots // 2 * 2
+    if games % 2 or share < 2:
+        raise OptionError(f"{games} games are too few, or odd, for {options.slots} opponents at once")
+    first = games - share * options.slots
+    return (first, *[share] * options.slots) if options.latest else (share + first, *[share] * (options.slots - 1))

@@ -1,0 +1,300 @@
+"""A league: games, opponents, members on disk, and what is said of them."""
+
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import embodied_envs  # noqa: F401
+from embodied.errors import CheckpointError, OptionError
+from embodied.learn.arena import Arena
+from embodied.learn.checkpoint import load_json
+from embodied.learn.games import DuelGames, PettingZooGames
+from embodied.learn.judging import interval, play, tournament
+from embodied.learn.league import League, LeagueOptions, block_sizes
+from embodied.learn.opponents import Mixture, NetworkOpponent, RandomOpponent, ScriptedOpponent
+from embodied.learn.pool import CorruptMemberWarning, Pool
+from embodied.learn.table_games import (
+    BIASED,
+    BiasedRockPaperScissors,
+    KuhnPoker,
+    kuhn_exploitability,
+    kuhn_value,
+)
+from embodied.mind.equilibrium import cycles, cyclic_share, exploitability, nash_mixture
+from embodied.world.duel import Duel
+from embodied_envs.sumo import Sumo, SumoOptions
+from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
+from embodied_scripts.league import games_of
+
+SMALL = {"n_steps": 8, "minibatches": 4, "policy_kwargs": {"layers": 1, "width": 16}}
+
+
+class Always:
+    """Plays one choice and notes when it was asked."""
+
+    def __init__(self, choice: int) -> None:
+        self.choice = choice
+
+    def begin(self, n: int, seed: int) -> None:
+        self.n = n
+
+    def act(self, obs, first, moving, allowed):
+        return np.full(len(obs), self.choice)
+
+
+def rock_paper_scissors(n: int) -> PettingZooGames:
+    return PettingZooGames(BiasedRockPaperScissors, n)
+
+
+def throws(policy) -> list[np.ndarray]:
+    """The probabilities of rock, paper and scissors in either seat."""
+    rows = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    with torch.no_grad():
+        reading, _ = policy.step(rows, torch.ones(2, dtype=torch.bool), policy.initial(2))
+    return list(reading.actions.base_dist.probs[:, 0].double().numpy())
+
+
+def test_the_equilibrium_of_biased_rock_paper_scissors_is_the_one_in_the_books():
+    mixture = nash_mixture(BIASED)
+    np.testing.assert_allclose(mixture, [0.25, 0.5, 0.25], atol=1e-9)
+    assert exploitability(BIASED, mixture, mixture) == pytest.approx(0, abs=1e-9)
+    assert exploitability(BIASED, np.eye(3)[0], np.eye(3)[0]) == pytest.approx(1.0)
+
+
+def test_a_rated_table_has_no_circle_and_rock_paper_scissors_is_nothing_else():
+    rating = np.array([0.0, 1.0, 3.0])
+    assert cyclic_share(rating[:, None] - rating) == pytest.approx(0)
+    circle = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    assert cyclic_share(circle) == pytest.approx(1)
+    assert cycles(circle > 0) == [(0, 2, 1)]
+
+
+def test_in_kuhn_poker_the_known_equilibrium_cannot_be_exploited_and_loses_one_eighteenth():
+    first = lambda card, history: [[1 / 3, 0, 1][card], [0, 2 / 3, 1][card]][history != ()]  # noqa: E731
+    second = lambda card, history: [[1 / 3, 0, 1][card], [0, 1 / 3, 1][card]][history == (1,)]  # noqa: E731
+    assert kuhn_value(first, second) == pytest.approx(-1 / 18)
+    assert kuhn_exploitability(([first], [second]), np.ones(1)) == pytest.approx(0, abs=1e-9)
+    timid = lambda card, history: 0.0  # noqa: E731
+    assert kuhn_exploitability(([timid], [timid]), np.ones(1)) > 0.5
+
+
+def test_wilsons_interval_is_the_one_of_the_textbook():
+    assert interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-3)
+    assert interval(0, 0) == (0.0, 1.0)
+
+
+def test_the_learner_sits_in_both_seats_and_wins_what_the_game_says():
+    arena = Arena(rock_paper_scissors(8), (4, 4))
+    arena.seat(0, Always(2), 0)
+    arena.seat(1, Always(1), 0)
+    obs, _ = arena.reset(seed=0)
+    assert obs[:, 1:].tolist() == [[1, 0], [0, 1]] * 4
+    _, reward, terminated, _, _ = arena.step(np.zeros(8, int))  # rock
+    assert reward.tolist() == [1.0] * 4 + [-0.5] * 4
+    assert terminated.all()
+    assert [result.score for result in arena.take_results()] == [1.0] * 4 + [0.0] * 4
+
+
+def test_in_a_game_of_turns_the_learner_sees_only_its_own():
+    arena = Arena(PettingZooGames(KuhnPoker, 6), (6,))
+    arena.seat(0, Always(1), 0)
+    obs, _ = arena.reset(seed=3)
+    assert (obs[:, :3].sum(axis=1) == 1).all()
+    assert obs[0, 3:7].sum() == 0
+    assert obs[1, 4] == 1
+    _, reward, terminated, _, _ = arena.step(np.zeros(6, int))  # in the first seat a check, in the second a fold
+    assert terminated.tolist() == [False, True] * 3
+    assert reward.tolist() == [0, -1] * 3
+    obs, _ = arena.reset(options={"reset_mask": terminated})
+    assert obs[0, 3] == 1
+    assert obs[0, 6] == 1
+
+
+def test_forbidden_choices_are_never_taken_by_anyone():
+    tictactoe = pytest.importorskip("pettingzoo.classic.tictactoe_v3")
+    games = PettingZooGames(tictactoe.env, 8)
+    player = NetworkOpponent(League(games, MLPPolicy, _nowhere(), None, _short(2), **SMALL).learner.policy)
+    scores, payoffs = play(games, player, [RandomOpponent(games.action_space)], 1, 0)
+    assert scores.shape == (1, 16)  # an illegal move would have ended a game with an error
+    assert set(np.unique(payoffs)) <= {-1.0, 0.0, 1.0}
+
+
+def test_an_opponent_that_waits_for_its_turn_remembers_only_its_turns():
+    games = PettingZooGames(KuhnPoker, 4)
+    space = Arena(games, (4,)).single_observation_space
+    torch.manual_seed(0)
+    for cls in (TransformerPolicy, GRUPolicy):
+        policy = cls(space, games.action_space, layers=1, width=16).eval()
+        whole, part = NetworkOpponent(policy, True), NetworkOpponent(policy, True)
+        whole.begin(2, 0)
+        part.begin(4, 0)
+        rows = np.random.default_rng(0).random((3, 2, space.shape[0])).astype(np.float32)
+        index = torch.tensor([1, 3])
+        for t, row in enumerate(rows):
+            whole.act(row, np.full(2, t == 0), np.ones(2, bool), None)
+            seen = np.zeros((4, space.shape[0]), np.float32)
+            seen[[1, 3]] = row
+            part.act(seen, np.full(4, t == 0), np.array([False, True, False, True]), None)
+        for name, tensor in policy.core.tensors(policy.core.rows(part._memory, index)).items():
+            torch.testing.assert_close(tensor, policy.core.tensors(whole._memory)[name])
+
+
+def test_a_mixture_draws_one_of_its_players_for_each_game():
+    mixture = Mixture([Always(0), Always(2)], np.array([1.0, 3.0]))
+    mixture.begin(400, 0)
+    everyone, none = np.ones(400, bool), np.zeros(400, bool)
+    drawn = mixture.act(np.zeros((400, 1)), everyone, everyone, None)
+    assert 0.68 < (drawn == 2).mean() < 0.82
+    np.testing.assert_array_equal(drawn, mixture.act(np.zeros((400, 1)), none, everyone, None))
+
+
+def test_a_table_tells_pay_offs_from_both_seats_and_who_plays_how_often():
+    table = tournament(rock_paper_scissors(12), {"r": Always(0), "p": Always(1), "s": Always(2)})
+    np.testing.assert_allclose(table.payoff, BIASED)
+    np.testing.assert_allclose(table.nash, [0.25, 0.5, 0.25], atol=1e-9)
+    assert table.cycles
+    assert table.cyclic_share > 0.7
+
+
+def test_ratings_rise_with_strength():
+    table = tournament(rock_paper_scissors(12), {"r": Always(0), "p": Always(1)})
+    ratings = table.ratings()
+    assert ratings["p"][0] > ratings["r"][0] + 5
+
+
+def test_blocks_are_even_and_use_all_games():
+    assert block_sizes(128, LeagueOptions(slots=8, latest=0.25)) == (32, *[12] * 8)
+    assert sum(block_sizes(64, LeagueOptions(slots=3, latest=0.0))) == 64
+    with pytest.raises(OptionError, match="too few"):
+        block_sizes(8, LeagueOptions(slots=8))
+
+
+def test_a_league_mixes_where_playing_against_oneself_chases_its_tail(tmp_path):
+    torch.manual_seed(0)
+    options = LeagueOptions(slots=8, latest=0.0, founders=0.0, uniform=1.0, members=24, size=40, stay=4)
+    settings = SMALL | {"learning_rate": 1e-2, "ent_coef": 0.1, "gamma": 1.0}
+    league = League(rock_paper_scissors(64), MLPPolicy, tmp_path, None, options, **settings)
+    league.learn(36_000)
+    table = league.table(rounds=2, most=24)
+    weights = np.array([w for n, w in zip(table.names, table.nash, strict=True) if n != "random"])
+    members = [throws(league.pool.policy(name)) for name in table.names if name != "random"]
+    averaged = [weights @ np.array([member[seat] for member in members]) / weights.sum() for seat in (0, 1)]
+    newest = throws(league.learner.policy)
+    assert exploitability(BIASED, *averaged) < 0.3  # the worst is 2
+    assert exploitability(BIASED, *newest) > 0.8
+
+
+def test_members_outlive_the_process_and_what_was_half_written_is_gone(tmp_path):
+    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    league.learn(2_000)
+    pool = league.pool
+    assert pool.made >= 2
+    assert set(pool.with_weights) == {p.name for p in (tmp_path / "pool" / "members").iterdir()}
+    (tmp_path / "pool" / "members" / "snapshot-9999").mkdir()
+    (tmp_path / "pool" / "members" / ".snapshot-9998.part").mkdir()
+    again = Pool(tmp_path / "pool")
+    assert again.members == pool.members
+    assert again.scores == pool.scores
+    assert again.made == pool.made
+    assert set(again.with_weights) == {p.name for p in (tmp_path / "pool" / "members").iterdir()}
+
+
+def test_a_full_pool_drops_the_crowded_and_keeps_both_ends(tmp_path):
+    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    pool = Pool(tmp_path / "small", size=3)
+    for step in (0, 100, 110, 500, 1000):
+        pool.add(league.learner.policy, "snapshot", step)
+    assert [pool.members[name].step for name in pool.with_weights] == [0, 500, 1000]
+    assert len(list((tmp_path / "small" / "members").iterdir())) == 3
+
+
+def test_a_corrupt_member_is_named_and_the_league_goes_on(tmp_path):
+    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    league.learn(2_000)
+    broken, *others = league.pool.with_weights
+    (tmp_path / "pool" / "members" / broken / "policy.safetensors").write_bytes(b"no weights")
+    again = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(4), **SMALL)
+    with pytest.warns(CorruptMemberWarning, match=broken):
+        assert again.player(broken) is None
+    again.learn(3_000)
+    assert broken not in again.pool.members
+    assert set(others) <= set(again.pool.members)
+
+
+def test_a_damaged_list_of_members_is_refused(tmp_path):
+    Pool(tmp_path).found(["random"])
+    (tmp_path / "league.json").write_text('{"format": 1, "members": 3}')
+    with pytest.raises(CheckpointError, match="no league"):
+        Pool(tmp_path)
+
+
+def _short_league(folder, steps: int) -> None:
+    torch.set_num_threads(1)
+    League(rock_paper_scissors(32), MLPPolicy, folder, None, _short(40), **SMALL).learn(steps)
+
+
+def test_killed_ten_times_a_league_loses_no_member_and_has_none_twice(tmp_path):
+    fork, steps, random = multiprocessing.get_context("fork"), 256 * 40, np.random.default_rng(0)
+    known: dict[str, int] = {}
+    for _ in range(10):
+        process = fork.Process(target=_short_league, args=(tmp_path, steps))
+        process.start()
+        time.sleep(0.3 + 0.7 * random.random())
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        if (tmp_path / "pool" / "league.json").exists():
+            saved = load_json(tmp_path / "pool" / "league.json")
+            now = {m["name"]: m["step"] for m in saved["members"]}
+            assert known.items() <= now.items()
+            assert len(now) == len(saved["members"])
+            known = now
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CorruptMemberWarning)
+        league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(40), **SMALL)
+        league.learn(steps)
+        assert all(league.pool.policy(name) is not None for name in league.pool.with_weights)
+    assert known.items() <= {m.name: m.step for m in league.pool.members.values()}.items()
+    numbers = [int(name.split("-")[1]) for name in league.pool.with_weights]
+    assert len(set(numbers)) == len(numbers)
+    assert league.pool.made == max(numbers) + 1
+
+
+def test_duels_of_robots_are_played_in_both_seats_of_the_same_world():
+    duel = Duel(Sumo(SumoOptions(episode_s=2.0)), 8, 2, "Disabled")
+    games = DuelGames(duel)
+    scripted = ScriptedOpponent((duel.task.scripted(duel.seats[0]), duel.task.scripted(duel.seats[1])))
+    scores, payoffs = play(games, RandomOpponent(games.action_space), [scripted], 1, 0)
+    assert scores.shape == (1, 16)
+    assert np.isin(payoffs, [-1.0, 0.0, 1.0]).all()
+
+
+def test_a_league_of_robots_learns_with_what_critics_are_told(tmp_path):
+    games, founders = games_of("Sumo-v0", 16, 2, episode_s=3.0)
+    league = League(games, TransformerPolicy, tmp_path, founders, _short(1), **SMALL | {"n_steps": 32})
+    assert league.learner.policy.critic is not None
+    assert league.learner.policy.belief_head is not None
+    league.learn(1_100)
+    assert league.pool.made == 1
+    assert league.learner.num_timesteps >= 1_100
+
+
+def test_what_is_no_game_of_two_is_refused_with_the_reason():
+    with pytest.raises(OptionError, match="no game"):
+        games_of("pettingzoo.classic.no_such_game", 4)
+
+
+def _short(members: int) -> LeagueOptions:
+    return LeagueOptions(slots=4, members=members, size=60, stay=2)
+
+
+def _nowhere():
+    import tempfile
+    from pathlib import Path
+
+    return Path(tempfile.mkdtemp())
