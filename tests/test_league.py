@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
+import types
 import warnings
 
 import numpy as np
@@ -11,11 +13,11 @@ import pytest
 import torch
 
 import embodied_envs  # noqa: F401
-from embodied.errors import CheckpointError, OptionError
+from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.learn.arena import Arena
 from embodied.learn.checkpoint import load_json
 from embodied.learn.games import DuelGames, PettingZooGames
-from embodied.learn.judging import interval, play, tournament
+from embodied.learn.judging import Table, interval, play, tournament
 from embodied.learn.league import League, LeagueOptions, block_sizes
 from embodied.learn.opponents import Mixture, NetworkOpponent, RandomOpponent, ScriptedOpponent
 from embodied.learn.pool import CorruptMemberWarning, Pool
@@ -30,7 +32,7 @@ from embodied.mind.equilibrium import cycles, cyclic_share, exploitability, nash
 from embodied.world.duel import Duel
 from embodied_envs.sumo import Sumo, SumoOptions
 from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
-from embodied_scripts.league import games_of
+from embodied_scripts.league import ExploitLeague, ShowLeague, TrainLeague, games_of
 
 SMALL = {"n_steps": 8, "minibatches": 4, "policy_kwargs": {"layers": 1, "width": 16}}
 
@@ -116,11 +118,30 @@ def test_in_a_game_of_turns_the_learner_sees_only_its_own():
     assert obs[0, 6] == 1
 
 
-def test_forbidden_choices_are_never_taken_by_anyone():
+class WithoutScissors(BiasedRockPaperScissors):
+    """The infos say that scissors are forbidden, and a step insists on it."""
+
+    def reset(self, seed=None, options=None):
+        views, _ = super().reset(seed)
+        return views, self._each({"action_mask": np.array([1, 1, 0], np.int8)})
+
+    def step(self, actions):
+        assert 2 not in [int(action) for action in actions.values()]
+        return super().step(actions)
+
+
+def test_forbidden_choices_are_never_taken_by_anyone(tmp_path):
+    games = PettingZooGames(WithoutScissors, 16)
+    league = League(games, MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    league.learn(600)
+    play(games, NetworkOpponent(league.learner.policy), [RandomOpponent(games.action_space)], 1, 0)
+
+
+def test_a_game_of_pettingzoo_with_masks_in_its_observations_is_played_unchanged():
     tictactoe = pytest.importorskip("pettingzoo.classic.tictactoe_v3")
     games = PettingZooGames(tictactoe.env, 8)
-    player = NetworkOpponent(League(games, MLPPolicy, _nowhere(), None, _short(2), **SMALL).learner.policy)
-    scores, payoffs = play(games, player, [RandomOpponent(games.action_space)], 1, 0)
+    random = RandomOpponent(games.action_space)
+    scores, payoffs = play(games, random, [RandomOpponent(games.action_space)], 1, 0)
     assert scores.shape == (1, 16)  # an illegal move would have ended a game with an error
     assert set(np.unique(payoffs)) <= {-1.0, 0.0, 1.0}
 
@@ -163,9 +184,32 @@ def test_a_table_tells_pay_offs_from_both_seats_and_who_plays_how_often():
 
 
 def test_ratings_rise_with_strength():
-    table = tournament(rock_paper_scissors(12), {"r": Always(0), "p": Always(1)})
-    ratings = table.ratings()
-    assert ratings["p"][0] > ratings["r"][0] + 5
+    score = np.array([[0.5, 0.4, 0.2], [0.6, 0.5, 0.3], [0.8, 0.7, 0.5]])
+    same = np.full((3, 3), 100.0)
+    ratings = Table(("weak", "fair", "good"), score, score, score, same, score - 0.5).ratings()
+    assert ratings["weak"][0] + 1 < ratings["fair"][0] < ratings["good"][0] - 1
+
+
+def test_from_the_command_line_a_league_is_trained_shown_and_exploited(tmp_path, monkeypatch, capsys):
+    name, folder = "embodied_rps_for_test", tmp_path / "run"
+    module = types.ModuleType(f"{name}.game")
+    module.parallel_env = BiasedRockPaperScissors
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, f"{name}.game", module)
+    settings = {"core": "mlp", "games": 16, "rollout": 8, "slots": 2, "width": 16, "layers": 1, "members": 2}
+    TrainLeague(f"{name}.game", steps=600, run_dir=folder, threads=1, **settings).run()
+    TrainLeague(f"{name}.game", steps=900, run_dir=folder, threads=1, resume=True).run()
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        TrainLeague(f"{name}.game", run_dir=folder).run()
+    ShowLeague(folder, json=tmp_path / "table.json").run()
+    said = capsys.readouterr().out
+    assert "rating" in said
+    assert (folder / "table.png").stat().st_size > 1000
+    assert "random" in load_json(tmp_path / "table.json")["names"]
+    ExploitLeague(folder, target="average", steps=300, join=True).run()
+    assert "exploiter" in capsys.readouterr().out
+    with pytest.raises(UnknownNameError, match="average"):
+        ExploitLeague(folder, target="averag", steps=300).run()
 
 
 def test_blocks_are_even_and_use_all_games():
@@ -291,10 +335,3 @@ def test_what_is_no_game_of_two_is_refused_with_the_reason():
 
 def _short(members: int) -> LeagueOptions:
     return LeagueOptions(slots=4, members=members, size=60, stay=2)
-
-
-def _nowhere():
-    import tempfile
-    from pathlib import Path
-
-    return Path(tempfile.mkdtemp())

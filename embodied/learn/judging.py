@@ -16,6 +16,7 @@ from embodied.mind.equilibrium import cycles, cyclic_share, nash_mixture
 
 Z = 1.96  # of a 95 % interval
 RATED_ROUNDS = 20
+GOLDEN = 0.6180339887498949
 WORLDS_PER_PAIR = 16  # at least, where there are as many
 
 
@@ -67,7 +68,7 @@ class Table:
         pairs = [(i, j) for i in range(len(rated)) for j in range(i) if self.games[i, j]]
         for turn in range(RATED_ROUNDS):
             for i, j in pairs if turn % 2 else pairs[::-1]:
-                won = (turn + 0.5) / RATED_ROUNDS < self.score[i, j]
+                won = (0.5 + turn * GOLDEN) % 1 < self.score[i, j]  # wins and defeats take turns
                 [rated[i]], [rated[j]] = model.rate([[rated[i]], [rated[j]]], scores=[float(won), float(not won)])
         return {name: (float(r.mu), float(r.sigma)) for name, r in zip(self.names, rated, strict=True)}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from embodied.learn.league import League
     from embodied.learn.opponents import Opponent
 
-MOST_SHOWN = 8  # networks in a table
+MOST_SHOWN = 6  # networks in a table
 
 
 @dataclass
