@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from embodied_scripts.play import Play
+
 TINY = ("--worlds", "8", "--rollout", "16", "--steps", "400")
 
 
@@ -58,6 +60,17 @@ def test_play_writes_a_recording_that_holds_every_stream(run, tmp_path):
     ).stdout
     for entity in ("/world/robot/chassis", "/world/rays", "/camera/line", "/belief/agent/red", "/actions/left_motor"):
         assert entity in printed, entity
+
+
+@pytest.mark.parametrize(("env", "hidden"), [("LightDark-v0", "x is"), ("Sumo-v0", "east mass is")])
+def test_environments_with_hidden_quantities_and_duels_are_shown_too(env, hidden, tmp_path):
+    pytest.importorskip("rerun")
+    file = tmp_path / "play.rrd"
+    Play(env, rerun=str(file), episodes=1, options=("episode_s=2.0",)).run()
+    tool = os.path.join(os.path.dirname(sys.executable), "rerun")
+    printed = subprocess.run([tool, "rrd", "print", "-vvv", file], capture_output=True, text=True).stdout
+    for part in ("/world/rays", "/camera/line", "/actions/left_motor", hidden):
+        assert part in printed, part
 
 
 def test_a_run_goes_on_where_it_stopped(run):

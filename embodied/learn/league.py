@@ -28,6 +28,7 @@ from embodied.learn.vec import GymVecEnv
 
 LEARNER, POOL = "policy", "pool"
 FORGETTING = 0.98  # per game, of the learner's score against a member
+LEAST_PRIORITY = 0.02  # of an opponent that is always beaten
 ENOUGH = 20  # games, before a score says who is champion
 RANDOM = "random"
 
@@ -174,11 +175,15 @@ class League:
         options, random = self.options, self._drawn
         founders, past = list(self._founders), self.pool.with_weights
         if not past or (founders and random.random() < options.founders):
-            return str(random.choice(founders)) if founders else None
+            return self._by_priority(founders) if founders else None
         if random.random() < options.uniform:
             return str(random.choice(past[int(options.delta * (len(past) - 1)) :]))
-        losing = np.array([(1 - self.pool.scores[name].share) ** 2 + 1e-3 for name in past])
-        return str(random.choice(past, p=losing / losing.sum()))
+        return self._by_priority(past)
+
+    def _by_priority(self, names: list[str]) -> str:
+        """Draws the more often, the more the learner loses: by the square of that share."""
+        losing = np.array([(1 - self.pool.scores[name].share) ** 2 + LEAST_PRIORITY for name in names])
+        return str(self._drawn.choice(names, p=losing / losing.sum()))
 
     def fill(self, block: int, name: str | None) -> None:
         """Lets a member, or the learner as it is, play a block."""

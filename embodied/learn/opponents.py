@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from embodied.agent import Agent
+from embodied.learn.agents import NetworkAgent
 from embodied.learn.policy import SequencePolicy
 from embodied.learn.resources import acting_threads
 
@@ -65,6 +65,21 @@ class NetworkOpponent:
         actions = np.zeros((len(obs), *said.shape[1:]), said.dtype)
         actions[moving] = said
         return actions
+
+
+class SeatedAgent:
+    """A policy of both seats as an agent of one, which sees what that seat sees."""
+
+    def __init__(self, policy: SequencePolicy, seat: int, deterministic: bool = True) -> None:
+        self._agent, self._seat = NetworkAgent(policy, deterministic), seat
+
+    def initial(self, n: int, seed: int) -> Any:
+        """Returns an empty memory."""
+        return self._agent.initial(n, seed)
+
+    def act(self, carry: Any, obs: NDArray, first: NDArray) -> tuple[Any, NDArray]:
+        """Reads observations `(n, D)` of the seat and returns actions."""
+        return self._agent.act(carry, with_seat(obs, np.full(len(obs), self._seat)), first)
 
 
 class ScriptedOpponent:
@@ -130,6 +145,3 @@ class Mixture:
             actions[turn] = reply[turn]
         assert actions is not None
         return actions
-
-
-Maker = Callable[[], Opponent]

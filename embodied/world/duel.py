@@ -18,6 +18,7 @@ from embodied.body.robot import Robot
 from embodied.errors import ActionError, NotResetError, UnknownNameError
 from embodied.hidden import Hidden
 from embodied.layout import Layout
+from embodied.world.body import Body
 from embodied.world.env import BatchEnv
 from embodied.world.task import Task
 
@@ -141,6 +142,11 @@ class Versus(VectorEnv):
         self._late = duel.env.autoreset_mode is AutoresetMode.NEXT_STEP  # episodes begin one step after they end
         self._seated = False  # whether the opponent has a carry
         self._first, self._ended = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
+
+    @property
+    def body(self) -> Body:
+        """The body in the learner's seat."""
+        return self.duel.env.bodies[self.mine.number]
 
     @property
     def substeps(self) -> int:

@@ -207,12 +207,18 @@ def open_league(folder: Path) -> League:
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
+    return _build(saved_league(folder))
+
+
+def saved_league(path: Path) -> TrainLeague:
+    """With what the league of a folder was begun.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
     from embodied.learn.run import RunFolder
 
-    return _build(_saved(RunFolder(folder)))
-
-
-def _saved(folder: Any) -> TrainLeague:
+    folder = RunFolder(path)
     saved = folder.settings()
     try:
         return replace(TrainLeague(id=saved["id"]), **saved | {"options": tuple(saved["options"])}, run_dir=folder.path)
@@ -229,7 +235,7 @@ def _train(asked: TrainLeague) -> bool:
     folder.check_free(asked.resume)
     if asked.resume:
         steps = asked.steps
-        asked = _saved(folder)
+        asked = saved_league(folder.path)
         asked = replace(asked, steps=steps if steps != TrainLeague(id=asked.id).steps else asked.steps)
     assert asked.run_dir is not None
     league = _build(asked)

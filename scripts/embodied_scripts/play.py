@@ -32,8 +32,9 @@ class Play:
     """Episodes to show."""
     seed: int = 20_000
     """Seed of the world."""
-    player: str = "oracle"
-    """Who plays when the target is an environment: random, blind or oracle."""
+    player: str | None = None
+    """Who plays when the target is an environment: random, blind, curious or oracle; in a duel random, scripted or
+    trained, in both seats (default: oracle, or the best player of a duel)."""
     options: tuple[str, ...] = ()
     """Options of the environment, as name=value; a run keeps its own."""
     storyboard: Path | None = None
@@ -72,17 +73,54 @@ def _cast(asked: Play) -> tuple[Agent, GymVecEnv, str]:
     from embodied_scripts.names import parse_options, resolve_id
     from embodied_scripts.players import reference_players
 
+    if (Path(asked.target) / "pool").is_dir():
+        return _cast_league(asked)
     if Path(asked.target).is_dir():
         policies, env_card = load_runs(runs_in(Path(asked.target))[:1])
         name, policy = next(iter(policies.items()))
         env = GymVecEnv(make_vec(env_card["id"], 1, **env_card["options"]))
         return NetworkAgent(policy), env, f"{env_card['id']}: {name}"
     env_id = resolve_id(asked.target)
-    env = GymVecEnv(make_vec(env_id, 1, **parse_options(asked.options)))
+    options = parse_options(asked.options)
+    env = GymVecEnv(make_vec(env_id, 1, **options))
+    if hasattr(env.gym_env, "duel"):
+        return _cast_duel(asked, env_id, options)
     players = reference_players(env)
-    if asked.player not in players:
-        raise UnknownNameError("player", asked.player, players)
-    return players[asked.player], env, f"{env_id}: {asked.player}"
+    player = asked.player or ("oracle" if "oracle" in players else "random")
+    if player not in players:
+        raise UnknownNameError("player", player, players)
+    return players[player], env, f"{env_id}: {player}"
+
+
+def _cast_duel(asked: Play, env_id: str, options: dict[str, Any]) -> tuple[Agent, GymVecEnv, str]:
+    """The same kind of player in both seats of a duel: trained, scripted or random."""
+    from embodied.learn.vec import GymVecEnv, make_vec
+    from embodied_scripts.players import duel_players
+
+    scripted = GymVecEnv(make_vec(env_id, 1, **options))
+    players = duel_players(env_id, scripted.gym_env.duel)  # type: ignore[attr-defined]
+    player = asked.player or next(iter(players))
+    if player not in players:
+        raise UnknownNameError("player", player, players)
+    first, second = players[player]
+    return first, GymVecEnv(make_vec(env_id, 1, opponent=second, **options)), f"{env_id}: {player}"
+
+
+def _cast_league(asked: Play) -> tuple[Agent, GymVecEnv, str]:
+    """A league's learner in both seats."""
+    from embodied.learn.opponents import SeatedAgent
+    from embodied.learn.policy import load_policy
+    from embodied.learn.vec import GymVecEnv, make_vec
+    from embodied_scripts.league import saved_league
+    from embodied_scripts.names import parse_options, resolve_id
+
+    league = saved_league(Path(asked.target))
+    if "." in league.id:
+        raise OptionError(f"{league.id}: only this toolkit's own environments can be shown")
+    policy = load_policy(Path(asked.target) / "policy")
+    opponent = SeatedAgent(policy, 1)
+    env = GymVecEnv(make_vec(resolve_id(league.id), 1, opponent=opponent, **parse_options(league.options)))
+    return SeatedAgent(policy, 0), env, f"{league.id}: {asked.target}"
 
 
 def _open_stream(where: str, env: GymVecEnv, title: str) -> Stream:
@@ -92,16 +130,30 @@ def _open_stream(where: str, env: GymVecEnv, title: str) -> Stream:
         raise
     except ImportError as error:
         raise MissingExtraError("rerun", "view") from error
-    task: Any = env.gym_env.task  # type: ignore[attr-defined]
-    robot = task.robot
+    world: Any = env.gym_env
+    robot = world.body.robot
     return Stream(
         where,
-        env.gym_env.batch.model,  # type: ignore[attr-defined]
+        world.batch.model,
         title,
         robot.cameras[0].classes,
-        task.hidden[0].labels,
+        _labels(world.hidden[0]),
         [actuator.name for actuator in robot.actuators],
     )
+
+
+def _labels(hidden: Any) -> tuple[str, ...]:
+    """The values of a hidden choice; none of a quantity."""
+    return getattr(hidden, "labels", ())
+
+
+def _truth(world: Any, values: Any) -> str:
+    """What is hidden, in words."""
+    told = [
+        f"{h.name} is {_labels(h)[int(v)] if _labels(h) else f'{v:.2f} {h.unit}'}"
+        for h, v in zip(world.hidden, values, strict=True)
+    ]
+    return ", ".join(told)
 
 
 @dataclass
@@ -125,17 +177,20 @@ def decisions(agent: Agent, env: GymVecEnv, seed: int, ended: Callable[[Experien
     from embodied.mind.belief import DiscreteFilter
 
     world: Any = env.gym_env
-    observer = DiscreteFilter(world.hidden[0], 1)
+    observer = DiscreteFilter(world.hidden[0], 1) if _labels(world.hidden[0]) else None
     env.seed(seed)
     obs, first, clock, total = env.reset(), np.ones(1, bool), 0.0, 0.0
     carry = agent.initial(1, seed)
     while True:
-        observer.begin(first)
-        observer.update(world.log_likelihood(obs))
+        evidence = world.log_likelihood(obs)
+        if observer is not None and evidence is not None:
+            observer.begin(first)
+            observer.update(evidence)
+        posterior = None if observer is None or evidence is None else observer.probabilities[0]
         carry, action = agent.act(carry, obs, first)
         belief = getattr(agent, "belief", lambda _: None)(carry)
         own = None if belief is None else belief[0]
-        yield _Moment(clock, bool(first[0]), obs[0], action[0], own, observer.probabilities[0], total)
+        yield _Moment(clock, bool(first[0]), obs[0], action[0], own, posterior, total)
         experience, _ = step(env, action)
         total += float(experience.reward[0])
         clock += 1 / world.task.control_hz
@@ -147,7 +202,6 @@ def decisions(agent: Agent, env: GymVecEnv, seed: int, ended: Callable[[Experien
 
 def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Any) -> None:
     world: Any = env.gym_env
-    labels = world.task.hidden[0].labels
     sight = _Sight(env)
     results: list[tuple[str, float]] = []
 
@@ -163,8 +217,8 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
                 stream.end(moment.time_s - 1e-3, *results[-1])
             if len(results) == asked.episodes:
                 return
-            truth = labels[int(env.privileged["hidden"][0, 0])]
-            stream.event(moment.time_s, f"episode {len(results) + 1}: {world.task.hidden[0].name} is {truth}")
+            truth = _truth(world, env.privileged["hidden"][0])
+            stream.event(moment.time_s, f"episode {len(results) + 1}: {truth}")
         data = world.batch.render_pair(0)[1]
         stream.step(
             moment.time_s,
@@ -198,13 +252,13 @@ def _draw(agent: Agent, env: GymVecEnv, asked: Play, path: Path) -> None:
         if moment.first and moments:
             break
         belief = moment.observer if moment.belief is None else moment.belief
-        if certain is None and np.max(moment.observer) >= CERTAINTY:
+        if certain is None and moment.observer is not None and np.max(moment.observer) >= CERTAINTY:
             certain = len(moments)
         moments.append(Moment(painter.paint(0, sight.beams(moment)), moment.time_s, belief, ""))
     certain = len(moments) // 2 if certain is None else certain
     scenes = {"looking": 0, "reading": certain, "turning": certain + (len(moments) - certain) * 2 // 5, "arriving": -1}
     write_storyboard(
-        path, [replace(moments[i], caption=caption) for caption, i in scenes.items()], world.task.hidden[0].labels
+        path, [replace(moments[i], caption=caption) for caption, i in scenes.items()], _labels(world.hidden[0])
     )
 
 
@@ -216,7 +270,7 @@ class _Sight:
         self.camera = world.body.cameras[0]
         self._hz = world.task.control_hz
         late = not self.camera.fan.timing.immediate
-        self._age = world.layout.slice("camera/age") if late else None
+        self._age = world.layout.slice(f"{self.camera.fan.name}/age") if late else None
         self._past: deque[tuple[Any, Any]] = deque(maxlen=64)
 
     def rays(self, moment: _Moment) -> tuple[Any, Any]:

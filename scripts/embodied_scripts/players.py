@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from embodied.agent import Agent
 from embodied.learn.agents import RandomAgent
+from embodied.learn.opponents import SeatedAgent
+from embodied.learn.policy import load_policy
 from embodied.learn.vec import GymVecEnv, describe_env
 from embodied_envs import lightdark, search, weigh
 from embodied_policies.scripted.lightdark import PoseSeeker
@@ -18,6 +20,7 @@ from embodied_policies.scripted.localise import PoseFilter
 from embodied_policies.scripted.search import RowSeeker
 from embodied_policies.scripted.signpost import PadSeeker
 from embodied_policies.scripted.weigh import BoxPusher
+from embodied_policies.trained import trained_folder
 
 Player = Callable[..., Agent]  # takes `curious` and `told`
 
@@ -34,6 +37,18 @@ def reference_players(env: GymVecEnv) -> dict[str, Agent]:
     player, truth = make(env.gym_env.task)  # type: ignore[attr-defined]
     told = lambda: truth(env.privileged["hidden"])  # noqa: E731
     return players | {"blind": player(), "curious": player(curious=True), "oracle": player(told=told)}
+
+
+def duel_players(env_id: str, duel: Any) -> dict[str, tuple[Agent, Agent]]:
+    """Returns the players of a duel, the best first: trained where the package has such, scripted, random."""
+    scripted = (duel.task.scripted(duel.seats[0]), duel.task.scripted(duel.seats[1]))
+    random = RandomAgent(duel.seats[0].action_space)
+    players = {"scripted": scripted, "random": (random, random)}
+    folder = trained_folder(env_id.split("/")[-1])
+    if folder is None:
+        return players
+    policy = load_policy(folder)
+    return {"trained": (SeatedAgent(policy, 0), SeatedAgent(policy, 1))} | players
 
 
 def pose_filter(task: Any, particles: int = 400) -> PoseFilter:
