@@ -221,11 +221,11 @@ def test_blocks_are_even_and_use_all_games():
 
 def test_a_league_mixes_where_playing_against_oneself_chases_its_tail(tmp_path):
     torch.manual_seed(0)
-    options = LeagueOptions(slots=8, latest=0.0, founders=0.0, uniform=1.0, members=24, size=40, stay=4)
+    options = LeagueOptions(slots=8, latest=0.0, founders=0.0, uniform=1.0, members=16, size=40, stay=4)
     settings = SMALL | {"learning_rate": 1e-2, "ent_coef": 0.1, "gamma": 1.0}
     league = League(rock_paper_scissors(64), MLPPolicy, tmp_path, None, options, **settings)
-    league.learn(36_000)
-    table = league.table(rounds=2, most=24)
+    league.learn(24_000)
+    table = league.table(rounds=2, most=16)
     weights = np.array([w for n, w in zip(table.names, table.nash, strict=True) if n != "random"])
     members = [throws(league.pool.policy(name)) for name in table.names if name != "random"]
     averaged = [weights @ np.array([member[seat] for member in members]) / weights.sum() for seat in (0, 1)]
@@ -284,12 +284,12 @@ def _short_league(folder, steps: int) -> None:
 
 
 def test_killed_ten_times_a_league_loses_no_member_and_has_none_twice(tmp_path):
-    fork, steps, random = multiprocessing.get_context("fork"), 256 * 40, np.random.default_rng(0)
+    fork, steps, random = multiprocessing.get_context("fork"), 256 * 24, np.random.default_rng(0)
     known: dict[str, int] = {}
     for _ in range(10):
         process = fork.Process(target=_short_league, args=(tmp_path, steps))
         process.start()
-        time.sleep(0.3 + 0.7 * random.random())
+        time.sleep(0.2 + 0.4 * random.random())
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         if (tmp_path / "pool" / "league.json").exists():

@@ -127,9 +127,11 @@ class Sumo(DuelTask):
         return np.column_stack([*poses, equipment, clock, *poses[::-1], equipment[:, [2, 3, 0, 1]], clock])
 
     def potential(self) -> NDArray[np.float64]:
-        """How much nearer to the edge the other is than oneself, in ring radii, for both seats."""
-        distance = np.stack([np.linalg.norm(body.xy, axis=1) for body in self._world.bodies], axis=1)
-        return 0.3 * (distance[:, ::-1] - distance) / self.options.ring
+        """How much nearer to the edge the other is than oneself, and how near it is, in ring radii, for both seats."""
+        west, east = (body.xy for body in self._world.bodies)
+        distance = np.column_stack([np.linalg.norm(west, axis=1), np.linalg.norm(east, axis=1)])
+        apart = np.linalg.norm(west - east, axis=1)[:, None]
+        return (0.4 * (distance[:, ::-1] - distance) - 0.2 * apart) / self.options.ring
 
 
 make, make_vec, parallel_env = duel_doors(Sumo, SumoOptions, "sumo_v0")
