@@ -120,7 +120,9 @@ def test_what_a_run_was_begun_with_cannot_be_changed_by_resuming(run):
     assert "begun with layers = 2" in result.stderr
 
 
-@pytest.mark.parametrize("what", ["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind"])
+@pytest.mark.parametrize(
+    "what", ["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league"]
+)
 def test_every_benchmark_runs_and_names_its_ratios(what, tmp_path):
     if what in ("learn", "cheetah"):
         pytest.importorskip("sb3_contrib")

@@ -79,11 +79,7 @@ class KuhnPoker(AECEnv):
         self.infos: dict[str, dict[str, Any]] = {agent: {} for agent in self.agents}
 
     def observe(self, agent: str) -> NDArray[np.float32]:
-        row = np.zeros(CARDS + 4, np.float32)
-        row[self._cards[self.possible_agents.index(agent)]] = 1
-        for turn, action in enumerate(self._history[:2]):
-            row[CARDS + 2 * turn + action] = 1
-        return row
+        return kuhn_row(int(self._cards[self.possible_agents.index(agent)]), self._history)
 
     def step(self, action: Any) -> None:
         self._history += (int(action),)
@@ -93,6 +89,15 @@ class KuhnPoker(AECEnv):
             self.rewards = {"first": payoff, "second": -payoff}
             self.terminations = dict.fromkeys(self.agents, True)
         self._accumulate_rewards()
+
+
+def kuhn_row(card: int, history: tuple[int, ...]) -> NDArray[np.float32]:
+    """What is seen with a card after a history: the card, and what was done first and second, as indicators."""
+    row = np.zeros(CARDS + 4, np.float32)
+    row[card] = 1
+    for turn, action in enumerate(history[:2]):
+        row[CARDS + 2 * turn + action] = 1
+    return row
 
 
 def kuhn_payoff(history: tuple[int, ...], first: int, second: int) -> float | None:

@@ -21,11 +21,13 @@ class Bench:
     `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`: on
     HalfCheetah-v5; `depth`: by layers and context. `sensors`: what the imperfections of the sensors cost. `camera`:
     pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, its play of
-    SimpleLightDark, and whether the particle filter of LightDark is calibrated.
+    SimpleLightDark, and whether the particle filter of LightDark is calibrated. `league`: eight opponents beside one, and
+    how near to the known equilibria of two small games self-play comes.
     """
 
     what: Annotated[
-        Literal["env", "learn", "cheetah", "depth", "sensors", "camera", "inference", "mind"], tyro.conf.Positional
+        Literal["env", "learn", "cheetah", "depth", "sensors", "camera", "inference", "mind", "league"],
+        tyro.conf.Positional,
     ]
     """What to measure."""
     rounds: int = 5
@@ -44,6 +46,7 @@ class Bench:
     def run(self) -> None:
         """Prints the figures and their ratios."""
         import embodied_envs  # noqa: F401  (registers the ids)
+        from embodied_scripts.bench_league import league_rates, show_table_games
         from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
         from embodied_scripts.bench_mind import mind_rates, show_coverage, show_light_dark
 
@@ -57,6 +60,7 @@ class Bench:
             "camera": _camera_rates,
             "inference": inference_rates,
             "mind": mind_rates,
+            "league": league_rates,
         }
         if self.all:
             if self.what != "env":
@@ -68,6 +72,8 @@ class Bench:
         if self.what == "mind" and self.episodes:
             show_light_dark(1 if self.small else self.episodes, self.seconds)
             show_coverage(1 if self.small else self.episodes)
+        if self.what == "league":
+            show_table_games(self.small)
         if self.json is not None:
             self.json.write_text(json.dumps(rates, indent=1))
 

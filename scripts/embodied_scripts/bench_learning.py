@@ -19,7 +19,7 @@ def learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4
 
     from embodied.learn.vec import as_vec_env, make_vec
 
-    _all_threads()
+    use_all_threads()
     common: dict[str, Any] = {"n_steps": steps, "n_epochs": epochs, "seed": 0}
     batch = max(16, worlds * steps // 16)
 
@@ -53,7 +53,7 @@ def cheetah_rates(rounds: int, worlds: int = 8, steps: int = 64, epochs: int = 4
         import imageio  # noqa: F401  (Gymnasium's MuJoCo environments need it)
     except ImportError as error:
         raise MissingExtraError("imageio", "bench") from error
-    _all_threads()
+    use_all_threads()
     env_id = "HalfCheetah-v5"
     common: dict[str, Any] = {"n_steps": steps, "n_epochs": epochs, "seed": 0}
     theirs = common | {"batch_size": steps}
@@ -73,7 +73,7 @@ def depth_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4
     """Environment steps per second with learning on Signpost, by depth (context 128) and by context (2 layers)."""
     from embodied.learn.vec import as_vec_env
 
-    _all_threads()
+    use_all_threads()
     common: dict[str, Any] = {"n_steps": steps, "n_epochs": epochs, "seed": 0}
     sizes = [{"layers": layers, "context": CONTEXTS[-1]} for layers in DEPTHS]
     sizes += [{"layers": DEPTHS[0], "context": context} for context in CONTEXTS[:-1]]
@@ -166,7 +166,8 @@ def _one_update(model: Any) -> Callable[[], int]:
     return update
 
 
-def _all_threads() -> None:
+def use_all_threads() -> None:
+    """Lets torch use every core."""
     import torch
 
     from embodied.physics.threads import default_threads
