@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import pytest
 
+from embodied_scripts.bench import Measured
 from embodied_scripts.play import Play
 
 TINY = ("--worlds", "8", "--rollout", "16", "--steps", "400")
@@ -120,9 +122,7 @@ def test_what_a_run_was_begun_with_cannot_be_changed_by_resuming(run):
     assert "begun with layers = 2" in result.stderr
 
 
-@pytest.mark.parametrize(
-    "what", ["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league"]
-)
+@pytest.mark.parametrize("what", get_args(Measured))
 def test_every_benchmark_runs_and_names_its_ratios(what, tmp_path):
     if what in ("learn", "cheetah"):
         pytest.importorskip("sb3_contrib")

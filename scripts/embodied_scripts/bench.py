@@ -13,6 +13,8 @@ import tyro
 from embodied.errors import OptionError
 from embodied_scripts.turns import show, take_turns
 
+Measured = Literal["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league"]
+
 
 @dataclass
 class Bench:
@@ -21,14 +23,11 @@ class Bench:
     `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`: on
     HalfCheetah-v5; `depth`: by layers and context. `sensors`: what the imperfections of the sensors cost. `camera`:
     pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, its play of
-    SimpleLightDark, and whether the particle filter of LightDark is calibrated. `league`: eight opponents beside one, and
-    how near to the known equilibria of two small games self-play comes.
+    SimpleLightDark, and whether the particle filter of LightDark is calibrated. `league`: eight opponents beside
+    one, and how near to the known equilibria of two small games self-play comes.
     """
 
-    what: Annotated[
-        Literal["env", "learn", "cheetah", "depth", "sensors", "camera", "inference", "mind", "league"],
-        tyro.conf.Positional,
-    ]
+    what: Annotated[Measured, tyro.conf.Positional]
     """What to measure."""
     rounds: int = 5
     """Rounds; the contestants take turns, and medians are reported."""
