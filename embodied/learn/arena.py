@@ -45,6 +45,7 @@ class Arena(VectorEnv):
         self.num_envs = n = games.num_games
         self.metadata = {"autoreset_mode": AutoresetMode.DISABLED, "render_modes": []}
         self.render_mode = None
+        self.guidance = games.guidance
         self.single_observation_space = seated_space(games.observation_space)
         self.single_action_space = games.action_space
         self.observation_space = batch_space(self.single_observation_space, n)

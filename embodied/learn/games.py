@@ -45,8 +45,10 @@ class Games(Protocol):
         allowed: which choices each seat has now, `(2, N, A)`; None where nothing is ever forbidden.
         to_move: whose turn it is, `(2, N)`; both where they move at once.
         told: per seat, what critics are told: `hidden`, `state` and `shaping`, `(N, …)` each; empty without.
+        guidance: what the game recommends (see `SequencePPO`).
     """
 
+    guidance: float
     num_games: int
     seats: tuple[str, str]
     observation_space: spaces.Box
@@ -74,6 +76,7 @@ class DuelGames:
         if (first.observation_space, first.action_space) != (second.observation_space, second.action_space):
             raise OptionError("a league needs a game whose seats see and do the same kind of things")
         self.duel = duel
+        self.guidance = duel.task.guidance
         self.num_games = duel.num_envs
         self.seats = (first.name, second.name)
         self.observation_space, self.action_space = first.observation_space, first.action_space
@@ -120,6 +123,7 @@ class PettingZooGames:
         if views[0] != views[1] or moves[0] != moves[1]:
             raise OptionError("a league needs a game whose seats see and do the same kind of things")
         self._codec = Codec(views[0])
+        self.guidance = 0.0
         self.num_games = num_games
         self.seats = (str(players[0]), str(players[1]))
         self.observation_space = _row_space(self._codec)

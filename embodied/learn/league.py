@@ -88,7 +88,8 @@ class League:
     ) -> None:
         self.games, self.folder, self.options, self.seed = games, folder, options, seed
         self._founders = {RANDOM: lambda: RandomOpponent(games.action_space)} if founders is None else founders
-        self._policy, self._settings = policy, learner
+        self._policy = policy
+        self._settings = {name: value for name, value in learner.items() if name not in ("teacher", "lessons")}
         self.pool = Pool(folder / POOL, options.size)
         self.pool.found(list(self._founders))
         self.arena = Arena(games, block_sizes(games.num_games, options))

@@ -82,22 +82,39 @@ class SeatedAgent:
         return self._agent.act(carry, with_seat(obs, np.full(len(obs), self._seat)), first)
 
 
-class ScriptedOpponent:
-    """Agents written for one seat each, as one player of both; for games in which both move at once."""
+class SeatedPair:
+    """Agents of one seat each as an agent of both, on rows `with_seat`."""
 
     def __init__(self, seats: tuple[Agent, Agent]) -> None:
         self._agents = seats
 
+    def initial(self, n: int, seed: int) -> tuple[Any, Any]:
+        """Returns what both remember before a game."""
+        first, second = self._agents
+        return first.initial(n, seed), second.initial(n, seed + 1)
+
+    def act(self, carry: tuple[Any, Any], obs: NDArray, first: NDArray) -> tuple[tuple[Any, Any], NDArray]:
+        """Returns actions, each by the agent of the seat."""
+        own, in_second = obs[:, :-SEAT_COLUMNS], obs[:, -1] > 0.5
+        carries, replies = zip(
+            *(agent.act(memory, own, first) for agent, memory in zip(self._agents, carry, strict=True)), strict=True
+        )
+        column = in_second.reshape(-1, *[1] * (np.ndim(replies[0]) - 1))
+        return (carries[0], carries[1]), np.where(column, replies[1], replies[0])
+
+
+class ScriptedOpponent:
+    """Agents written for one seat each, as one player of both; for games in which both move at once."""
+
+    def __init__(self, seats: tuple[Agent, Agent]) -> None:
+        self._agent = SeatedPair(seats)
+
     def begin(self, n: int, seed: int) -> None:
-        self._carries: list[Any] = [agent.initial(n, seed + i) for i, agent in enumerate(self._agents)]
+        self._carry = self._agent.initial(n, seed)
 
     def act(self, obs: NDArray, first: NDArray, moving: NDArray, allowed: NDArray | None) -> NDArray:
-        own, second = obs[:, :-SEAT_COLUMNS], obs[:, -1] > 0.5
-        replies = []
-        for i, agent in enumerate(self._agents):
-            self._carries[i], reply = agent.act(self._carries[i], own, first)
-            replies.append(np.asarray(reply))
-        return np.where(second.reshape(-1, *[1] * (replies[0].ndim - 1)), replies[1], replies[0])
+        self._carry, actions = self._agent.act(self._carry, obs, first)
+        return actions
 
 
 class RandomOpponent:

@@ -58,6 +58,7 @@ class HideSeek(DuelTask):
     """+1 for the seeker that sees and reaches the hider in time, else −1; where the other is, is hidden from both."""
 
     seats = SEATS
+    guidance = 0.5
 
     def __init__(self, options: HideSeekOptions) -> None:
         self.options = options

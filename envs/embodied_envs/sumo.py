@@ -47,6 +47,7 @@ class Sumo(DuelTask):
     """+1 for pushing the other out of the ring, −1 for being out first; the other's place, mass and grip are hidden."""
 
     seats = SEATS
+    guidance = 0.5
 
     def __init__(self, options: SumoOptions) -> None:
         self.options = options

@@ -58,10 +58,14 @@ class TrainLeague:
     """Reward for playing at random; table games need some to keep mixing."""
     slots: int = 8
     """Different opponents at once."""
-    latest: float = 0.25
+    latest: float = 0.2
     """Share of the games that the learner plays against itself as it is."""
+    founders: float = 0.5
+    """Share of the other games that scripted and random players get; those that win come more often."""
     members: int = 20
     """Snapshots that the training makes."""
+    lessons: float = 0.2
+    """Share of the training in which a duel's scripted player is imitated, less and less; 0 for none."""
     threads: int = 0
     """Threads of physics and network (0: one per core)."""
 
@@ -177,7 +181,7 @@ def games_of(
     if not hasattr(vec, "duel"):
         raise UnknownNameError("duel", name, duels())
     duel = Duel(vec.task, count, threads or default_threads(), "Disabled")
-    scripted = lambda: ScriptedOpponent((duel.task.scripted(duel.seats[0]), duel.task.scripted(duel.seats[1])))  # noqa: E731
+    scripted = lambda: ScriptedOpponent(_scripted(duel))  # noqa: E731
     return DuelGames(duel), {"scripted": scripted, "random": lambda: RandomOpponent(duel.seats[0].action_space)}
 
 
@@ -272,14 +276,29 @@ def _build(asked: TrainLeague) -> League:
         policy_class(asked.core),
         asked.run_dir,
         founders,
-        LeagueOptions(slots=asked.slots, latest=asked.latest, members=asked.members),
+        LeagueOptions(slots=asked.slots, latest=asked.latest, founders=asked.founders, members=asked.members),
         asked.seed,
         n_steps=asked.rollout,
         minibatches=max(1, asked.games // 8),
         learning_rate=lambda left: start * (0.1 + 0.9 * left),
         ent_coef=asked.entropy,
         policy_kwargs={"layers": asked.layers, "width": asked.width},
+        **_lessons(games, asked.lessons),
     )
+
+
+def _lessons(games: Games, share: float) -> dict[str, Any]:
+    """The scripted players of a duel as a teacher; nothing where there are none, or no lessons are wanted."""
+    from embodied.learn.games import DuelGames
+    from embodied.learn.opponents import SeatedPair
+
+    if not share or not isinstance(games, DuelGames):
+        return {}
+    return {"teacher": SeatedPair(_scripted(games.duel)), "lessons": share}
+
+
+def _scripted(duel: Any) -> tuple[Any, Any]:
+    return duel.task.scripted(duel.seats[0]), duel.task.scripted(duel.seats[1])
 
 
 def _target(league: League, name: str) -> Opponent:
