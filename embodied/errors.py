@@ -55,6 +55,10 @@ class ObservationError(EmbodiedError, ValueError):
     """An observation that is not a number."""
 
 
+class RecordingError(EmbodiedError, ValueError):
+    """A recording that is damaged, or whose parts do not fit together."""
+
+
 class MissingExtraError(EmbodiedError, ImportError):
     """An optional library that is not installed; the message says the command that installs it."""
 

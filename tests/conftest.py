@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,10 @@ SIGNPOST = "embodied/Signpost-v0"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _few_threads():
-    torch.set_num_threads(2)
+def _one_thread_each():
+    """The tests run side by side; what they start inherits this."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
 
 

@@ -156,3 +156,16 @@ def test_training_in_bfloat16_learns_to_recall():
     )  # fmt: skip
     model.learn(20_000)
     assert np.mean([episode["r"] for episode in model.ep_info_buffer]) > 0.95
+
+
+def test_a_part_of_every_memory_is_taken_out_and_put_back():
+    parts = experts()
+    for policy in [*parts, compose(parts).eval()]:
+        core, target = policy.core, policy.initial(4)
+        with torch.no_grad():
+            _, source = policy.step(torch.ones(4, 6), torch.ones(4, dtype=torch.bool), policy.initial(4))
+        put, left = torch.tensor([3, 1]), torch.tensor([0, 2])
+        core.put(target, put, core.rows(source, put))
+        for index, like in ((put, source), (left, policy.initial(4))):
+            found, wanted = core.tensors(core.rows(target, index)), core.tensors(core.rows(like, index))
+            assert all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -75,6 +75,10 @@ class MixtureCore(Core):
     def rows(self, memory: list[Any], index: Tensor) -> list[Any]:
         return [core.rows(part, index) for core, part in zip(self._experts, memory, strict=True)]
 
+    def put(self, memory: list[Any], index: Tensor, part: list[Any]) -> None:
+        for core, whole, some in zip(self._experts, memory, part, strict=True):
+            core.put(whole, index, some)
+
     def tensors(self, memory: list[Any]) -> dict[str, Tensor]:
         return {
             f"expert{i}/{name}": tensor

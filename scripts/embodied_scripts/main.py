@@ -15,6 +15,7 @@ from embodied_scripts.evaluate import Evaluate
 from embodied_scripts.export import Export
 from embodied_scripts.inspection import Inspect
 from embodied_scripts.league import LeagueOf
+from embodied_scripts.lint import Lint
 from embodied_scripts.listing import List
 from embodied_scripts.play import Play
 from embodied_scripts.study import Study
@@ -26,6 +27,7 @@ Command = (
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Lint, tyro.conf.subcommand("lint")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Study, tyro.conf.subcommand("study")]
