@@ -102,7 +102,7 @@ def test_a_router_learns_which_expert_to_follow_and_leaves_frozen_experts_as_the
         for name, value in mixture.state_dict().items()
         if ".experts." in name or name.startswith("encoder.")
     }
-    learner = SequencePPO(mixture, recall_worlds(), **settings).learn(20_000)
+    learner = SequencePPO(mixture, recall_worlds(), **settings | {"learning_rate": 3e-4}).learn(20_000)
     assert np.mean([episode["r"] for episode in learner.ep_info_buffer]) > 0.95
     after = learner.policy.state_dict()
     assert before

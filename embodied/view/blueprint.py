@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from embodied.errors import MissingExtraError
 
 try:
@@ -38,3 +43,29 @@ def overview(title: str) -> rrb.Blueprint:
         ),
         collapse_panels=True,
     )
+
+
+def bare_model(title: str, centre: NDArray, extent: float, traces: Sequence[str]) -> rrb.Blueprint:
+    """Any model on the left, seen from where all of it fits; its traces on the right.
+
+    Args:
+        centre: `(3,)` [m], of what is looked at.
+        extent: its size [m].
+        traces: which of joints, commands and sensors there are.
+    """
+    eye = rrb.EyeControls3D(
+        position=tuple(centre + extent * np.array([0.9, -1.3, 0.8])),
+        look_target=tuple(centre),
+        eye_up=(0.0, 0.0, 1.0),
+    )
+    space = rrb.Spatial3DView(
+        origin="world",
+        name=title,
+        background=[236, 240, 245],
+        line_grid=rrb.LineGrid3D(visible=False),
+        eye_controls=eye,
+    )
+    views = [rrb.TimeSeriesView(origin=kind, name=kind.capitalize()) for kind in traces]
+    if not views:
+        return rrb.Blueprint(space, collapse_panels=True)
+    return rrb.Blueprint(rrb.Horizontal(space, rrb.Vertical(*views), column_shares=[3, 2]), collapse_panels=True)

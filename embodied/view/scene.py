@@ -1,107 +1,147 @@
-"""A MuJoCo scene as Rerun entities: shapes logged once, poses at every step."""
+"""Any MuJoCo model as Rerun entities: shapes logged once, poses at every step or all at once.
+
+Entity paths follow the tree of bodies, so that hiding a shoulder hides its arm; every pose is relative to the parent.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import mujoco
 import numpy as np
+import rerun as rr
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError
+from embodied.view.shapes import geom_shape, site_shape, xyzw
 
-try:
-    import rerun as rr
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingExtraError("rerun", "view") from error
-
-HIDDEN_GROUPS = 3  # geom groups from here on are collision shapes
+HIDDEN_GROUPS = 3  # groups from here on are collision shapes, if there are others
+FORCE_SCALE = 0.01  # [m/N] of the arrows at contacts
+EYE_DISTANCE = 0.05  # [m] at which the frame of a camera is drawn
 
 
 class Scene:
-    """Logs one model below `root`; entity paths are `root/body/geom`."""
+    """Logs one model below `root`.
 
-    def __init__(self, model: mujoco.MjModel, recording: rr.RecordingStream, root: str = "world") -> None:
+    Args:
+        contacts: also log contact points and forces, which costs more than everything else.
+    """
+
+    def __init__(
+        self, model: mujoco.MjModel, recording: rr.RecordingStream, root: str = "world", contacts: bool = False
+    ) -> None:
         self._model = model
         self._recording = recording
         self._root = root
-        self._bodies = [(i, f"{root}/{model.body(i).name or i}") for i in range(model.nbody)]
-        self._recording.log(root, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-        for geom in range(model.ngeom):
-            self._log_shape(geom)
+        self._contacts = contacts
+        self._taken = {root}
+        self.bodies = [root]
+        for body in range(1, model.nbody):
+            parent = self.bodies[model.body_parentid[body]]
+            self.bodies.append(self._path(parent, model.body(body).name or f"body{body}", "body"))
+        recording.log(root, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+        self._log_shapes()
+        self._log_cameras()
 
     def log(self, data: mujoco.MjData) -> None:
         """Logs where every body is, at the recording's present time."""
-        for body, path in self._bodies:
-            turn = rr.Quaternion(xyzw=_xyzw(data.xquat[body]))
-            self._recording.log(path, rr.Transform3D(translation=data.xpos[body], quaternion=turn))
+        pos, wxyz = relative_poses(self._model, data.xpos, data.xquat)
+        for body in range(1, self._model.nbody):
+            turn = rr.Quaternion(xyzw=xyzw(wxyz[body]))
+            self._recording.log(self.bodies[body], rr.Transform3D(translation=pos[body], quaternion=turn))
+        if self._contacts:
+            self._log_contacts(data)
+        if self._model.ntendon:
+            self._recording.log(f"{self._root}/tendons", tendons(self._model, data))
 
-    def _log_shape(self, geom: int) -> None:
+    def log_many(self, time_s: NDArray, xpos: NDArray, xquat: NDArray) -> None:
+        """Logs whole trajectories as columns, faster than step by step.
+
+        Args:
+            time_s: `(T,)` [s].
+            xpos, xquat: `(T, nbody, 3)` [m] and `(T, nbody, 4)` in the world, as in MjData.
+        """
+        pos, wxyz = relative_poses(self._model, xpos, xquat)
+        when = [rr.TimeColumn("time", duration=time_s)]
+        for body in range(1, self._model.nbody):
+            poses = rr.Transform3D.columns(translation=pos[:, body], quaternion=xyzw(wxyz[:, body]))
+            self._recording.send_columns(self.bodies[body], when, poses)
+
+    def _path(self, parent: str, name: str, kind: str) -> str:
+        """A path that nothing else has; names may be used twice in a model, once for a body and once for a shape."""
+        path = f"{parent}/{rr.escape_entity_path_part(name.replace('/', '.'))}"
+        while path in self._taken:
+            path += f"_{kind}"
+        self._taken.add(path)
+        return path
+
+    def _log_shapes(self) -> None:
         model = self._model
-        name = model.geom(geom).name or f"geom{geom}"
-        if model.geom_group[geom] >= HIDDEN_GROUPS:
-            return
-        shape = _shape(model, geom)
-        if shape is not None:
-            body = model.body(int(model.geom_bodyid[geom])).name or str(model.geom_bodyid[geom])
-            self._recording.log(f"{self._root}/{body}/{name.split('/')[-1]}", shape, static=True)
+        for kind, groups, bodies, draw in (
+            ("geom", model.geom_group, model.geom_bodyid, geom_shape),
+            ("site", model.site_group, model.site_bodyid, site_shape),
+        ):
+            shown = groups < HIDDEN_GROUPS
+            for i in np.flatnonzero(shown if shown.any() or kind == "site" else ~shown):
+                shape = draw(model, int(i))
+                if shape is not None:
+                    name = getattr(model, kind)(i).name.split("/")[-1] or f"{kind}{i}"
+                    self._recording.log(self._path(self.bodies[bodies[i]], name, kind), shape, static=True)
+
+    def _log_cameras(self) -> None:
+        """Cameras look along their own −z, with y up."""
+        model = self._model
+        for camera in range(model.ncam):
+            name = model.camera(camera).name.split("/")[-1] or f"camera{camera}"
+            path = self._path(self.bodies[model.cam_bodyid[camera]], name, "camera")
+            turn = rr.Quaternion(xyzw=xyzw(model.cam_quat[camera]))
+            self._recording.log(path, rr.Transform3D(translation=model.cam_pos[camera], quaternion=turn), static=True)
+            width, height = (int(side) for side in model.cam_resolution[camera])
+            eye = rr.Pinhole(
+                fov_y=np.deg2rad(model.cam_fovy[camera]),
+                aspect_ratio=width / height if height > 1 else 4 / 3,
+                camera_xyz=rr.ViewCoordinates.RUB,
+                image_plane_distance=EYE_DISTANCE,
+            )
+            self._recording.log(path, eye, static=True)
+
+    def _log_contacts(self, data: mujoco.MjData) -> None:
+        points, forces = contact_forces(self._model, data)
+        arrows = rr.Arrows3D(origins=points, vectors=FORCE_SCALE * forces, colors=[(230, 120, 30)], radii=0.004)
+        self._recording.log(f"{self._root}/contacts", arrows)
 
 
-def _shape(model: mujoco.MjModel, geom: int) -> Any:
-    """Returns the archetype of one geom in its body's frame, or None for kinds that are not drawn."""
-    size, kind = model.geom_size[geom], model.geom_type[geom]
-    solid: dict[str, Any] = {"colors": [_colour(model, geom)], "fill_mode": "solid"}
-    pose: dict[str, Any] = {"centers": [model.geom_pos[geom]], "quaternions": [_xyzw(model.geom_quat[geom])]}
-    types = mujoco.mjtGeom
-    if kind == types.mjGEOM_BOX:
-        return rr.Boxes3D(half_sizes=[size], **pose, **solid)
-    if kind == types.mjGEOM_PLANE:
-        return rr.Boxes3D(half_sizes=[_plane_size(size)], **_below(pose, 0.005), **solid)
-    if kind == types.mjGEOM_SPHERE:
-        return rr.Ellipsoids3D(half_sizes=[[size[0]] * 3], **pose, **solid)
-    if kind == types.mjGEOM_ELLIPSOID:
-        return rr.Ellipsoids3D(half_sizes=[size], **pose, **solid)
-    if kind == types.mjGEOM_CYLINDER:
-        return rr.Cylinders3D(lengths=[2 * size[1]], radii=[size[0]], **pose, **solid)
-    if kind == types.mjGEOM_CAPSULE:
-        return _capsule(model, geom, solid)
-    return None
+def relative_poses(model: mujoco.MjModel, xpos: NDArray, xquat: NDArray) -> tuple[NDArray, NDArray]:
+    """Returns positions `(…, nbody, 3)` and quaternions `(…, nbody, 4)` of bodies in the frames of their parents."""
+    parent = model.body_parentid
+    inverse = xquat[..., parent, :] * np.array([1.0, -1.0, -1.0, -1.0])
+    return _turned(inverse, xpos - xpos[..., parent, :]), _product(inverse, xquat)
 
 
-def _capsule(model: mujoco.MjModel, geom: int, solid: dict[str, Any]) -> Any:
-    """Rerun's capsules start at one end, MuJoCo's are centred."""
-    radius, half = model.geom_size[geom, :2]
-    R = np.zeros(9)
-    mujoco.mju_quat2Mat(R, model.geom_quat[geom])
-    start = model.geom_pos[geom] - half * R.reshape(3, 3)[:, 2]
-    quaternion = _xyzw(model.geom_quat[geom])
-    return rr.Capsules3D(lengths=[2 * half], radii=[radius], translations=[start], quaternions=[quaternion], **solid)
+def contact_forces(model: mujoco.MjModel, data: mujoco.MjData) -> tuple[NDArray, NDArray]:
+    """Returns where contacts are, `(K, 3)` [m], and the forces from the first geom on the second, `(K, 3)` [N]."""
+    forces, wrench = np.zeros((data.ncon, 3)), np.zeros(6)
+    for i in range(data.ncon):
+        mujoco.mj_contactForce(model, data, i, wrench)
+        forces[i] = data.contact.frame[i].reshape(3, 3).T @ wrench[:3]
+    return data.contact.pos.copy().reshape(-1, 3), forces
 
 
-def _colour(model: mujoco.MjModel, geom: int) -> NDArray[np.uint8]:
-    material = model.geom_matid[geom]
-    rgba = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
-    texture = model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB] if material >= 0 else -1
-    if texture >= 0:
-        rgba = np.append(_mean_colour(model, int(texture)), rgba[3])
-    return (np.clip(rgba, 0, 1) * 255).astype(np.uint8)
+def tendons(model: mujoco.MjModel, data: mujoco.MjData) -> rr.LineStrips3D:
+    """The paths of tendons that have one."""
+    points = data.wrap_xpos.reshape(-1, 3)
+    starts, counts = data.ten_wrapadr, data.ten_wrapnum
+    drawn = [i for i in range(model.ntendon) if counts[i] > 1]
+    strips = [points[starts[i] : starts[i] + counts[i]] for i in drawn]
+    colours = (np.clip(model.tendon_rgba[drawn], 0, 1) * 255).astype(np.uint8)
+    return rr.LineStrips3D(strips, radii=model.tendon_width[drawn], colors=colours)
 
 
-def _mean_colour(model: mujoco.MjModel, texture: int) -> NDArray:
-    start, channels = model.tex_adr[texture], model.tex_nchannel[texture]
-    count = model.tex_width[texture] * model.tex_height[texture]
-    pixels = model.tex_data[start : start + count * channels].reshape(-1, channels)
-    return pixels[:, :3].mean(axis=0) / 255
+def _product(a: NDArray, b: NDArray) -> NDArray:
+    """Quaternions multiplied, along the last axis, w first."""
+    w, v = a[..., :1], a[..., 1:]
+    u, x = b[..., :1], b[..., 1:]
+    return np.concatenate([w * u - np.sum(v * x, -1, keepdims=True), w * x + u * v + np.cross(v, x)], -1)
 
 
-def _plane_size(size: NDArray) -> list[float]:
-    return [float(half) if half > 0 else 10.0 for half in size[:2]] + [0.005]
-
-
-def _below(pose: dict[str, Any], depth: float) -> dict[str, Any]:
-    """A plane is drawn as a thin plate whose upper face is the plane."""
-    return pose | {"centers": [pose["centers"][0] - np.array([0, 0, depth])]}
-
-
-def _xyzw(wxyz: NDArray) -> NDArray:
-    return np.array([wxyz[1], wxyz[2], wxyz[3], wxyz[0]])
+def _turned(q: NDArray, x: NDArray) -> NDArray:
+    """Vectors turned by unit quaternions, along the last axis."""
+    w, v = q[..., :1], q[..., 1:]
+    return x + 2 * np.cross(v, np.cross(v, x) + w * x)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import mujoco
 import numpy as np
 import rerun as rr
 from numpy.typing import NDArray
 
-from embodied.errors import OptionError
 from embodied.view.blueprint import overview
 from embodied.view.palette import beam_colours, colour_of
 from embodied.view.scene import Scene
+from embodied.view.sink import open_recording
 
 TILE = 12  # screen pixels per camera pixel
 
@@ -39,11 +38,7 @@ class Stream:
         beliefs: Sequence[str],
         actions: Sequence[str],
     ) -> None:
-        if where not in ("live", "web") and Path(where).suffix != ".rrd":
-            raise OptionError(f"--rerun is {where!r}; known: live, web, or a file that ends in .rrd")
-        self.url: str | None = None
-        self._recording = rr.RecordingStream("embodied", recording_id=None)
-        self._open(where, overview(title))
+        self._recording, self.url = open_recording(where, overview(title))
         self._scene = Scene(model, self._recording)
         self._beliefs, self._actions = list(beliefs), list(actions)
         self._classes = classes
@@ -97,17 +92,6 @@ class Stream:
         """Writes out what is still buffered."""
         self._recording.flush()
         self._recording.disconnect()
-
-    def _open(self, where: str, blueprint) -> None:
-        if where == "live":
-            self._recording.spawn(default_blueprint=blueprint)
-        elif where == "web":
-            address = self._recording.serve_grpc(default_blueprint=blueprint, server_memory_limit="512MB")
-            rr.serve_web_viewer(open_browser=False, connect_to=address)
-            self.url = f"http://localhost:9090/?url={address}"
-        else:
-            Path(where).parent.mkdir(parents=True, exist_ok=True)
-            self._recording.save(where, default_blueprint=blueprint)
 
     def _name_series(self) -> None:
         """Gives every trace a name and a colour once."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from embodied.errors import MissingExtraError, OptionError, UnknownNameError
+from embodied_scripts.view import wait
 
 if TYPE_CHECKING:
     from embodied.agent import Agent
@@ -59,7 +60,7 @@ class Play:
         _play(agent, env, stream, self, console)
         if self.rerun == "web":
             console.print("Still serving; Ctrl-C ends it.")
-            _wait()
+            wait()
         stream.close()
         if self.rerun.endswith(".rrd"):
             console.print(f"Wrote {self.rerun}. Open it with: rerun {self.rerun}")
@@ -290,11 +291,3 @@ class _Sight:
         origin, directions = self.rays(moment)
         ends = origin + directions * self.camera.ranges[0][:, None]
         return Beams(origin[0], ends, beam_colours(self.camera.fan.classes, self.camera.seen[0]))
-
-
-def _wait() -> None:
-    try:
-        while True:
-            time.sleep(1)
-    except KeyboardInterrupt:
-        return

@@ -1,0 +1,111 @@
+"""`embodied view`: any MJCF or URDF in Rerun, moving."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from embodied.errors import MissingExtraError, ModelError, OptionError
+
+if TYPE_CHECKING:
+    import mujoco
+
+    from embodied.view.model_stream import ModelStream
+
+
+@dataclass
+class View:
+    """Show any model that MuJoCo loads (MJCF or URDF) in Rerun, and let it move."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """An .xml or .urdf file."""
+    rerun: str = "live"
+    """live (a window), web (a browser page), or a file that ends in .rrd."""
+    seconds: float = 5.0
+    """How long to simulate; 0 shows it at rest."""
+    hz: float = 50.0
+    """How often poses are logged."""
+    control: Literal["rest", "random"] = "rest"
+    """What its actuators are told: nothing (or the keyframe's), or slow random commands within their ranges."""
+    keyframe: int = 0
+    """Which keyframe it starts from, where it has any."""
+    seed: int = 0
+    """Of the random commands."""
+
+    def run(self) -> None:
+        """Simulates and logs; live and web keep real time, and web goes on serving until Ctrl-C."""
+        from rich.console import Console
+
+        if self.seconds < 0 or not 0 < self.hz <= 1000:
+            raise OptionError("seconds must not be negative, and hz must be in 0–1000")
+        model = _load(self.model)
+        try:
+            from embodied.view.model_stream import ModelStream
+        except MissingExtraError:
+            raise
+        except ImportError as error:
+            raise MissingExtraError("rerun", "view") from error
+        console = Console(soft_wrap=True)
+        stream = ModelStream(self.rerun, model, self.model.stem)
+        if stream.url:
+            console.print(f"Open {stream.url}")
+        _simulate(model, stream, self)
+        if self.rerun == "web":
+            console.print("Still serving; Ctrl-C ends it.")
+            wait()
+        stream.close()
+        if self.rerun.endswith(".rrd"):
+            console.print(f"Wrote {self.rerun}. Open it with: rerun {self.rerun}")
+
+
+def wait() -> None:
+    """Until Ctrl-C."""
+    try:
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        return
+
+
+def _load(path: Path) -> mujoco.MjModel:
+    import mujoco
+
+    if not path.is_file():
+        raise ModelError(f"no model at {path}")
+    try:
+        return mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise ModelError(f"MuJoCo does not load {path}: {error}") from error
+
+
+def _simulate(model: mujoco.MjModel, stream: ModelStream, asked: View) -> None:
+    """Steps the model with commands that change twice a second, and stops where it diverges."""
+    import mujoco
+    import numpy as np
+
+    data = mujoco.MjData(model)
+    if model.nkey:
+        mujoco.mj_resetDataKeyframe(model, data, min(max(asked.keyframe, 0), model.nkey - 1))
+    mujoco.mj_forward(model, data)
+    rng = np.random.default_rng(asked.seed)
+    limited = model.actuator_ctrllimited.astype(bool)[:, None]
+    low, high = np.where(limited, model.actuator_ctrlrange, [-1.0, 1.0]).T
+    begun, target = time.monotonic(), data.ctrl.copy()
+    frames = int(asked.seconds * asked.hz) + 1
+    for frame in range(frames):
+        stream.step(data)
+        if not asked.rerun.endswith(".rrd"):
+            time.sleep(max(0.0, begun + data.time - time.monotonic()))
+        if asked.control == "random":
+            if frame % max(int(asked.hz / 2), 1) == 0:
+                target = rng.uniform(low, high)
+            data.ctrl += (target - data.ctrl) * min(4 / asked.hz, 1.0)
+        while data.time < (frame + 1) / asked.hz and frame + 1 < frames:
+            mujoco.mj_step(model, data)
+        if data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
+            stream.event(f"diverged at {data.time:.2f} s")
+            return
