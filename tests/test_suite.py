@@ -1,6 +1,7 @@
 """What every environment of the suite promises, whatever its task."""
 
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,11 +12,15 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import embodied_envs
+import embodied_policies.trained
 from embodied.errors import OptionError, UnknownNameError
 from embodied.hidden import Discrete
 from embodied.learn.evaluate import evaluate
+from embodied.learn.opponents import SeatedAgent
+from embodied.learn.policy import load_policy
 from embodied.learn.vec import as_vec_env
 from embodied_envs import hide_seek, sumo
+from embodied_policies.trained import trained_folder
 from embodied_scripts.bench_mind import pose_coverage
 from embodied_scripts.pages import play_games
 from embodied_scripts.players import reference_players
@@ -288,3 +293,25 @@ def test_opponents_do_not_repeat_themselves_from_episode_to_episode():
         env.step(np.zeros(3, np.float32))
         env.reset()
     assert not np.array_equal(played[0][1], played[1][1])
+
+
+@pytest.mark.parametrize("name", ["Sumo-v0", "HideSeek-v0"])
+def test_the_policies_that_are_shipped_fit_their_duel_and_have_a_card(name):
+    folder = trained_folder(name)
+    assert folder is not None
+    assert name in (folder / "README.md").read_text()
+    policy = load_policy(folder)
+    env = gym.make_vec(f"embodied/{name}", num_envs=2, opponent=SeatedAgent(policy, 1))
+    agent = SeatedAgent(policy, 0)
+    obs, _ = env.reset(seed=0)
+    carry = agent.initial(2, 0)
+    for t in range(5):
+        carry, action = agent.act(carry, obs, np.full(2, t == 0))
+        obs, reward, *_ = env.step(action)
+        assert np.isfinite(reward).all()
+
+
+def test_all_weights_that_are_shipped_are_less_than_five_megabytes():
+    weights = list(Path(embodied_policies.trained.__file__).parent.rglob("*.safetensors"))
+    assert weights
+    assert sum(file.stat().st_size for file in weights) < 5e6
