@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,26 @@ def test_a_clean_log_is_not_complained_of():
 def test_what_is_wrong_with_a_log_is_found_where_it_is(kind):
     recording, where = spoilt(kind)
     assert (RULE_OF.get(kind, kind), where) in {(found.rule, found.signal) for found in lint(recording)}
+
+
+def test_signals_that_were_never_measured_and_very_short_logs_are_said_to_be_so():
+    (found,) = lint(servo(current=np.full(2000, np.nan)))
+    assert (found.rule, found.signal, len(found.rows)) == ("missing", "current[0]", 2000)
+    for rows in range(2, 12):
+        lint(Recording(servo().time_s[:rows], servo().command[:rows], {"position": servo().command[:rows]}))
+    assert lint(Recording(np.arange(9) / 9, np.zeros((9, 0)), {"position": np.zeros(9)})) == []
+
+
+def test_lint_prints_and_writes_what_it_finds(tmp_path):
+    spoilt("unsigned")[0].save(tmp_path / "log.csv")
+    command = [sys.executable, "-m", "embodied_scripts.main", "lint", str(tmp_path / "log.csv")]
+    result = subprocess.run(
+        [*command, "--json", str(tmp_path / "found.json")], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "current[0]: never negative" in result.stdout
+    (findings,) = json.loads((tmp_path / "found.json").read_text()).values()
+    assert "unsigned" in [found["rule"] for found in findings]
 
 
 def test_findings_say_at_which_rows_they_are():

@@ -81,10 +81,11 @@ def role(recording: Recording, name: str) -> str | None:
 
 
 def _columns(recording: Recording, *roles: str) -> Iterator[tuple[str, int, Vector]]:
+    """Every column in which there is a number, of signals of these roles, or of all."""
     for name, values in recording.signals.items():
         if not roles or role(recording, name) in roles:
-            for k in range(values.shape[1]):
-                yield name, k, values[:, k]
+            for k in np.flatnonzero(np.isfinite(values).any(axis=0)):
+                yield name, int(k), values[:, k]
 
 
 def _label(name: str, k: int) -> str:
@@ -139,10 +140,10 @@ def _time(recording: Recording) -> Iterator[Finding]:
 
 
 def _missing(recording: Recording) -> Iterator[Finding]:
-    for name, k, values in _columns(recording):
-        rows = ~np.isfinite(values)
-        if rows.any():
-            yield Finding("missing", _label(name, k), f"{rows.sum()} values are not numbers", _some(rows))
+    for name, values in recording.signals.items():
+        for k, rows in enumerate(~np.isfinite(values.T)):
+            if rows.any():
+                yield Finding("missing", _label(name, k), f"{rows.sum()} values are not numbers", _some(rows))
 
 
 def _wrapped(recording: Recording) -> Iterator[Finding]:
@@ -223,7 +224,7 @@ def _stuck(recording: Recording) -> Iterator[Finding]:
         bad: list[int] = []
         for start, end in _runs(values):
             lasted = recording.time_s[end - 1] - recording.time_s[start] >= STUCK_S
-            if lasted and np.ptp(command[start:end]) > far and (velocity is None or np.median(velocity[start:end])):
+            if lasted and np.ptp(command[start:end]) > far and (velocity is None or np.nanmedian(velocity[start:end])):
                 bad += range(start, end)
         if bad:
             at = np.array(bad)
