@@ -35,7 +35,7 @@ class Scene:
         self.bodies = [root]
         for body in range(1, model.nbody):
             parent = self.bodies[model.body_parentid[body]]
-            self.bodies.append(self._path(parent, model.body(body).name or f"body{body}", "body"))
+            self.bodies.append(self._path(parent, _local_name(model, body), "body"))
         recording.log(root, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
         self._log_shapes()
         self._log_cameras()
@@ -66,7 +66,7 @@ class Scene:
 
     def _path(self, parent: str, name: str, kind: str) -> str:
         """A path that nothing else has; names may be used twice in a model, once for a body and once for a shape."""
-        path = f"{parent}/{rr.escape_entity_path_part(name.replace('/', '.'))}"
+        path = "/".join([parent, *(rr.escape_entity_path_part(part) for part in name.split("/"))])
         while path in self._taken:
             path += f"_{kind}"
         self._taken.add(path)
@@ -106,6 +106,12 @@ class Scene:
         points, forces = contact_forces(self._model, data)
         arrows = rr.Arrows3D(origins=points, vectors=FORCE_SCALE * forces, colors=[(230, 120, 30)], radii=0.004)
         self._recording.log(f"{self._root}/contacts", arrows)
+
+
+def _local_name(model: mujoco.MjModel, body: int) -> str:
+    """The name of a body without the prefix, as of an attached robot, that its parent's name has already."""
+    prefix = model.body(model.body_parentid[body]).name.rpartition("/")[0]
+    return model.body(body).name.removeprefix(f"{prefix}/").strip("/") or f"body{body}"
 
 
 def relative_poses(model: mujoco.MjModel, xpos: NDArray, xquat: NDArray) -> tuple[NDArray, NDArray]:

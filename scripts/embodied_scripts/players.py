@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import embodied_policies
 from embodied.agent import Agent
 from embodied.learn.agents import RandomAgent
 from embodied.learn.opponents import SeatedAgent
@@ -47,6 +48,7 @@ def duel_players(env_id: str, duel: Any) -> dict[str, tuple[Agent, Agent]]:
     folder = trained_folder(env_id.split("/")[-1])
     if folder is None:
         return players
+    embodied_policies.register()
     policy = load_policy(folder)
     return {"trained": (SeatedAgent(policy, 0), SeatedAgent(policy, 1))} | players
 
