@@ -151,7 +151,7 @@ def test_bfloat16_reads_nearly_the_same_in_acting_and_in_sequence():
 
 def test_training_in_bfloat16_learns_to_recall():
     model = SequencePPO(
-        TransformerPolicy, recall_worlds(), n_steps=30, minibatches=8, learning_rate=1e-3, ent_coef=0.01, seed=0,
+        TransformerPolicy, recall_worlds(), n_steps=30, minibatches=8, learning_rate=5e-4, ent_coef=0.01, seed=0,
         bfloat16=True, policy_kwargs={"layers": 1, "width": 32, "context": 8},
     )  # fmt: skip
     model.learn(20_000)

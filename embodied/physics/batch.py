@@ -95,11 +95,19 @@ class Batch:
         return self._guarded(lambda: self._engine.step(worlds, nstep=substeps))
 
     def record(
-        self, substeps: int, fields: dict[str, NDArray], worlds: NDArray[np.intp] | None = None
+        self,
+        substeps: int,
+        fields: dict[str, NDArray],
+        worlds: NDArray[np.intp] | None = None,
+        control: NDArray | None = None,
     ) -> NDArray[np.intp]:
-        """Advances as `run` does, and writes what each tick computed into `fields`, `(n, substeps, …)` by name."""
+        """Advances as `run` does, and writes what each tick computed into `fields`, `(n, substeps, …)` by name.
+
+        Args:
+            control: what the actuators are told at each tick, `(n, substeps, nu)`; None for what they were told last.
+        """
         names = list(fields)
-        return self._guarded(lambda: self._engine.rollout(substeps, record=names, ids=worlds, out=fields))
+        return self._guarded(lambda: self._engine.rollout(substeps, control, record=names, ids=worlds, out=fields))
 
     def refresh(self, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
         """Makes poses, velocities and their sensors current after `run` or `record`; returns who failed."""
