@@ -1,6 +1,9 @@
 """From real logs to a model and its uncertainty."""
 
+from embodied.sysid.drive import Servo
+from embodied.sysid.fit import Fit, Parameter, fit
 from embodied.sysid.lint import Finding, lint
+from embodied.sysid.plant import Plant, ServoPlant
 from embodied.sysid.recording import Recording
 
-__all__ = ["Finding", "Recording", "lint"]
+__all__ = ["Finding", "Fit", "Parameter", "Plant", "Recording", "Servo", "ServoPlant", "fit", "lint"]

@@ -1,0 +1,393 @@
+"""From recordings to parameters, and how far they can be trusted.
+
+Nonlinear least squares by `mujoco.minimize` over batched simulations. Standard errors are those of a misspecified model:
+residuals that belong together in time count as one (the sandwich of White 1980, clustered), because the residuals of a
+real robot are never white.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from mujoco import minimize
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.stats import qmc
+
+from embodied.errors import OptionError, RecordingError
+from embodied.sysid.plant import LATENCY, OFFSET, Plant
+from embodied.sysid.recording import Recording
+
+CONFIDENCE = 0.95
+BLOCK_S = 0.5  # residuals closer in time than that are taken for one
+STEP = 1e-3  # of finite differences, in shares of a parameter's range
+CANDIDATES = 24  # tried at once for every start beyond the first
+LIKE = 0.95  # correlation from which two parameters are told apart no more
+VAGUE = 0.5  # share of its range from which the interval of a parameter says nothing
+USUAL_RANGES = {LATENCY: (0.0, 0.1), OFFSET: (-0.3, 0.3), "stribeck": (0.0, 0.5), "load_friction": (0.0, 0.5)}
+DAMPINGS = ("dof_damping", "dof_frictionloss", "dof_armature", "back_emf")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What is to be found.
+
+    Attributes:
+        pattern: such as `dof_damping[*]`; every match is a parameter of its own.
+        low, high: where it can be (None: a tenth of, and ten times, what the model has).
+        tied: all matches are one number.
+    """
+
+    pattern: str
+    low: float | None = None
+    high: float | None = None
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class Free:
+    """A number to be found, and the parameters of the plant that it stands for."""
+
+    name: str
+    targets: tuple[str, ...]
+    start: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """How the simulation misses recordings, for K candidates at once; what is not measured is not missed.
+
+    Args:
+        pieces: parts of recordings, simulated side by side.
+        origin: which recording each is of.
+        settle_s: left out at the beginning of each, whose state is not known exactly [s].
+        remove_offset: a constant offset of every column of a recording is not counted.
+    """
+
+    plant: Plant
+    free: tuple[Free, ...]
+    pieces: tuple[Recording, ...]
+    origin: tuple[int, ...]
+    settle_s: float
+    remove_offset: bool
+
+    def errors(self, candidates: NDArray) -> list[NDArray]:
+        """Simulated minus measured, `(K, T, J)` of each piece; NaN where nothing was measured.
+
+        Args:
+            candidates: `(K, P)`.
+        """
+        values = {name: column for f, column in zip(self.free, candidates.T, strict=True) for name in f.targets}
+        simulated = self.plant.simulate(values, self.pieces)
+        errors = [s - self.plant.measured(piece) for s, piece in zip(simulated, self.pieces, strict=True)]
+        for error, piece in zip(errors, self.pieces, strict=True):
+            error[:, piece.time_s - piece.time_s[0] < self.settle_s] = np.nan
+        return self._centred(errors) if self.remove_offset else errors
+
+    def vectors(self, candidates: NDArray) -> NDArray:
+        """All errors in a row, `(K, M)`."""
+        return np.concatenate([e.reshape(len(e), -1) for e in self.errors(candidates)], axis=1)[:, self.counted]
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which of the errors count."""
+        parts = []
+        for piece in self.pieces:
+            known = np.isfinite(self.plant.measured(piece))
+            known[piece.time_s - piece.time_s[0] < self.settle_s] = False
+            parts.append(known.ravel())
+        return np.concatenate(parts)
+
+    @cached_property
+    def blocks(self) -> NDArray[np.intp]:
+        """To which stretch of time each counted error belongs."""
+        parts, first = [], 0
+        for piece in self.pieces:
+            block = ((piece.time_s - piece.time_s[0]) / BLOCK_S).astype(int)
+            parts.append(np.repeat(first + block, len(self.plant.columns)))
+            first += int(block.max()) + 1
+        _, numbers = np.unique(np.concatenate(parts)[self.counted], return_inverse=True)
+        return numbers
+
+    def _centred(self, errors: list[NDArray]) -> list[NDArray]:
+        for recording in set(self.origin):
+            mine = [e for e, origin in zip(errors, self.origin, strict=True) if origin == recording]
+            mean = np.nanmean(np.concatenate(mine, axis=1), axis=1, keepdims=True)
+            for error in mine:
+                error -= mean
+        return errors
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was found.
+
+    Attributes:
+        names, targets: of the numbers that were found, and what each stands for in the plant.
+        estimate: `(P,)`; covariance: `(P, P)`; start, low, high: `(P,)`.
+        clusters: how many independent stretches of time the recordings had.
+        errors: mean absolute error by recording, before and after, `(R, 2, J)`, in the unit of the signal.
+        columns: what the J columns are.
+    """
+
+    names: tuple[str, ...]
+    targets: tuple[tuple[str, ...], ...]
+    estimate: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    start: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    clusters: int
+    errors: NDArray[np.float64]
+    columns: tuple[str, ...]
+    starts: tuple[float, ...] = field(default=())  # root mean square error that each start came to
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Estimates by parameter of the plant, as `Plant.simulate` takes them."""
+        pairs = zip(self.targets, self.estimate, strict=True)
+        return {name: float(value) for targets, value in pairs for name in targets}
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """`(P,)`."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def interval(self) -> NDArray[np.float64]:
+        """95 % intervals, `(P, 2)`, within what was allowed."""
+        half = self._quantile * self.standard_error
+        ends = np.stack([self.estimate - half, self.estimate + half], 1)
+        return np.clip(ends, self.low[:, None], self.high[:, None])
+
+    @property
+    def _quantile(self) -> float:
+        return float(stats.t.ppf(0.5 + CONFIDENCE / 2, max(self.clusters - len(self.names), 1)))
+
+    @property
+    def at_bound(self) -> list[str]:
+        """Parameters that would have gone further, had they been allowed to."""
+        margin = 1e-4 * (self.high - self.low)
+        out = (self.estimate <= self.low + margin) | (self.estimate >= self.high - margin)
+        return [name for name, is_out in zip(self.names, out, strict=True) if is_out]
+
+    @property
+    def vague(self) -> list[str]:
+        """Parameters of which the recordings say next to nothing."""
+        wide = np.diff(self.interval, axis=1)[:, 0] > VAGUE * (self.high - self.low)
+        return [name for name, is_wide in zip(self.names, wide, strict=True) if is_wide]
+
+    @property
+    def alike(self) -> list[tuple[str, str, float]]:
+        """Pairs of parameters that the recordings cannot tell apart, with their correlation."""
+        spread = np.maximum(self.standard_error, 1e-300)
+        correlation = self.covariance / np.outer(spread, spread)
+        pairs = zip(*np.triu_indices(len(self.names), 1), strict=True)
+        return [(self.names[i], self.names[j], r) for i, j in pairs if abs(r := float(correlation[i, j])) > LIKE]
+
+    def jsonable(self) -> dict[str, Any]:
+        """Everything, as JSON can hold it."""
+        arrays = ("estimate", "covariance", "start", "low", "high", "errors")
+        rest = {"names": self.names, "targets": self.targets, "clusters": self.clusters, "columns": self.columns}
+        return rest | {name: getattr(self, name).tolist() for name in arrays} | {"starts": self.starts}
+
+    @classmethod
+    def from_jsonable(cls, told: Mapping[str, Any]) -> Fit:
+        """The fit of `jsonable`; raises RecordingError for something else."""
+        try:
+            arrays = {n: np.array(told[n], float) for n in ("estimate", "covariance", "start", "low", "high", "errors")}
+            targets = tuple(tuple(map(str, some)) for some in told["targets"])
+            names, columns = tuple(map(str, told["names"])), tuple(map(str, told["columns"]))
+            fit = cls(names, targets, **arrays, clusters=int(told["clusters"]), columns=columns)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordingError(f"this is no saved fit: {error}") from error
+        sizes = {len(fit.names), len(fit.targets), *(len(getattr(fit, n)) for n in ("estimate", "start", "low", "high"))}
+        if len(sizes) > 1 or fit.covariance.shape != (len(fit.names),) * 2 or not np.isfinite(fit.estimate).all():
+            raise RecordingError("this is no saved fit: its parts do not belong together")
+        return fit
+
+
+def fit(
+    plant: Plant,
+    recordings: Sequence[Recording],
+    parameters: Iterable[str | Parameter],
+    *,
+    segment_s: float | None = None,
+    settle_s: float = 0.0,
+    remove_offset: bool = False,
+    starts: int = 1,
+    seed: int = 0,
+    iterations: int = 40,
+) -> Fit:
+    """Finds the parameters under which the plant does what was recorded.
+
+    Args:
+        parameters: patterns, or patterns with ranges.
+        segment_s: recordings are cut into pieces of this length, each beginning where the robot was [s].
+        settle_s: left out at the beginning of each piece [s].
+        remove_offset: whether a constant offset of each column of each recording is not to be explained.
+        starts: from how many places the search begins; from the second on, from the best of a few at random.
+        iterations: at most, of each search.
+
+    Raises:
+        RecordingError: nothing was recorded, or fewer numbers than are to be found.
+        OptionError: a parameter without a range, or no parameters.
+        UnknownNameError: a parameter that the plant does not have.
+    """
+    free = resolve(plant, parameters)
+    residuals = residuals_of(plant, free, recordings, segment_s, settle_s, remove_offset)
+    if residuals.counted.sum() <= len(free):
+        raise RecordingError(f"{residuals.counted.sum()} measured numbers cannot tell {len(free)} parameters")
+    low, high, start = (np.array([getattr(f, name) for f in free]) for name in ("low", "high", "start"))
+    ends = [
+        _search(residuals, low, high, begin, iterations) for begin in _starts(residuals, low, high, start, starts, seed)
+    ]
+    costs = [float(np.sqrt(np.mean(residuals.vectors(end[None])[0] ** 2))) for end in ends]
+    estimate = ends[int(np.argmin(costs))]
+    covariance, clusters = _sandwich(residuals, low, high, estimate)
+    before, after = (_mean_errors(residuals, values, len(recordings)) for values in (start, estimate))
+    names, targets = tuple(f.name for f in free), tuple(f.targets for f in free)
+    errors = np.stack([before, after], 1)
+    return Fit(
+        names, targets, estimate, covariance, start, low, high, clusters, errors, tuple(plant.columns), tuple(costs)
+    )
+
+
+def resolve(plant: Plant, parameters: Iterable[str | Parameter]) -> tuple[Free, ...]:
+    """What patterns mean in a plant, with ranges; a parameter that is named twice is what it was called last.
+
+    Raises:
+        OptionError: a parameter without a range, or no parameters.
+        UnknownNameError: a parameter that the plant does not have.
+    """
+    free: dict[str, Free] = {}
+    for one in parameters:
+        parameter = Parameter(one) if isinstance(one, str) else one
+        names = plant.expand(parameter.pattern)
+        for group in [names] if parameter.tied else [[name] for name in names]:
+            found = _free(plant, parameter, tuple(group))
+            free[found.name] = found
+    if not free:
+        raise OptionError("there is nothing to find: name at least one parameter")
+    return tuple(free.values())
+
+
+def _free(plant: Plant, parameter: Parameter, targets: tuple[str, ...]) -> Free:
+    start = float(np.mean([plant.start(name) for name in targets]))
+    name = targets[0] if len(targets) == 1 else parameter.pattern
+    usual = USUAL_RANGES.get(targets[0].partition("[")[0])
+    if usual is None and start:
+        usual = (min(start / 10, start * 10), max(start / 10, start * 10))
+    low = parameter.low if parameter.low is not None else usual[0] if usual else None
+    high = parameter.high if parameter.high is not None else usual[1] if usual else None
+    if low is None or high is None:
+        raise OptionError(f"{name} is {start:g} in the model: say between which values it can be")
+    if not low < high:
+        raise OptionError(f"{name}: {low:g} is not below {high:g}")
+    inside = float(np.clip(start, low + 0.01 * (high - low), high - 0.01 * (high - low)))
+    return Free(name, targets, inside, low, high)
+
+
+def residuals_of(
+    plant: Plant,
+    free: tuple[Free, ...],
+    recordings: Sequence[Recording],
+    segment_s: float | None,
+    settle_s: float,
+    remove_offset: bool,
+) -> Residuals:
+    """The residuals of recordings, cut into pieces."""
+    if not recordings:
+        raise RecordingError("there are no recordings to fit to")
+    for recording in recordings:
+        if np.any(np.diff(recording.time_s) < 0):
+            raise RecordingError("time runs backwards in a recording; see `lint`")
+    pieces, origin = [], []
+    for number, recording in enumerate(recordings):
+        for piece in segments(recording, segment_s):
+            pieces.append(piece)
+            origin.append(number)
+    return Residuals(plant, free, tuple(pieces), tuple(origin), settle_s, remove_offset)
+
+
+def segments(recording: Recording, segment_s: float | None) -> list[Recording]:
+    """A recording cut into pieces of equal length, about `segment_s` (None: as it is)."""
+    if segment_s is None:
+        return [recording]
+    span = float(recording.time_s[-1] - recording.time_s[0])
+    count = max(1, round(span / segment_s))
+    edges = np.linspace(0, span + 1e-9, count + 1)
+    return [recording.part(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _starts(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, count: int, seed: int) -> list[NDArray]:
+    """Where to begin: the model as it is, then the best of candidates spread over the ranges."""
+    if count < 2:
+        return [start]
+    spread = qmc.scale(qmc.LatinHypercube(len(low), rng=seed).random(CANDIDATES * (count - 1)), low, high)
+    costs = np.concatenate([np.mean(residuals.vectors(some) ** 2, 1) for some in np.array_split(spread, count - 1)])
+    return [start, *spread[np.argsort(costs)[: count - 1]]]
+
+
+def _search(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, iterations: int) -> NDArray:
+    """Least squares from one start, in shares of the ranges."""
+    width = high - low
+
+    def of_shares(shares_PK: NDArray) -> NDArray:
+        return residuals.vectors(low + width * np.clip(shares_PK, 0, 1).T).T
+
+    ones = np.ones(len(low))
+    shares, _ = minimize.least_squares(
+        (start - low) / width,
+        of_shares,
+        bounds=[0 * ones, ones],
+        eps=STEP,
+        max_iter=iterations,
+        xtol=1e-6,
+        verbose=minimize.Verbosity.SILENT,
+        output=io.StringIO(),
+    )
+    return low + width * np.clip(np.ravel(shares), 0, 1)
+
+
+def jacobian(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray) -> NDArray:
+    """Derivatives of all errors by the shares of the ranges, by central differences, `(M, P)`."""
+    width = high - low
+    up, down = np.minimum(at + STEP * width, high), np.maximum(at - STEP * width, low)
+    P = len(at)
+    candidates = np.tile(at, (2 * P, 1))
+    candidates[np.arange(P), np.arange(P)] = up
+    candidates[P + np.arange(P), np.arange(P)] = down
+    errors = residuals.vectors(candidates)
+    return ((errors[:P] - errors[P:]) / ((up - down) / width)[:, None]).T
+
+
+def _sandwich(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray) -> tuple[NDArray, int]:
+    """The covariance of the estimate, `(P, P)`, and from how many clusters."""
+    J = jacobian(residuals, low, high, at)
+    r = residuals.vectors(at[None])[0]
+    clusters = int(residuals.blocks.max()) + 1
+    scores = np.zeros((clusters, len(at)))
+    np.add.at(scores, residuals.blocks, J * r[:, None])
+    bread = np.linalg.pinv(J.T @ J, rcond=1e-12, hermitian=True)
+    few = clusters / max(clusters - len(at), 1)
+    shares = few * bread @ (scores.T @ scores) @ bread
+    width = high - low
+    unseen = np.linalg.norm(J, axis=0) == 0  # what changes nothing can be anything
+    shares[unseen, unseen] = 1.0
+    return shares * np.outer(width, width), clusters
+
+
+def _mean_errors(residuals: Residuals, values: NDArray, recordings: int) -> NDArray:
+    """Mean absolute error of each recording and column, `(R, J)`."""
+    errors = residuals.errors(values[None])
+    origin = np.array(residuals.origin)
+    by_recording = [[errors[i][0] for i in np.flatnonzero(origin == r)] for r in range(recordings)]
+    return np.array([np.nanmean(np.abs(np.concatenate(some)), axis=0) for some in by_recording])
