@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from embodied.errors import ModelError, RecordingError, UnknownNameError
 from embodied.sysid.recording import Recording
 
+LOADS = ("load_friction", "back_load_friction")
 Table = NDArray[np.float64]  # (W, J): one number per world and joint
 
 
@@ -29,7 +30,8 @@ class Servo:
         supply, volts: signal of the supply's voltage and its nominal value [V]; torque goes with it.
         enabled: signal that is 0 while the driver is switched off.
         stribeck: friction at rest beyond that in motion [N·m], falling off with `stribeck_speed` [rad/s].
-        load_friction: friction per torque of the motor.
+        load_friction: friction per torque that the motor puts into the gear; back_load_friction: per torque that gravity and
+            inertia put into it from the other side.
 
     Raises:
         ModelError: a limit or speed that is not positive.
@@ -41,6 +43,7 @@ class Servo:
     stribeck: float = 0.0
     stribeck_speed: float = 0.5
     load_friction: float = 0.0
+    back_load_friction: float = 0.0
     gain: str | None = None
     supply: str | None = None
     volts: float = 1.0
@@ -53,7 +56,7 @@ class Servo:
     @property
     def parameters(self) -> dict[str, float]:
         """What can be found of it, by name."""
-        names = ["limit", "back_emf", "stribeck", "stribeck_speed", "load_friction"]
+        names = ["limit", "back_emf", "stribeck", "stribeck_speed", *LOADS]
         return {name: getattr(self, name) for name in (names if self.gain else ["stiffness", *names])}
 
     def gain_of(self, recording: Recording) -> float:
@@ -85,7 +88,8 @@ def stiffness(values: Mapping[str, Table], gain: Table) -> Table:
     return np.where(np.isnan(gain), values.get("stiffness", np.nan), gain * values["limit"])
 
 
-def friction(values: Mapping[str, Table], coulomb: Table, speed: Table, torque: Table) -> Table:
-    """Dry friction [N·m]: Coulomb's, more at rest (Stribeck), more under load."""
+def friction(values: Mapping[str, Table], coulomb: Table, speed: Table, torque: Table, load: Table) -> Table:
+    """Dry friction [N·m]: Coulomb's, more at rest (Stribeck), more under what motor and load put into the gear."""
     at_rest = np.exp(-np.abs(speed / values["stribeck_speed"]))
-    return coulomb + values["stribeck"] * at_rest + values["load_friction"] * np.abs(torque)
+    pressed = values["load_friction"] * np.abs(torque) + values["back_load_friction"] * np.abs(load)
+    return coulomb + values["stribeck"] * at_rest + pressed

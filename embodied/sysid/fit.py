@@ -29,7 +29,7 @@ STEP = 1e-3  # of finite differences, in shares of a parameter's range
 CANDIDATES = 24  # tried at once for every start beyond the first
 LIKE = 0.95  # correlation from which two parameters are told apart no more
 VAGUE = 0.5  # share of its range from which the interval of a parameter says nothing
-USUAL_RANGES = {LATENCY: (0.0, 0.1), OFFSET: (-0.3, 0.3), "stribeck": (0.0, 0.5), "load_friction": (0.0, 0.5)}
+USUAL_RANGES = {LATENCY: (0.0, 0.1), OFFSET: (-0.3, 0.3), "stribeck": (0.0, 0.5), "load_friction": (0.0, 0.8), "back_load_friction": (0.0, 0.8)}
 DAMPINGS = ("dof_damping", "dof_frictionloss", "dof_armature", "back_emf")
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embodied.errors import ModelError, RecordingError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.physics.targets import Target, derive_if_needed, find_targets
-from embodied.sysid.drive import Servo, friction, stiffness
+from embodied.sysid.drive import LOADS, Servo, friction, stiffness
 from embodied.sysid.recording import Recording
 
 LATENCY, OFFSET = "latency_s", "offset"
@@ -181,7 +181,7 @@ class _Run:
         self.ticks = max(ticks_of(recording, plant.tick_s) for recording in recordings)
         self._table = {
             name: plant.table(name, values, self.W)
-            for name in ("stiffness", "limit", "back_emf", "stribeck", "stribeck_speed", "load_friction", OFFSET)
+            for name in ("stiffness", "limit", "back_emf", "stribeck", "stribeck_speed", *LOADS, OFFSET)
         }
         dofs, drives = plant._dofs, plant._drives
         self._dofs, self._places = dofs, plant._places
@@ -189,7 +189,7 @@ class _Run:
         self._viscous, self._dry = self._damping[:, dofs].copy(), self._coulomb[:, dofs].copy()
         self._gains, self._biases = batch.field("actuator_gainprm"), batch.field("actuator_biasprm")
         self._limits = batch.field("actuator_forcerange")
-        self._rubs = any(np.any(self._table[name]) for name in ("stribeck", "load_friction"))
+        self._rubs = any(np.any(self._table[name]) for name in ("stribeck", *LOADS))
         self._fed = any(drive.supply or drive.enabled for drive in drives)
 
     def angles(self) -> NDArray[np.float64]:
@@ -252,8 +252,9 @@ class _Run:
         self._damping[:, self._dofs] = self._viscous + self._table["back_emf"] * on
 
     def _rub(self) -> None:
-        speed, torque = self.batch.array("qvel")[:, self._dofs], self.batch.array("actuator_force")
-        self._coulomb[:, self._dofs] = friction(self._table, self._dry, speed, torque)
+        of = self.batch.array
+        speed, load = of("qvel")[:, self._dofs], of("qfrc_bias")[:, self._dofs]
+        self._coulomb[:, self._dofs] = friction(self._table, self._dry, speed, of("actuator_force"), load)
 
 
 def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
