@@ -26,12 +26,12 @@ class Servo:
         limit: greatest torque of the motor at the nominal supply [N·m].
         back_emf: damping while the driver is switched on [N·m·s/rad].
         gain: name of the number in a recording's metadata that says what share of its torque the driver gives per
-            radian [1/rad], where the firmware is known: then `stiffness` is that times `limit`, and nothing to be found.
+            radian [1/rad], where the firmware is known: then `stiffness` is that times `limit`, and not to be found.
         supply, volts: signal of the supply's voltage and its nominal value [V]; torque goes with it.
         enabled: signal that is 0 while the driver is switched off.
         stribeck: friction at rest beyond that in motion [N·m], falling off with `stribeck_speed` [rad/s].
-        load_friction: friction per torque that the motor puts into the gear; back_load_friction: per torque that gravity and
-            inertia put into it from the other side.
+        load_friction: friction per torque that the motor puts into the gear; back_load_friction: per torque that
+            gravity and inertia put into it from the other side.
 
     Raises:
         ModelError: a limit or speed that is not positive.
@@ -60,7 +60,7 @@ class Servo:
         return {name: getattr(self, name) for name in (names if self.gain else ["stiffness", *names])}
 
     def gain_of(self, recording: Recording) -> float:
-        """What share of its torque the driver gives per radian in this recording [1/rad]; NaN if `stiffness` says it."""
+        """What share of its torque the driver gives per radian here [1/rad]; NaN if `stiffness` says it."""
         if self.gain is None:
             return np.nan
         if self.gain not in recording.metadata:

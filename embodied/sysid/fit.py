@@ -1,8 +1,8 @@
 """From recordings to parameters, and how far they can be trusted.
 
-Nonlinear least squares by `mujoco.minimize` over batched simulations. Standard errors are those of a misspecified model:
-residuals that belong together in time count as one (the sandwich of White 1980, clustered), because the residuals of a
-real robot are never white.
+Nonlinear least squares by `mujoco.minimize` over batched simulations. Standard errors are those of a misspecified
+model: residuals that belong together in time count as one (the sandwich of White 1980, clustered), because the
+residuals of a real robot are never white.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,17 @@ from embodied.sysid.recording import Recording
 
 CONFIDENCE = 0.95
 BLOCK_S = 0.5  # residuals closer in time than that are taken for one
-STEP = 1e-3  # of finite differences, in shares of a parameter's range
+STEP = 1e-2  # of finite differences, in shares of a parameter's range
 CANDIDATES = 24  # tried at once for every start beyond the first
 LIKE = 0.95  # correlation from which two parameters are told apart no more
 VAGUE = 0.5  # share of its range from which the interval of a parameter says nothing
-USUAL_RANGES = {LATENCY: (0.0, 0.1), OFFSET: (-0.3, 0.3), "stribeck": (0.0, 0.5), "load_friction": (0.0, 0.8), "back_load_friction": (0.0, 0.8)}
+USUAL_RANGES = {
+    LATENCY: (0.0, 0.1),
+    OFFSET: (-0.3, 0.3),
+    "stribeck": (0.0, 0.5),
+    "load_friction": (0.0, 0.8),
+    "back_load_friction": (0.0, 0.8),
+}
 DAMPINGS = ("dof_damping", "dof_frictionloss", "dof_armature", "back_emf")
 
 
@@ -205,10 +212,14 @@ class Fit:
             arrays = {n: np.array(told[n], float) for n in ("estimate", "covariance", "start", "low", "high", "errors")}
             targets = tuple(tuple(map(str, some)) for some in told["targets"])
             names, columns = tuple(map(str, told["names"])), tuple(map(str, told["columns"]))
-            fit = cls(names, targets, **arrays, clusters=int(told["clusters"]), columns=columns)
+            fit = cls(names, targets, **arrays, clusters=int(told["clusters"]), columns=columns)  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"this is no saved fit: {error}") from error
-        sizes = {len(fit.names), len(fit.targets), *(len(getattr(fit, n)) for n in ("estimate", "start", "low", "high"))}
+        sizes = {
+            len(fit.names),
+            len(fit.targets),
+            *(len(getattr(fit, n)) for n in ("estimate", "start", "low", "high")),
+        }
         if len(sizes) > 1 or fit.covariance.shape != (len(fit.names),) * 2 or not np.isfinite(fit.estimate).all():
             raise RecordingError("this is no saved fit: its parts do not belong together")
         return fit
@@ -324,7 +335,7 @@ def segments(recording: Recording, segment_s: float | None) -> list[Recording]:
     span = float(recording.time_s[-1] - recording.time_s[0])
     count = max(1, round(span / segment_s))
     edges = np.linspace(0, span + 1e-9, count + 1)
-    return [recording.part(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [recording.part(a, b) for a, b in pairwise(edges)]
 
 
 def _starts(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, count: int, seed: int) -> list[NDArray]:

@@ -24,6 +24,8 @@ LATENCY, OFFSET = "latency_s", "offset"
 PIECE = 256  # ticks that are simulated in one call
 SLOPE_SAMPLES = 5  # from which the speed at the beginning is estimated
 SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+STICKING = (0.9999, 0.9999, 0.001, 0.5, 2)  # MuJoCo's usual friction lets a loaded joint creep by 10 % of its fall
+CHANGING = ("dof_damping", "dof_frictionloss")  # while a simulation runs
 LOST = 10.0  # rad; where a simulation that failed is said to be
 
 
@@ -52,9 +54,9 @@ class Plant(Protocol):
 class ServoPlant:
     """A MuJoCo model whose joints are driven by position servos.
 
-    Its own actuators are left out: `drive` takes their place. Parameters are `latency_s` of the commands [s]; those of the
-    drive, such as `stiffness[elbow]`; `offset[elbow]`, the reading of a joint at its zero [rad]; and every quantity of the
-    model, such as `dof_damping[elbow]` or `density[gripper]` (see `embodied.physics.targets`).
+    Its own actuators are left out: `drive` takes their place. Parameters are `latency_s` of the commands [s]; those of
+    the drive, such as `stiffness[elbow]`; `offset[elbow]`, the reading of a joint at its zero [rad]; and every quantity
+    of the model, such as `dof_damping[elbow]` or `density[gripper]` (see `embodied.physics.targets`).
 
     Args:
         model: an MJCF or URDF file, or a spec, which is copied.
@@ -160,6 +162,8 @@ class ServoPlant:
         self._batches[worlds] = batch
         while len(self._batches) > 3:
             self._batches.pop(next(iter(self._batches)))
+        for field in CHANGING:
+            batch.field(field)[:] = getattr(self.model, field)
         self._touched |= {name: self._targets(name)[0] for name in values if name not in self._own}
         for name, target in self._touched.items():
             value = values.get(name)
@@ -208,7 +212,9 @@ class _Run:
                 self._drive(power[0][:, first], power[1][:, first])
             if self._rubs:
                 self._rub()
-            record = {"qpos": out[:, : last - first]} if last - first == piece else {"qpos": out[:, : last - first].copy()}
+            record = (
+                {"qpos": out[:, : last - first]} if last - first == piece else {"qpos": out[:, : last - first].copy()}
+            )
             self.batch.record(last - first, record, control=commands[:, first:last])
             track[:, first + 1 : last + 1] = record["qpos"][..., self._places]
         return track
@@ -262,6 +268,7 @@ def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
     for part in (*spec.actuators, *spec.sensors, *spec.keys):
         spec.delete(part)
     for joint in joints:
+        spec.joint(joint).solimp_friction = STICKING
         spec.add_actuator(
             name=joint,
             target=joint,
