@@ -81,7 +81,7 @@ class WorldStreams:
         The values of a name do not depend on which others are drawn beside it.
         """
         keys = [mix(stream_key(name) + np.arange(size, dtype=np.uint64) * _GOLDEN) for name, size in lanes]
-        return Stream(self, np.concatenate(keys))
+        return Stream(self, np.concatenate([np.zeros(0, np.uint64), *keys]))
 
 
 @dataclass(slots=True, frozen=True)

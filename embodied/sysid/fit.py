@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.stats import qmc
 
-from embodied.errors import OptionError, RecordingError
+from embodied.distributions import Correlated
+from embodied.errors import OptionError, RecordingError, UnknownNameError
+from embodied.randomisation import Randomisation, Vary
 from embodied.sysid.plant import LATENCY, OFFSET, Plant
 from embodied.sysid.recording import Recording
 
@@ -198,6 +200,31 @@ class Fit:
         correlation = self.covariance / np.outer(spread, spread)
         pairs = zip(*np.triu_indices(len(self.names), 1), strict=True)
         return [(self.names[i], self.names[j], r) for i, j in pairs if abs(r := float(correlation[i, j])) > LIKE]
+
+    def randomisation(self, names: Mapping[str, str] | None = None, widen: float = 1.0) -> Randomisation:
+        """The posterior as a randomisation: worlds differ as far as the recordings leave open, and as they leave it.
+
+        Args:
+            names: what found parameters are called in an environment, such as `{"dof_damping[pan]":
+                "pan_servo/damping"}`; the others are left out. None: all of them, as they are called here.
+            widen: factor on all standard errors.
+
+        Raises:
+            UnknownNameError: something was not found by this fit.
+            OptionError: a factor that is not positive.
+        """
+        names = {name: name for name in self.names} if names is None else names
+        for name in names:
+            if name not in self.names:
+                raise UnknownNameError("found parameter", name, self.names)
+        if not widen > 0:
+            raise OptionError(f"widen must be positive, not {widen}")
+        which = [self.names.index(name) for name in names]
+        covariance = widen**2 * self.covariance[np.ix_(which, which)]
+        covariance = (covariance + covariance.T) / 2
+        rows = tuple(tuple(map(float, row)) for row in covariance)
+        mean, low, high = (tuple(map(float, part[which])) for part in (self.estimate, self.low, self.high))
+        return Randomisation((Vary(tuple(names.values()), Correlated(mean, rows, low, high), "set"),))
 
     def jsonable(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""

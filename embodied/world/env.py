@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from embodied.errors import ActionError, CheckpointError, NotResetError, OptionError, WorldFailureWarning
 from embodied.layout import Layout
 from embodied.physics.batch import Batch
+from embodied.randomisation import Randomisation
 from embodied.seeding import WorldStreams
 from embodied.world.body import Body, advance, whole_ticks
 from embodied.world.picture import Painter
+from embodied.world.randomise import Randomiser
 from embodied.world.state import restore_state, state_of
 from embodied.world.task import Draw, Outcome, Task, TaskFace, World
 
@@ -36,11 +38,13 @@ class BatchEnv(TaskFace, VectorEnv):
         threads: physics threads (None: one per usable core); never changes a result.
         autoreset_mode: any of Gymnasium's modes, or its name.
         render_mode: None or "rgb_array".
+        randomise: what differs from world to world, if anything.
 
     `info` of every step holds, with a leading N: `hidden` (the truth), `state` (privileged, for critics),
     `shaping` (the potential Φ of the state; a learner that wants it adds γΦ′ − Φ, with Φ = 0 after a
-    terminal step), `success` and `failed` (the physics diverged, so the episode was truncated). None of
-    them is part of the observation or the reward.
+    terminal step), `success` and `failed` (the physics diverged, so the episode was truncated); with a
+    randomisation also `drawn`, whose columns are `drawn_names`: what this world's body and model were given. None of
+    them is part of the observation or the reward. `reset(options={"drawn": …})`, `(N, k)`, puts a draw back.
 
     Raises:
         OptionError: an unknown autoreset or render mode.
@@ -53,6 +57,7 @@ class BatchEnv(TaskFace, VectorEnv):
         threads: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        randomise: Randomisation | None = None,
     ) -> None:
         self.task = task
         self.num_envs = num_envs
@@ -66,7 +71,7 @@ class BatchEnv(TaskFace, VectorEnv):
             raise OptionError(f"render_mode {render_mode!r} is unknown; known: None, 'rgb_array'")
         self.render_mode = render_mode
         self._define_spaces()
-        self._build(threads)
+        self._build(threads, randomise or Randomisation())
 
     def _define_spaces(self) -> None:
         robots = self.task.robots
@@ -77,7 +82,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-    def _build(self, threads: int | None) -> None:
+    def _build(self, threads: int | None, randomise: Randomisation) -> None:
         spec = self.task.compose()
         for prefix, robot in self.task.robots.items():
             built = robot.build(spec.option.timestep)
@@ -103,6 +108,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self._all = np.ones(n, bool)
         self.started = False
         self._painter: Painter | None = None
+        self.randomiser = Randomiser(randomise, self.batch, self.bodies, self.streams, 1 / self.task.control_hz)
         self.task.bind(World(self.batch, self.bodies, self._elapsed_s, self._said))
 
     def reset(
@@ -110,7 +116,8 @@ class BatchEnv(TaskFace, VectorEnv):
     ) -> tuple[NDArray, dict[str, Any]]:
         """Starts new episodes in all worlds, or in those of `options["reset_mask"]` (N,).
 
-        With a seed, every world starts over at its first episode; without one, at its next.
+        With a seed, every world starts over at its first episode; without one, at its next. `options["drawn"]`, as
+        in `info`, is given to the worlds instead of new draws of their randomisation.
         """
         super().reset(seed=seed)
         worlds = self._masked((options or {}).get("reset_mask"))
@@ -119,7 +126,7 @@ class BatchEnv(TaskFace, VectorEnv):
         if seed is not None:
             self.streams.seed(seed, worlds)
         self.started = True
-        self._begin(worlds)
+        self._begin(worlds, self._replayed((options or {}).get("drawn")))
         return self._obs.copy(), self._info()
 
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
@@ -179,6 +186,7 @@ class BatchEnv(TaskFace, VectorEnv):
         own = ("_steps", "_elapsed_s", "_said", "_obs", "_ended")
         return {name: getattr(self, name) for name in own} | {
             "streams": self.streams,
+            "randomiser": self.randomiser,
             "bodies": self.bodies,
             "task": self.task,
         }
@@ -190,6 +198,11 @@ class BatchEnv(TaskFace, VectorEnv):
         if self._painter is not None:
             self._painter.close()
             self._painter = None
+
+    @property
+    def drawn_names(self) -> tuple[str, ...]:
+        """What the columns of `info["drawn"]` are."""
+        return self.randomiser.names
 
     @property
     def body(self) -> Body:
@@ -204,6 +217,15 @@ class BatchEnv(TaskFace, VectorEnv):
         if mask.shape != (self.num_envs,) or mask.dtype != bool:
             raise OptionError(f"reset_mask must be {self.num_envs} booleans, not {mask.dtype} of shape {mask.shape}")
         return np.flatnonzero(mask)
+
+    def _replayed(self, drawn: Any) -> NDArray | None:
+        """A draw to be put back, checked."""
+        if drawn is None:
+            return None
+        values, expected = np.asarray(drawn, np.float64), self.randomiser.drawn.shape
+        if values.shape != expected or not np.isfinite(values).all():
+            raise OptionError(f"drawn must be finite numbers of shape {expected}, not of shape {values.shape}")
+        return values
 
     def _checked(self, actions: NDArray) -> NDArray:
         actions = np.asarray(actions, np.float64)
@@ -235,6 +257,7 @@ class BatchEnv(TaskFace, VectorEnv):
             body.command(commands[rows, first:last], self._steps[rows], rows)
             first = last
         self._said[rows] = commands[rows, first:]
+        self.randomiser.renew(self._steps[rows] - 1, np.arange(self.num_envs)[rows])
         failed = advance(self.bodies, self._steps[rows], live) if live is None or live.size else stale[:0]
         self._elapsed_s[rows] = self._steps[rows] / self.task.control_hz
         if failed.size:
@@ -270,7 +293,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self._obs[failed] = last
         self.task.track()
 
-    def _begin(self, worlds: Rows) -> None:
+    def _begin(self, worlds: Rows, replay: NDArray | None = None) -> None:
         """Starts a new episode in `worlds` and senses its first observation."""
         if not worlds.size:
             return
@@ -280,6 +303,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self._elapsed_s[worlds] = 0.0
         self._ended[worlds] = False
         self.batch.reset(worlds)
+        self.randomiser.begin(worlds, replay)
         self.task.begin(worlds, Draw(self.streams, worlds))
         for body in self.bodies:
             body.begin(worlds)
@@ -314,6 +338,8 @@ class BatchEnv(TaskFace, VectorEnv):
             "success": np.zeros(self.num_envs, bool) if success is None else success,
             "failed": flags,
         }
+        if self.drawn_names:
+            values["drawn"] = self.randomiser.drawn.copy()
         return values | {f"_{key}": self._all for key in values}
 
 

@@ -44,7 +44,8 @@ class SingleEnv(TaskFace, gym.Env):
         super().reset(seed=seed)
         if seed is None and not self.batch_env.started:
             seed = int(self.np_random.integers(2**31))
-        obs, info = self.batch_env.reset(seed=seed)
+        drawn = (options or {}).get("drawn")
+        obs, info = self.batch_env.reset(seed=seed, options=None if drawn is None else {"drawn": np.atleast_2d(drawn)})
         return obs[0], _first(info)
 
     def step(self, action: NDArray) -> tuple[NDArray, float, bool, bool, dict[str, Any]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import embodied_assets as assets
 from embodied.options import options_of
+from embodied.randomisation import Randomisation
 from embodied.world.body import Body
 from embodied.world.env import BatchEnv
 from embodied.world.single import SingleEnv
@@ -33,21 +34,31 @@ PRINT: dict[str, Any] = GHOST | {"group": 2}  # drawn only
 def doors(task: Callable[[Any], Task], options: type) -> tuple[Callable[..., SingleEnv], Callable[..., BatchEnv]]:
     """Returns `make` and `make_vec` of a task, the entry points that Gymnasium is told of."""
 
-    def make(render_mode: str | None = None, **given: Any) -> SingleEnv:
-        return SingleEnv(BatchEnv(task(options_of(options, given)), 1, 1, AutoresetMode.DISABLED, render_mode))
+    def make(render_mode: str | None = None, randomise: Randomisation | str | None = None, **given: Any) -> SingleEnv:
+        one = BatchEnv(
+            task(options_of(options, given)), 1, 1, AutoresetMode.DISABLED, render_mode, randomisation_of(randomise)
+        )
+        return SingleEnv(one)
 
     def make_vec(
         num_envs: int = 1,
         threads: int | None = None,
         autoreset_mode: Any = "NextStep",
         render_mode: str | None = None,
+        randomise: Randomisation | str | None = None,
         **given: Any,
     ) -> BatchEnv:
-        return BatchEnv(task(options_of(options, given)), num_envs, threads, autoreset_mode, render_mode)
+        made = task(options_of(options, given))
+        return BatchEnv(made, num_envs, threads, autoreset_mode, render_mode, randomisation_of(randomise))
 
     make.__doc__ = f"One world; options as in `{options.__name__}`."
     make_vec.__doc__ = f"N worlds; options as in `{options.__name__}`."
     return make, make_vec
+
+
+def randomisation_of(given: Randomisation | str | None) -> Randomisation | None:
+    """A randomisation, or the one of a file."""
+    return Randomisation.load(given) if isinstance(given, str) else given
 
 
 def room(half_x: float = 1.2, half_y: float = 1.2) -> mujoco.MjSpec:

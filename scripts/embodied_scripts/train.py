@@ -40,6 +40,8 @@ class Train:
     """Folder of the run (default: runs/ID-SEED)."""
     resume: bool = False
     """Go on with the run in that folder."""
+    randomise: str | None = None
+    """What differs from world to world: a file that `Randomisation.save` wrote."""
     options: tuple[str, ...] = ()
     """Options of the environment, as name=value."""
     seeds: int = 1
@@ -109,6 +111,8 @@ class Train:
             settings = replace(settings, start_from=str(Path(self.start_from).absolute()))
         if self.teacher is not None and (Path(self.teacher) / "policy").is_dir():
             settings = replace(settings, teacher=str(Path(self.teacher).absolute()))
+        if self.randomise is not None:
+            settings = replace(settings, randomise=str(Path(self.randomise).absolute()))
         name = settings.id.split("/")[-1]
         if self.seeds == 1 and not self.with_memoryless and self.ray is None:
             train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))
@@ -200,6 +204,10 @@ def _build(settings: Train) -> SequencePPO:
     options = parse_options(settings.options)
     if settings.id.startswith("embodied/"):
         options["threads"] = threads
+        if settings.randomise is not None:
+            options["randomise"] = settings.randomise
+    elif settings.randomise is not None:
+        raise OptionError("--randomise needs an environment of this project")
     env = make_vec(settings.id, settings.worlds, **options)
     start = settings.learning_rate
     context = {"context": settings.context} if settings.core == "transformer" else {}

@@ -1,0 +1,98 @@
+"""What differs from world to world: a declaration, which `embodied.world` carries out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from embodied.distributions import Distribution
+from embodied.errors import OptionError
+
+How = Literal["set", "scale", "add"]
+When = Literal["build", "reset"]
+
+
+@dataclass(frozen=True)
+class Vary:
+    """One thing that differs, or several that are drawn together.
+
+    Attributes:
+        what: a parameter of the body, such as `left_motor/resistance` or `*_motor/latency_s`, or a quantity of the
+            model, such as `geom_friction[*tyre*][0]`, `density[*]`, `opt.gravity[2]`, `light_diffuse`,
+            `mat_rgba[floor][0]`; a tuple of as many for a distribution of several numbers.
+        by: how it is distributed.
+        how: whether values replace, multiply or are added to what the body has.
+        each: everything that a pattern matches gets a value of its own, rather than all the same.
+        when: at every reset, or once per world.
+        every_s: also anew after so many seconds within an episode; only quantities of the model.
+
+    Raises:
+        OptionError: names and numbers that do not fit together.
+    """
+
+    what: str | tuple[str, ...]
+    by: Distribution
+    how: How = "scale"
+    each: bool = False
+    when: When = "reset"
+    every_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.how not in get_args(How) or self.when not in get_args(When):
+            known = f"{', '.join(get_args(How))}; {', '.join(get_args(When))}"
+            raise OptionError(f"{self.how!r} or {self.when!r} is unknown; known: {known}")
+        if len(self.names) != self.by.size:
+            raise OptionError(f"{', '.join(self.names)}: {len(self.names)} names for {self.by.size} numbers")
+        if self.each and self.by.size > 1:
+            raise OptionError("what is drawn together cannot be drawn for each match on its own")
+        if self.every_s is not None and not self.every_s > 0:
+            raise OptionError(f"every_s must be positive, not {self.every_s}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The patterns, one per number that is drawn at once."""
+        return (self.what,) if isinstance(self.what, str) else tuple(self.what)
+
+    def jsonable(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        rest = {name: getattr(self, name) for name in ("how", "each", "when", "every_s")}
+        return {"what": list(self.names), "by": self.by.jsonable()} | rest
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """Everything that differs; of two that vary the same, the later holds."""
+
+    vary: tuple[Vary, ...] = ()
+
+    def __add__(self, other: Randomisation) -> Randomisation:
+        return Randomisation((*self.vary, *other.vary))
+
+    def save(self, path: Path | str) -> None:
+        """Writes it as JSON."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"vary": [one.jsonable() for one in self.vary]}, indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Randomisation:
+        """Reads what `save` wrote.
+
+        Raises:
+            OptionError: there is no such file, or it is no randomisation.
+        """
+        try:
+            told = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(tuple(_vary(one) for one in told["vary"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OptionError):
+                raise
+            raise OptionError(f"{path} is no randomisation: {error}") from error
+
+
+def _vary(told: dict[str, Any]) -> Vary:
+    rest = dict(told)
+    what, by = rest.pop("what"), Distribution.from_jsonable(rest.pop("by"))
+    return Vary(what[0] if isinstance(what, list) and len(what) == 1 else tuple(what), by, **rest)

@@ -1,0 +1,183 @@
+"""What differs from world to world, and that it differs as declared."""
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+import pytest
+from conftest import SIGNPOST, equal, trace
+from scipy import stats
+
+from embodied.distributions import Beta, Choice, Correlated, Distribution, Empirical, LogUniform, Normal, Uniform
+from embodied.errors import OptionError, UnknownNameError
+from embodied.randomisation import Randomisation, Vary
+from embodied.sysid import Fit
+
+COVARIANCE = ((0.01, 0.008), (0.008, 0.01))
+MANY = Randomisation((
+    Vary("*_motor/resistance", LogUniform(0.5, 2.0)),
+    Vary("*_motor/friction", Uniform(0.5, 2.0), each=True),
+    Vary("*_motor/latency_s", Uniform(0.5, 1.5)),
+    Vary("gyro/bias", Normal(0.0, 0.01), "add"),
+    Vary("camera/misread", Beta(2, 8, 0.0, 0.3), "set"),
+    Vary("geom_friction[robot/*tyre*][0]", Choice((0.5, 0.9, 1.2))),
+    Vary("density[robot/chassis]", Empirical((0.8, 0.9, 1.5)), when="build"),
+    Vary("opt.gravity[2]", Normal(0.0, 0.1, -0.3, 0.3), "add", every_s=0.5),
+    Vary(("left_motor/constant", "right_motor/constant"), Correlated((1.0, 1.0), COVARIANCE)),
+    Vary("mat_rgba[floor][0]", Uniform(0.2, 1.0), "set"),
+))  # fmt: skip
+
+
+def varied(what, **how) -> gym.vector.VectorEnv:
+    return worlds(1, Randomisation((Vary(what, Uniform(0, 1), **how),)))
+
+
+def worlds(n: int, randomise: Randomisation = MANY, **given):
+    return gym.make_vec(SIGNPOST, num_envs=n, randomise=randomise, autoreset_mode="SameStep", **given)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "like"),
+    [
+        (Uniform(-1, 3), stats.uniform(-1, 4)),
+        (LogUniform(0.1, 10), stats.loguniform(0.1, 10)),
+        (Normal(1, 2), stats.norm(1, 2)),
+        (Normal(1, 2, 0, 4), stats.truncnorm(-0.5, 1.5, 1, 2)),
+        (Beta(2, 5, -1, 1), stats.beta(2, 5, -1, 2)),
+        (Empirical((0.0, 1.0, 2.0)), stats.uniform(0, 2)),
+    ],
+)
+def test_values_are_distributed_as_declared(distribution, like):
+    u = (np.arange(2000) + 0.5) / 2000
+    assert stats.kstest(distribution.quantile(u[:, None])[:, 0], like.cdf).statistic < 1e-3
+
+
+def test_choices_come_as_often_as_they_weigh():
+    u = (np.arange(1000) + 0.5)[:, None] / 1000
+    values, counts = np.unique(Choice((3.0, 1.0), (1.0, 3.0)).quantile(u), return_counts=True)
+    assert values.tolist() == [1.0, 3.0]
+    assert counts.tolist() == [750, 250]
+
+
+def test_correlated_values_have_their_covariance_and_keep_their_bounds():
+    u = np.random.default_rng(0).random((20_000, 2))
+    values = Correlated((1.0, 2.0), COVARIANCE).quantile(u)
+    assert np.allclose(np.cov(values.T), COVARIANCE, atol=5e-4)
+    assert np.allclose(values.mean(0), (1, 2), atol=5e-3)
+    assert Correlated((1.0, 2.0), COVARIANCE, (1.0, 0.0), (3.0, 2.0)).quantile(u).min(0)[0] == 1.0
+
+
+def test_world_i_is_the_single_world_of_seed_plus_i_whatever_the_threads():
+    commands = np.random.default_rng(0).uniform(-1, 1, (20, 3, 3))
+    together = trace(worlds(3, threads=2), commands, seed=5)
+    assert equal(together, trace(worlds(3, threads=1), commands, seed=5))
+    for i in range(3):
+        alone = trace(worlds(1), commands[:, i : i + 1], seed=5 + i)
+        assert all(np.array_equal(t[i : i + 1], a) for t, a in zip(together, alone, strict=True))
+
+
+def test_what_was_drawn_is_told_and_what_it_scales_is_the_declared_body():
+    env = worlds(4)
+    plain = gym.make_vec(SIGNPOST, num_envs=1)
+    nominal = plain.unwrapped.body.parameter("left_motor/resistance")[0, 0]
+    for _ in range(3):
+        _, info = env.reset()
+        column = env.drawn_names.index("*_motor/resistance")
+        for motor in ("left", "right"):
+            assert np.allclose(
+                env.body.parameter(f"{motor}_motor/resistance")[:, 0], nominal * info["drawn"][:, column]
+            )
+    assert len(np.unique(info["drawn"][:, column])) == 4
+    friction = [env.drawn_names.index(f"robot/{side}_motor/friction") for side in ("left", "right")]
+    assert not np.any(info["drawn"][:, friction[0]] == info["drawn"][:, friction[1]])
+
+
+def test_what_is_drawn_at_build_stays_and_what_changes_within_an_episode_changes_in_time():
+    env = worlds(2)
+    _, first = env.reset(seed=0)
+    _, second = env.reset()
+    built, gravity = env.drawn_names.index("density[robot/chassis]"), env.drawn_names.index("opt.gravity[2]")
+    assert np.array_equal(first["drawn"][:, built], second["drawn"][:, built])
+    told = [env.step(np.zeros((2, 3)))[-1]["drawn"] for _ in range(12)]
+    changed = [k for k in range(11) if np.any(told[k + 1][:, gravity] != told[k][:, gravity])]
+    assert changed == [4, 9]
+    assert all(np.array_equal(np.delete(t, gravity, 1), np.delete(told[0], gravity, 1)) for t in told)
+
+
+def test_a_world_is_replayed_from_its_draw():
+    env, commands = worlds(3), np.random.default_rng(1).uniform(-1, 1, (4, 3, 3))
+    first = trace(env, commands)
+    drawn = env.randomiser.drawn.copy()
+    other = worlds(3, Randomisation(tuple(Vary(v.what, v.by, v.how, v.each, v.when) for v in MANY.vary)))
+    obs, _ = other.reset(seed=3, options={"drawn": drawn})
+    assert np.array_equal(obs, first[0])
+    assert np.array_equal(other.step(commands[0])[0], first[4])
+    for bad in (drawn[:, 1:], drawn * np.nan):
+        with pytest.raises(OptionError, match="drawn must be finite"):
+            other.reset(options={"drawn": bad})
+
+
+def test_constants_follow_from_what_is_drawn():
+    env = worlds(2, Randomisation((Vary("density[robot/chassis]", Uniform(1.2, 2.0)),)))
+    _, info = env.reset(seed=0)
+    for world in range(2):
+        model, _ = env.batch.render_pair(world)
+        wanted = env.batch.model.body("robot/chassis").mass[0] * info["drawn"][world, 0]
+        assert np.isclose(model.body("robot/chassis").mass[0], wanted)
+        data = mujoco.MjData(model)
+        constants = model.body_invweight0.copy()
+        mujoco.mj_setConst(model, data)
+        assert np.allclose(model.body_invweight0, constants)
+
+
+def test_a_randomised_run_goes_on_exactly_where_it_stood():
+    commands = np.random.default_rng(2).uniform(-1, 1, (14, 2, 3))
+    env = worlds(2)
+    env.reset(seed=1)
+    for command in commands[:7]:
+        env.step(command)
+    other = worlds(2)
+    other.set_state(env.get_state())
+    for command in commands[7:]:
+        assert all(np.array_equal(a, b) for a, b in zip(env.step(command)[:4], other.step(command)[:4], strict=True))
+
+
+def test_a_declaration_is_read_as_it_was_written(tmp_path):
+    MANY.save(tmp_path / "randomise.json")
+    assert Randomisation.load(tmp_path / "randomise.json") == MANY
+    _, info = gym.make(SIGNPOST, randomise=str(tmp_path / "randomise.json")).reset(seed=0)
+    assert info["drawn"].shape == (12,)
+
+
+def test_a_fit_becomes_a_randomisation_that_is_spread_as_its_posterior():
+    names = ("left_motor/resistance", "left_motor/constant")
+    found = Fit(
+        names, tuple((name,) for name in names), np.array([4.0, 0.5]), np.array([[0.04, 0.002], [0.002, 4e-4]]),
+        np.ones(2), np.array([1.0, 0.1]), np.array([8.0, 1.0]), 100, np.zeros((1, 2, 1)), ("wheel",),
+    )  # fmt: skip
+    env = worlds(512, found.randomisation())
+    env.reset(seed=0)
+    drawn = np.concatenate([env.body.parameter(name) for name in names], 1)
+    assert np.allclose(np.cov(drawn.T), found.covariance, rtol=0.2)
+    assert env.drawn_names == names
+    assert worlds(1, found.randomisation({names[0]: "*_motor/resistance"})).drawn_names == ("*_motor/resistance",)
+    with pytest.raises(UnknownNameError, match="found parameter"):
+        found.randomisation({"gain": "gain"})
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: varied("left_moter/resistance"), UnknownNameError, "left_motor"),
+        (lambda: varied("geom_frictoin[*]"), UnknownNameError, "geom_friction"),
+        (lambda: varied("*/latency_s", every_s=1.0), OptionError, "at a reset"),
+        (lambda: Vary("a", Uniform(0, 1), "times"), OptionError, "known: set, scale, add"),
+        (lambda: Vary(("a", "b"), Uniform(0, 1)), OptionError, "2 names for 1 numbers"),
+        (lambda: Uniform(1, 1), OptionError, "low must be below high"),
+        (lambda: Correlated((1.0,), ((-1.0,),)), OptionError, "negative directions"),
+        (lambda: Distribution.from_jsonable({"kind": "Unifrom"}), UnknownNameError, "did you mean 'Uniform'"),
+        (lambda: Randomisation.load("nowhere.json"), OptionError, "no randomisation"),
+    ],
+)  # fmt: skip
+def test_wrong_declarations_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
