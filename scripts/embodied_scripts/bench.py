@@ -13,7 +13,7 @@ import tyro
 from embodied.errors import OptionError
 from embodied_scripts.turns import show, take_turns
 
-Measured = Literal["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league"]
+Measured = Literal["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league", "randomise"]
 
 
 @dataclass
@@ -24,7 +24,8 @@ class Bench:
     HalfCheetah-v5; `depth`: by layers and context. `sensors`: what the imperfections of the sensors cost. `camera`:
     pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, its play of
     SimpleLightDark, and whether the particle filter of LightDark is calibrated. `league`: eight opponents beside
-    one, and how near to the known equilibria of two small games self-play comes.
+    one, and how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of which 20
+    things differ, drawn anew at every reset, beside as many that are all alike.
     """
 
     what: Annotated[Measured, tyro.conf.Positional]
@@ -60,6 +61,7 @@ class Bench:
             "inference": inference_rates,
             "mind": mind_rates,
             "league": league_rates,
+            "randomise": _randomise_rates,
         }
         if self.all:
             if self.what != "env":
@@ -114,6 +116,36 @@ def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list
         },
         rounds,
     )
+
+
+def _randomise_rates(rounds: int, worlds: int = 256, steps: int = 120) -> dict[str, list[float]]:
+    """Steps per second with and without a randomisation of 20 things; constants of the model follow from some."""
+    import numpy as np
+
+    from embodied.distributions import Uniform
+    from embodied.learn.vec import make_vec
+    from embodied.randomisation import Randomisation, Vary
+
+    about = Uniform(0.8, 1.2)
+    motors = [f"{side}_motor/{what}" for side in ("left", "right") for what in ("constant", "resistance", "friction")]
+    motors += [f"{motor}/{what}" for motor in ("left_motor", "right_motor") for what in ("latency_s", "armature")]
+    sensors = ["camera/latency_s", "camera/misread", "gyro/bias", "wheel_speed/noise", "pan_angle/bias"]
+    model = [
+        "density[robot/chassis]",
+        "geom_friction[*tyre*][0]",
+        "opt.gravity[2]",
+        "light_diffuse",
+        "mat_rgba[floor][0]",
+    ]
+    different = Randomisation(tuple(Vary(name, about) for name in (*motors, *sensors, *model)))
+    contestants = {"20 things differ": different, "all alike": None}
+    actions = np.random.default_rng(0).uniform(-1, 1, (steps, worlds, 3)).astype(np.float32)
+    envs: dict[str, Any] = {
+        name: make_vec("embodied/Signpost-v0", worlds, randomise=what) for name, what in contestants.items()
+    }
+    for env in envs.values():
+        env.reset(seed=0)
+    return take_turns({name: _stepping(env, actions) for name, env in envs.items()}, rounds)
 
 
 def _suite_rates(rounds: int, worlds: int = 128, steps: int = 20) -> dict[str, list[float]]:
