@@ -11,10 +11,11 @@ import pytest
 from embodied.errors import EmbodiedError, ModelError, OptionError, RecordingError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.physics.targets import find_targets
-from embodied.sysid import Fit, Parameter, Recording, Servo, ServoPlant, fit
+from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
+from embodied.sysid.excite import gains, prior_precision, random_command
 from embodied.sysid.gap import gap, repeat_floor
 from embodied.sysid.plant import held
-from embodied_scripts.identify import Bench, GapOf, Identify
+from embodied_scripts.identify import Bench, Excite, GapOf, Identify
 
 DATA = Path(os.environ.get("EMBODIED_REALDATA", Path(__file__).parents[2] / "shared" / "realdata"))
 needs_bench = pytest.mark.skipif(
@@ -240,3 +241,40 @@ def test_a_simulation_leaves_nothing_behind_for_the_next():
     first = plant.simulate({}, [told])[0]
     plant.simulate({"dof_damping[hinge]": np.array([0.2]), "density[arm]": np.array([3.0])}, [told])
     assert np.array_equal(plant.simulate({}, [told])[0], first)
+
+
+LIMITS = Limits((-0.8,), (0.8,), (8.0,), reach=0.6)
+
+
+def test_a_proposed_recording_tells_more_than_random_ones_and_keeps_the_limits(tmp_path):
+    plant, rng = pendulum(), np.random.default_rng(3)
+    found = fit(plant, [recorded(plant, {}, 0)], FREE[:3], iterations=5)
+    proposal = propose(plant, found, LIMITS, 2.0, seed=1)
+    chance = [random_command(LIMITS, 2.0, 50.0, rng) for _ in range(12)]
+    scores = gains(plant, found, [proposal.recording, *chance], LIMITS, 0.002, prior_precision(found))
+    assert scores[0] > np.quantile(scores[1:], 0.8)
+    assert 0 < proposal.volume < 1
+    for command in (proposal.recording, *chance):
+        assert np.abs(command.command).max() <= 0.8
+        assert np.abs(np.diff(command.command, axis=0)).max() <= 8.0 / 50 + 1e-9
+    model, saved = tmp_path / "pendulum.xml", tmp_path / "fit.json"
+    model.write_text(PENDULUM)
+    saved.write_text(json.dumps(found.jsonable()))
+    bench = Bench(model, ("hinge",), stiffness=4.0, limit=2.0)
+    Excite(bench, saved, (-0.8,), (0.8,), (8.0,), 0.6, 2.0, seed=1, out=tmp_path / "next.csv").run()
+    assert np.allclose(Recording.load(tmp_path / "next.csv").command, proposal.recording.command)
+
+
+def test_a_joint_that_would_swing_beyond_its_limits_is_not_proposed():
+    plant = pendulum()
+    found = fit(plant, [recorded(plant, {}, 0)], FREE[:1], iterations=2)
+    narrow = Limits((-0.8,), (0.8,), (1000.0,), reach=-0.79)
+    with pytest.raises(OptionError, match="swing beyond the limits"):
+        propose(plant, found, narrow, 1.0)
+
+
+def test_another_reading_than_the_command_can_be_aimed_at():
+    plant, told = pendulum(), commands(0)
+    moved = Recording(told.time_s, told.command + 0.1, told.signals)
+    there = plant.simulate({"command_offset[hinge]": np.array([0.1])}, [told])[0]
+    assert np.allclose(there, plant.simulate({}, [moved])[0], atol=1e-9)

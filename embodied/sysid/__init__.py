@@ -1,9 +1,23 @@
 """From real logs to a model and its uncertainty."""
 
 from embodied.sysid.drive import Servo
+from embodied.sysid.excite import Limits, Proposal, propose
 from embodied.sysid.fit import Fit, Parameter, fit
 from embodied.sysid.lint import Finding, lint
 from embodied.sysid.plant import Plant, ServoPlant
 from embodied.sysid.recording import Recording
 
-__all__ = ["Finding", "Fit", "Parameter", "Plant", "Recording", "Servo", "ServoPlant", "fit", "lint"]
+__all__ = [
+    "Finding",
+    "Fit",
+    "Limits",
+    "Parameter",
+    "Plant",
+    "Proposal",
+    "Recording",
+    "Servo",
+    "ServoPlant",
+    "fit",
+    "lint",
+    "propose",
+]

@@ -23,7 +23,7 @@ from scipy.stats import qmc
 from embodied.distributions import Correlated
 from embodied.errors import OptionError, RecordingError, UnknownNameError
 from embodied.randomisation import Randomisation, Vary
-from embodied.sysid.plant import LATENCY, OFFSET, Plant
+from embodied.sysid.plant import AIM, LATENCY, OFFSET, Plant
 from embodied.sysid.recording import Recording
 
 CONFIDENCE = 0.95
@@ -35,11 +35,11 @@ VAGUE = 0.5  # share of its range from which the interval of a parameter says no
 USUAL_RANGES = {
     LATENCY: (0.0, 0.1),
     OFFSET: (-0.3, 0.3),
+    AIM: (-0.2, 0.2),
     "stribeck": (0.0, 0.5),
     "load_friction": (0.0, 0.8),
     "back_load_friction": (0.0, 0.8),
 }
-DAMPINGS = ("dof_damping", "dof_frictionloss", "dof_armature", "back_emf")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from embodied.physics.targets import Target, derive_if_needed, find_targets
 from embodied.sysid.drive import LOADS, Servo, friction, stiffness
 from embodied.sysid.recording import Recording
 
-LATENCY, OFFSET = "latency_s", "offset"
+LATENCY, OFFSET, AIM = "latency_s", "offset", "command_offset"
 PIECE = 256  # ticks that are simulated in one call
 SLOPE_SAMPLES = 5  # from which the speed at the beginning is estimated
 SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
@@ -55,8 +55,9 @@ class ServoPlant:
     """A MuJoCo model whose joints are driven by position servos.
 
     Its own actuators are left out: `drive` takes their place. Parameters are `latency_s` of the commands [s]; those of
-    the drive, such as `stiffness[elbow]`; `offset[elbow]`, the reading of a joint at its zero [rad]; and every quantity
-    of the model, such as `dof_damping[elbow]` or `density[gripper]` (see `embodied.physics.targets`).
+    the drive, such as `stiffness[elbow]`; `offset[elbow]`, the reading of a joint at its zero, and
+    `command_offset[elbow]`, by how much another reading than the command is aimed at [rad]; and every quantity of the
+    model, such as `dof_damping[elbow]` or `density[gripper]` (see `embodied.physics.targets`).
 
     Args:
         model: an MJCF or URDF file, or a spec, which is copied.
@@ -97,7 +98,9 @@ class ServoPlant:
             for joint, servo in zip(joints, self._drives, strict=True)
             for name, value in servo.parameters.items()
         }
-        self._own = {LATENCY: 0.0} | {f"{OFFSET}[{joint}]": 0.0 for joint in joints} | self._of_drives
+        self._own = (
+            {LATENCY: 0.0} | {f"{name}[{joint}]": 0.0 for name in (OFFSET, AIM) for joint in joints} | self._of_drives
+        )
 
     def expand(self, pattern: str) -> list[str]:
         """Names of the parameters that a pattern means, such as `stiffness[*]`.
@@ -185,7 +188,7 @@ class _Run:
         self.ticks = max(ticks_of(recording, plant.tick_s) for recording in recordings)
         self._table = {
             name: plant.table(name, values, self.W)
-            for name in ("stiffness", "limit", "back_emf", "stribeck", "stribeck_speed", *LOADS, OFFSET)
+            for name in ("stiffness", "limit", "back_emf", "stribeck", "stribeck_speed", *LOADS, OFFSET, AIM)
         }
         dofs, drives = plant._dofs, plant._drives
         self._dofs, self._places = dofs, plant._places
@@ -198,7 +201,7 @@ class _Run:
 
     def angles(self) -> NDArray[np.float64]:
         """Angles of the joints at every tick, `(W, ticks + 1, J)`."""
-        commands = self._commands() - self._table[OFFSET][:, None]
+        commands = self._commands() + (self._table[AIM] - self._table[OFFSET])[:, None]
         self._begin()
         power = self._power() if self._fed else None
         self._drive(1.0, 1.0)

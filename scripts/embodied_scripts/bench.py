@@ -13,7 +13,9 @@ import tyro
 from embodied.errors import OptionError
 from embodied_scripts.turns import show, take_turns
 
-Measured = Literal["env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league", "randomise"]
+Measured = Literal[
+    "env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league", "randomise", "sim2real"
+]
 
 
 @dataclass
@@ -25,7 +27,9 @@ class Bench:
     pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, its play of
     SimpleLightDark, and whether the particle filter of LightDark is calibrated. `league`: eight opponents beside
     one, and how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of which 20
-    things differ, drawn anew at every reset, beside as many that are all alike.
+    things differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often truth lies in
+    the stated intervals, whether proposed recordings tell more than random ones, and, where recordings of a real
+    servo bench lie in $EMBODIED_REALDATA, its fits.
     """
 
     what: Annotated[Measured, tyro.conf.Positional]
@@ -50,6 +54,11 @@ class Bench:
         from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
         from embodied_scripts.bench_mind import mind_rates, show_coverage, show_light_dark
 
+        if self.what == "sim2real":
+            from embodied_scripts.bench_sim2real import show_sim2real
+
+            show_sim2real(self.small)
+            return
         measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {
             "env": _env_rates,

@@ -123,6 +123,49 @@ class Identify:
 
 
 @dataclass
+class Excite:
+    """Propose the next recording: within the robot's limits, what is expected to tell most about a fit's parameters."""
+
+    bench: Bench
+    fit: Path
+    """What `embodied identify` wrote."""
+    low: tuple[float, ...]
+    """Least command of each joint."""
+    high: tuple[float, ...]
+    """Greatest command of each joint."""
+    speed: tuple[float, ...]
+    """Greatest change of each command per second."""
+    reach: float = 0.2
+    """How far beyond these a joint may swing."""
+    seconds: float = 10.0
+    """Length of the recording."""
+    hertz: float = 50.0
+    """Commands per second."""
+    noise: float = 0.002
+    """Standard deviation of one measured number, model error included."""
+    seed: int = 0
+    """Decides which commands are considered."""
+    out: Path = Path("excite.csv")
+    """Where the command is written, with what is expected to be measured."""
+
+    def run(self) -> None:
+        """Writes the proposal and says what it is worth."""
+        from rich.console import Console
+
+        from embodied.learn.checkpoint import load_json
+        from embodied.sysid import Fit, Limits, propose
+
+        found, plant = Fit.from_jsonable(load_json(self.fit)), self.bench.plant()
+        limits = Limits(self.low, self.high, self.speed, self.reach)
+        if len(self.low) != len(plant.columns):
+            raise OptionError(f"limits of {len(self.low)} joints for {', '.join(plant.columns)}")
+        proposal = propose(plant, found, limits, self.seconds, self.hertz, self.noise, self.seed)
+        proposal.recording.save(self.out)
+        said = f"intervals are expected to shrink to {proposal.volume:.2g} of their widths, on average over parameters"
+        Console(soft_wrap=True).print(f"Wrote {self.out}: {said}", highlight=False)
+
+
+@dataclass
 class GapOf:
     """Replay recordings in a model, before and after a fit, and compare with what was measured."""
 

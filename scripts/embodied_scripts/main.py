@@ -13,7 +13,7 @@ from embodied.errors import EmbodiedError
 from embodied_scripts.bench import Bench
 from embodied_scripts.evaluate import Evaluate
 from embodied_scripts.export import Export
-from embodied_scripts.identify import GapOf, Identify
+from embodied_scripts.identify import Excite, GapOf, Identify
 from embodied_scripts.inspection import Inspect
 from embodied_scripts.league import LeagueOf
 from embodied_scripts.lint import Lint
@@ -31,6 +31,7 @@ Command = (
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Lint, tyro.conf.subcommand("lint")]
     | Annotated[Identify, tyro.conf.subcommand("identify")]
+    | Annotated[Excite, tyro.conf.subcommand("excite")]
     | Annotated[GapOf, tyro.conf.subcommand("gap")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -1,0 +1,165 @@
+"""Identification against truth: synthetic robots whose parameters are known, and a real servo bench."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mujoco
+import numpy as np
+
+from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
+from embodied.sysid.excite import gains, prior_precision, random_command
+from embodied.sysid.gap import gap
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PENDULUM = """
+<mujoco><option timestep="{tick}" integrator="implicitfast"/><worldbody><body name="arm">
+<joint name="hinge" type="hinge" axis="0 1 0" damping="0.02" armature="0.002" frictionloss="0.01"/>
+<geom name="load" type="sphere" size="0.001" pos="0 0 -0.1" mass="0.49"/></body></worldbody></mujoco>"""
+RANGES = {
+    "stiffness[hinge]": (1.0, 10.0),
+    "dof_damping[hinge]": (0.005, 0.3),
+    "dof_frictionloss[hinge]": (0.0, 0.1),
+    "dof_armature[hinge]": (0.0005, 0.01),
+    "latency_s": (0.0, 0.03),
+}
+NOISE = 0.002  # rad
+LIMITS = Limits((-0.8,), (0.8,), (8.0,), reach=0.6)
+SECONDS, HERTZ = 6.0, 100.0
+SERVO = (
+    Parameter("limit", 0.2, 3.0),
+    Parameter("back_emf", 0.0, 0.15),
+    Parameter("dof_armature", 0.0, 0.01),
+    Parameter("dof_frictionloss", 0.0, 0.1),
+    Parameter("dof_damping", 0.0, 0.05),
+    Parameter("offset", -0.1, 0.1),
+    Parameter("latency_s", 0.0, 0.03),
+)
+FRICTIONS = {
+    "coulomb": (),
+    "stribeck": (Parameter("stribeck", 0.0, 0.1), Parameter("stribeck_speed", 0.05, 5.0)),
+    "load": (Parameter("load_friction", 0.0, 0.8), Parameter("back_load_friction", 0.0, 0.8)),
+}
+
+
+def show_sim2real(small: bool = False) -> None:
+    """Prints coverage of intervals, what proposals are worth, and the fits of the servo bench."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    _show_coverage(console, 2 if small else 40)
+    _show_proposals(console, 2 if small else 20)
+    data = Path(os.environ.get("EMBODIED_REALDATA", Path(__file__).parents[3] / "shared" / "realdata")) / "bam_xl330"
+    if data.is_dir() and not small:
+        _show_servo_bench(console, data)
+    else:
+        console.print(f"no recordings of the servo bench at {data}" if not small else "servo bench left out")
+
+
+def _robot() -> ServoPlant:
+    return ServoPlant(
+        mujoco.MjSpec.from_string(PENDULUM.format(tick=0.004)), ["hinge"], Servo(stiffness=4.0, limit=2.0)
+    )
+
+
+def _truth(rng: np.random.Generator) -> dict[str, float]:
+    """A robot somewhere in the inner three quarters of the ranges."""
+    return {name: low + (high - low) * rng.uniform(0.1, 0.85) for name, (low, high) in RANGES.items()}
+
+
+def _measured(plant: ServoPlant, truth: dict[str, float], command: Recording, rng: np.random.Generator) -> Recording:
+    angle = plant.simulate({name: np.array([value]) for name, value in truth.items()}, [command])[0][0]
+    return Recording(command.time_s, command.command, {"position": angle + rng.normal(0, NOISE, angle.shape)})
+
+
+def _fitted(plant: ServoPlant, recordings: list[Recording], seed: int) -> Fit:
+    return fit(plant, recordings, [Parameter(name, *ends) for name, ends in RANGES.items()], starts=2, seed=seed)
+
+
+def _show_coverage(console: Console, robots: int) -> None:
+    plant, inside = _robot(), dict.fromkeys(RANGES, 0)
+    for robot in range(robots):
+        rng = np.random.default_rng(robot)
+        truth = _truth(rng)
+        logs = [_measured(plant, truth, random_command(LIMITS, SECONDS, HERTZ, rng), rng) for _ in range(3)]
+        found = _fitted(plant, logs, robot)
+        for name, (low, high) in zip(found.names, found.interval, strict=True):
+            inside[name] += low <= truth[name] <= high
+    shares = ", ".join(f"{name} {count / robots:.0%}" for name, count in inside.items())
+    total = sum(inside.values()) / robots / len(RANGES)
+    console.print(
+        f"truth within its 95 % interval: {total:.1%} of {robots} robots ({shares})", markup=False, highlight=False
+    )
+
+
+def _show_proposals(console: Console, seeds: int) -> None:
+    """Volumes of the posterior at the truth after one more recording, proposed or random, from one short first log."""
+    plant, ratios = _robot(), []
+    for seed in range(seeds):
+        rng = np.random.default_rng(1000 + seed)
+        truth = _truth(rng)
+        found = _fitted(plant, [_measured(plant, truth, random_command(LIMITS, 2.0, HERTZ, rng), rng)], seed)
+        proposed = propose(plant, found, LIMITS, SECONDS, HERTZ, NOISE, seed).recording
+        chance = [random_command(LIMITS, SECONDS, HERTZ, rng) for _ in range(8)]
+        prior = prior_precision(found)
+        known = Fit(**{**vars(found), "estimate": np.array([truth[name] for name in found.names])})
+        after = gains(plant, known, [proposed, *chance], LIMITS, NOISE, prior)
+        ratios.append(np.exp((np.median(after[1:]) - after[0]) / 2))
+    wins = sum(ratio < 1 for ratio in ratios)
+    low, middle, high = np.quantile(ratios, (0.1, 0.5, 0.9))
+    console.print(
+        f"a proposed recording leaves a smaller posterior than the median of random ones in {wins} of {seeds} robots; "
+        f"its volume is {middle:.2f} times theirs (80 % of robots: {low:.2f}–{high:.2f})",
+        highlight=False,
+    )
+
+
+def _show_servo_bench(console: Console, data: Path) -> None:
+    """Fits on the logs of one firmware gain, judged on those of the other."""
+    logs = {gain: _servo_logs(data, gain) for gain in (100, 400)}
+    published = _published(data, logs)
+    for here, there in ((100, 400), (400, 100)):
+        for name, more in FRICTIONS.items():
+            drive = Servo(
+                limit=0.5, back_emf=0.02, gain="duty_per_rad", supply="volts", volts=7.4, enabled="on",
+                load_friction=0.2 if name == "load" else 0.0,
+            )  # fmt: skip
+            plant = ServoPlant(mujoco.MjSpec.from_string(PENDULUM.format(tick=0.002)), ["hinge"], drive)
+            found = fit(plant, logs[here], [*SERVO, *more], starts=2)
+            error = gap(plant, found.values, logs[there]).replayed.mean()
+            console.print(
+                f"XL330, fitted on gain {here} with {name} friction: error {found.errors[:, 1].mean():.4f}; on gain "
+                f"{there} {error:.4f} rad, {error / published[there]:.2f} of {published[there]:.4f} as published",
+                highlight=False,
+            )
+
+
+def _servo_logs(data: Path, gain: int) -> list[Recording]:
+    logs = []
+    for path in sorted((data / "raw").glob("*.json")):
+        log = json.loads(path.read_text())
+        if log["kp"] == gain:
+            column = {key: np.array([entry[key] for entry in log["entries"]], float) for key in log["entries"][0]}
+            signals = {"position": column["position"], "volts": column["input_volts"], "on": column["torque_enable"]}
+            about = {"duty_per_rad": gain * 4096 / (2 * np.pi) / (256 * 885), "name": log["trajectory"]}
+            logs.append(Recording(column["timestamp"], column["goal_position"], signals, metadata=about))
+    return logs
+
+
+def _published(data: Path, logs: dict[int, list[Recording]]) -> dict[int, float]:
+    """Errors of the published Coulomb model of the recordings' date, replayed here."""
+    told = json.loads((data / "params" / "commit_af22604_m1.json").read_text())
+    drive = Servo(gain="duty_per_rad", supply="volts", volts=7.4, enabled="on")
+    plant = ServoPlant(mujoco.MjSpec.from_string(PENDULUM.format(tick=0.002)), ["hinge"], drive)
+    values = {
+        "limit": told["kt"] * 7.4 / told["R"], "back_emf": told["kt"] ** 2 / told["R"], "offset": -told["q_offset"],
+        "dof_armature": told["armature"], "dof_damping": told["friction_viscous"],
+        "dof_frictionloss": told["friction_base"],
+    }  # fmt: skip
+    values = {f"{name}[hinge]": value for name, value in values.items()}
+    return {gain: float(gap(plant, values, some).replayed.mean()) for gain, some in logs.items()}
