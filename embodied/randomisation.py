@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -62,19 +62,60 @@ class Vary:
 
 
 @dataclass(frozen=True)
+class Widening:
+    """A curriculum: what differs, differs little at first, and more where the robot succeeds (Akkaya et al. 2019).
+
+    Each number is drawn between two quantiles of its distribution. Some worlds are put at one of them, to probe it;
+    when they succeed often enough it moves outwards, when they hardly do it moves back.
+
+    Attributes:
+        begin: how much of each distribution is used at first, around its median.
+        step: by how much of it a quantile moves.
+        probing: share of worlds that probe.
+        episodes: how many are waited for before a quantile moves.
+        wider, narrower: success from which, and below which, it does.
+
+    Raises:
+        OptionError: shares that are none.
+    """
+
+    begin: float = 0.1
+    step: float = 0.05
+    probing: float = 0.5
+    episodes: int = 24
+    wider: float = 0.8
+    narrower: float = 0.5
+
+    def __post_init__(self) -> None:
+        shares = (self.begin, self.step, self.probing, self.wider, self.narrower)
+        if not all(0 <= share <= 1 for share in shares) or self.episodes < 1 or self.narrower > self.wider:
+            raise OptionError(
+                f"shares lie between 0 and 1, the narrower below the wider, with an episode at least: {self}"
+            )
+
+
+@dataclass(frozen=True)
 class Randomisation:
-    """Everything that differs; of two that vary the same, the later holds."""
+    """Everything that differs; of two that vary the same, the later holds.
+
+    Attributes:
+        widening: how it grows with success; None for all of it from the beginning.
+    """
 
     vary: tuple[Vary, ...] = ()
+    widening: Widening | None = None
 
     def __add__(self, other: Randomisation) -> Randomisation:
-        return Randomisation((*self.vary, *other.vary))
+        return Randomisation((*self.vary, *other.vary), other.widening or self.widening)
 
     def save(self, path: Path | str) -> None:
         """Writes it as JSON."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"vary": [one.jsonable() for one in self.vary]}, indent=2), encoding="utf-8")
+        told: dict[str, Any] = {"vary": [one.jsonable() for one in self.vary]}
+        if self.widening is not None:
+            told["widening"] = asdict(self.widening)
+        path.write_text(json.dumps(told, indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path | str) -> Randomisation:
@@ -85,7 +126,8 @@ class Randomisation:
         """
         try:
             told = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(tuple(_vary(one) for one in told["vary"]))
+            widening = Widening(**told["widening"]) if "widening" in told else None
+            return cls(tuple(_vary(one) for one in told["vary"]), widening)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, OptionError):
                 raise

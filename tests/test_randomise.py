@@ -9,7 +9,7 @@ from scipy import stats
 
 from embodied.distributions import Beta, Choice, Correlated, Distribution, Empirical, LogUniform, Normal, Uniform
 from embodied.errors import OptionError, UnknownNameError
-from embodied.randomisation import Randomisation, Vary
+from embodied.randomisation import Randomisation, Vary, Widening
 from embodied.sysid import Fit
 
 COVARIANCE = ((0.01, 0.008), (0.008, 0.01))
@@ -162,6 +162,43 @@ def test_a_fit_becomes_a_randomisation_that_is_spread_as_its_posterior():
     assert worlds(1, found.randomisation({names[0]: "*_motor/resistance"})).drawn_names == ("*_motor/resistance",)
     with pytest.raises(UnknownNameError, match="found parameter"):
         found.randomisation({"gain": "gain"})
+
+
+class Reached:
+    """An environment whose success is decided by the test."""
+
+    def __init__(self, succeeds):
+        vary = (Vary("left_motor/resistance", Uniform(0.5, 1.5)), Vary("density[robot/chassis]", Uniform(0.5, 1.5)))
+        self.env = worlds(64, Randomisation(vary, Widening(episodes=16)))
+        self.env.reset(seed=0)
+        for _ in range(60):
+            drawn = self.env.randomiser.drawn
+            self.env.randomiser.learn(np.ones(64, bool), succeeds(drawn))
+            self.env.reset()
+
+
+def test_what_differs_grows_with_success_and_stops_where_the_robot_fails():
+    always = Reached(lambda drawn: np.ones(64, bool)).env.randomiser
+    assert np.allclose(always.window, [[0, 1], [0, 1]])
+    assert np.ptp(always.drawn, axis=0).min() > 0.9
+    never = Reached(lambda drawn: np.zeros(64, bool)).env.randomiser
+    assert np.allclose(never.window, [[0.45, 0.55], [0.45, 0.55]])
+    weak = Reached(lambda drawn: drawn[:, 0] < 1.2).env.randomiser
+    assert np.allclose(weak.window[:, 0], 0)
+    assert 0.65 <= weak.window[0, 1] <= 0.8
+    assert weak.window[1, 1] == 1
+
+
+def test_a_curriculum_goes_on_where_it_stood_and_is_read_as_it_was_written(tmp_path):
+    env = Reached(lambda drawn: drawn[:, 0] < 1.2).env
+    other = Reached(lambda drawn: np.zeros(64, bool)).env
+    other.set_state(env.get_state())
+    assert np.array_equal(other.randomiser.window, env.randomiser.window)
+    different = Randomisation(MANY.vary, Widening(begin=0.2))
+    different.save(tmp_path / "wide.json")
+    assert Randomisation.load(tmp_path / "wide.json") == different
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        Widening(begin=2.0)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ from embodied.sysid.recording import Recording
 
 CONFIDENCE = 0.95
 BLOCK_S = 0.5  # residuals closer in time than that are taken for one
-STEP = 1e-2  # of finite differences, in shares of a parameter's range
+STEP, FINE_STEP = 1e-2, 1e-3  # of finite differences, in shares of a range: across the kinks of friction, then exact
+INSIDE = 0.1  # share of its range by which a parameter begins within it: at its very end it may change nothing
 CANDIDATES = 24  # tried at once for every start beyond the first
 LIKE = 0.95  # correlation from which two parameters are told apart no more
 VAGUE = 0.5  # share of its range from which the interval of a parameter says nothing
@@ -288,7 +289,8 @@ def fit(
         _search(residuals, low, high, begin, iterations) for begin in _starts(residuals, low, high, start, starts, seed)
     ]
     costs = [float(np.sqrt(np.mean(residuals.vectors(end[None])[0] ** 2))) for end in ends]
-    estimate = ends[int(np.argmin(costs))]
+    best = ends[int(np.argmin(costs))]
+    estimate = _better(residuals, best, _search(residuals, low, high, best, iterations, FINE_STEP))
     covariance, clusters = _sandwich(residuals, low, high, estimate)
     before, after = (_mean_errors(residuals, values, len(recordings)) for values in (start, estimate))
     names, targets = tuple(f.name for f in free), tuple(f.targets for f in free)
@@ -329,7 +331,7 @@ def _free(plant: Plant, parameter: Parameter, targets: tuple[str, ...]) -> Free:
         raise OptionError(f"{name} is {start:g} in the model: say between which values it can be")
     if not low < high:
         raise OptionError(f"{name}: {low:g} is not below {high:g}")
-    inside = float(np.clip(start, low + 0.01 * (high - low), high - 0.01 * (high - low)))
+    inside = float(np.clip(start, low + INSIDE * (high - low), high - INSIDE * (high - low)))
     return Free(name, targets, inside, low, high)
 
 
@@ -374,7 +376,15 @@ def _starts(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, c
     return [start, *spread[np.argsort(costs)[: count - 1]]]
 
 
-def _search(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, iterations: int) -> NDArray:
+def _better(residuals: Residuals, one: NDArray, other: NDArray) -> NDArray:
+    """Whichever misses less."""
+    costs = np.mean(residuals.vectors(np.stack([one, other])) ** 2, axis=1)
+    return one if costs[0] <= costs[1] else other
+
+
+def _search(
+    residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, iterations: int, step: float = STEP
+) -> NDArray:
     """Least squares from one start, in shares of the ranges."""
     width = high - low
 
@@ -386,7 +396,7 @@ def _search(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, i
         (start - low) / width,
         of_shares,
         bounds=[0 * ones, ones],
-        eps=STEP,
+        eps=step,
         max_iter=iterations,
         xtol=1e-6,
         verbose=minimize.Verbosity.SILENT,

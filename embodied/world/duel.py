@@ -18,6 +18,7 @@ from embodied.body.robot import Robot
 from embodied.errors import ActionError, NotResetError, UnknownNameError
 from embodied.hidden import Hidden
 from embodied.layout import Layout
+from embodied.randomisation import Randomisation
 from embodied.world.body import Body
 from embodied.world.env import BatchEnv
 from embodied.world.task import Task
@@ -89,8 +90,9 @@ class Duel:
         threads: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
+        randomise: Randomisation | None = None,
     ) -> None:
-        self.env = BatchEnv(task, num_envs, threads, autoreset_mode, render_mode)
+        self.env = BatchEnv(task, num_envs, threads, autoreset_mode, render_mode, randomise)
         self.task = task
         self.num_envs = num_envs
         self.seats = _seats(task, self.env)

@@ -143,6 +143,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self._observe(failed)
         self._begin(stale)
         self._ended = outcome.terminated | truncated
+        self.randomiser.learn(self._ended, outcome.success.reshape(self.num_envs, -1)[:, 0])
         info = self._info(outcome.success, failed)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             info = self._restart(info)

@@ -9,14 +9,15 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.distributions import Distribution
+from embodied.distributions import EDGE, Distribution
 from embodied.errors import OptionError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.physics.targets import Target, find_targets
-from embodied.randomisation import Randomisation, Vary
+from embodied.randomisation import Randomisation, Vary, Widening
 from embodied.seeding import WorldStreams
 from embodied.world.body import Body
 
+NO_PROBE = -1
 Rows = NDArray[np.intp]
 
 
@@ -52,6 +53,7 @@ class Randomiser:
     Attributes:
         names: of what is drawn.
         drawn: the draws, `(N, len(names))`: values, factors or summands, as declared.
+        window: between which quantiles of its distribution each is drawn, `(len(names), 2)`.
 
     Raises:
         UnknownNameError: something varies that neither body nor model has.
@@ -79,6 +81,12 @@ class Randomiser:
         self.drawn = np.zeros((batch.n, len(names)))
         self._uniform = streams.stream(*((f"randomise/{k}/{name}", 1) for k, name in enumerate(names)))
         self._renews = any(lane.every for lane in self._lanes)
+        self._widening = what.widening if names else None
+        begin = self._widening.begin if self._widening else 1.0
+        self.window = np.tile([0.5 - begin / 2, 0.5 + begin / 2], (len(names), 1))
+        self._luck = streams.stream(("randomise/probe", 2))
+        self._probing = np.full(batch.n, NO_PROBE)  # 2 · column + side
+        self._tries, self._wins = np.zeros((2, 2 * len(names)))
 
     def begin(self, worlds: Rows, replay: NDArray | None = None) -> None:
         """Draws for new episodes in `worlds`, or takes what is to be replayed, `(N, len(names))`, and writes it."""
@@ -87,7 +95,9 @@ class Randomiser:
         if replay is not None:
             self.drawn[worlds] = replay[worlds]
         else:
-            u = self._uniform.uniform(0, worlds=worlds)
+            u = self._windowed(self._uniform.uniform(0, worlds=worlds))
+            if self._widening is not None:
+                self._probe(u, worlds, self._widening)
             first = self._streams.episodes[worlds] == 1
             for lane in self._lanes:
                 new = first if lane.vary.when == "build" else np.ones(len(worlds), bool)
@@ -102,9 +112,41 @@ class Randomiser:
         for lane in self._lanes:
             due = (steps % lane.every == 0) & (steps > 0) if lane.every else np.zeros(0, bool)
             if due.any():
-                u = self._uniform.uniform(steps[due], worlds=worlds[due])
+                u = self._windowed(self._uniform.uniform(steps[due], worlds=worlds[due]))
                 self.drawn[worlds[due], lane.columns] = lane.by.quantile(u[:, lane.columns])
                 self._write([lane], worlds[due])
+
+    def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
+        """Moves the window where episodes that probed it have `ended`, by their `success`, `(N,)` each."""
+        if self._widening is None:
+            return
+        probes = self._probing[ended & (self._probing >= 0)]
+        np.add.at(self._tries, probes, 1)
+        np.add.at(self._wins, self._probing[ended & success & (self._probing >= 0)], 1)
+        for probe in np.flatnonzero(self._tries >= self._widening.episodes):
+            self._move(*divmod(int(probe), 2), self._wins[probe] / self._tries[probe], self._widening)
+            self._tries[probe] = self._wins[probe] = 0
+
+    def _move(self, column: int, side: int, success: float, how: Widening) -> None:
+        """Moves one quantile outwards or back, never across where it began."""
+        outwards = how.step if success >= how.wider else -how.step if success < how.narrower else 0.0
+        reach = abs(self.window[column, side] - 0.5)
+        reach = float(np.clip(reach + outwards, how.begin / 2, 0.5))
+        self.window[column, side] = 0.5 + (reach if side else -reach)
+
+    def _windowed(self, u: NDArray) -> NDArray:
+        low, high = self.window.T
+        return low + (high - low) * u
+
+    def _probe(self, u: NDArray, worlds: Rows, how: Widening) -> None:
+        """Puts one number of some worlds at the end of its window."""
+        luck = self._luck.uniform(0, worlds=worlds)
+        which = np.minimum((luck[:, 1] * u.shape[1] * 2).astype(int), 2 * u.shape[1] - 1)
+        probes = luck[:, 0] < how.probing
+        self._probing[worlds] = np.where(probes, which, NO_PROBE)
+        rows = np.flatnonzero(probes)
+        column, side = np.divmod(which[rows], 2)
+        u[rows, column] = np.minimum(self.window[column, side], 1 - EDGE)
 
     def _write(self, lanes: Sequence[_Lane], worlds: Rows) -> None:
         derives = False

@@ -13,9 +13,11 @@ from embodied.body.rays import LineCamera
 from embodied.body.robot import Robot
 from embodied.body.timing import Timing
 from embodied.options import options_of
+from embodied.randomisation import Randomisation
 from embodied.world.duel import Duel, DuelEnv, DuelTask, Versus
 from embodied.world.single import SingleEnv
 from embodied_envs.opponents import opponent_of
+from embodied_envs.parts import randomisation_of
 from embodied_envs.scout import scout
 
 SECOND = {"body_paint": (0.84, 0.33, 0.20, 1.0)}  # the second robot's colour
@@ -35,9 +37,11 @@ def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tup
         render_mode: str | None = None,
         seat: str | int = 0,
         opponent: Any = "scripted",
+        randomise: Randomisation | str | None = None,
         **given: Any,
     ) -> Versus:
-        duel = Duel(task(options_of(options, given)), num_envs, threads, autoreset_mode, render_mode)
+        played, different = task(options_of(options, given)), randomisation_of(randomise)
+        duel = Duel(played, num_envs, threads, autoreset_mode, render_mode, different)
         number = duel.task.seat(seat)
         return Versus(duel, number, opponent_of(opponent, duel.task, duel.seats[1 - number]))
 

@@ -95,7 +95,7 @@ def _recording(plant: Plant, recording: Recording, simulated: NDArray, number: i
     for j, column in enumerate(plant.columns):
         lines = ((MEASURED, measured[some, j]), (BEFORE, simulated[0][some, j]), (AFTER, simulated[1][some, j]))
         error = np.nanmean(np.abs(simulated[1][:, j] - measured[:, j]))
-        caption = f"{escape(title)} · {escape(column)} · error {error:.4f}"
+        caption = f"{escape(title)} · {escape(column)} · {time[-1]:.3g} s · error {error:.4f}"
         figures.append(f"<figure>{_plot(time[some], lines)}<figcaption>{caption}</figcaption></figure>")
     return "".join(figures)
 
