@@ -5,6 +5,7 @@ from embodied.sysid.excite import Limits, Proposal, propose
 from embodied.sysid.fit import Fit, Parameter, fit
 from embodied.sysid.lint import Finding, lint
 from embodied.sysid.plant import Plant, ServoPlant
+from embodied.sysid.recorder import Recorder
 from embodied.sysid.recording import Recording
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Parameter",
     "Plant",
     "Proposal",
+    "Recorder",
     "Recording",
     "Servo",
     "ServoPlant",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -79,6 +79,7 @@ class Residuals:
         origin: which recording each is of.
         settle_s: left out at the beginning of each, whose state is not known exactly [s].
         remove_offset: a constant offset of every column of a recording is not counted.
+        outlier: errors beyond it count by their size, not by its square; None for none.
     """
 
     plant: Plant
@@ -87,6 +88,7 @@ class Residuals:
     origin: tuple[int, ...]
     settle_s: float
     remove_offset: bool
+    outlier: float | None = None
 
     def errors(self, candidates: NDArray) -> list[NDArray]:
         """Simulated minus measured, `(K, T, J)` of each piece; NaN where nothing was measured.
@@ -102,8 +104,9 @@ class Residuals:
         return self._centred(errors) if self.remove_offset else errors
 
     def vectors(self, candidates: NDArray) -> NDArray:
-        """All errors in a row, `(K, M)`."""
-        return np.concatenate([e.reshape(len(e), -1) for e in self.errors(candidates)], axis=1)[:, self.counted]
+        """All errors in a row, such that half the sum of their squares is to be least, `(K, M)`."""
+        errors = np.concatenate([e.reshape(len(e), -1) for e in self.errors(candidates)], axis=1)[:, self.counted]
+        return errors if self.outlier is None else _blunted(errors, self.outlier)
 
     @cached_property
     def counted(self) -> NDArray[np.bool_]:
@@ -261,6 +264,7 @@ def fit(
     segment_s: float | None = None,
     settle_s: float = 0.0,
     remove_offset: bool = False,
+    outlier: float | None = None,
     starts: int = 1,
     seed: int = 0,
     iterations: int = 40,
@@ -272,6 +276,7 @@ def fit(
         segment_s: recordings are cut into pieces of this length, each beginning where the robot was [s].
         settle_s: left out at the beginning of each piece [s].
         remove_offset: whether a constant offset of each column of each recording is not to be explained.
+        outlier: errors beyond this count by their size, not by its square (pseudo-Huber loss); for logs with spikes.
         starts: from how many places the search begins; from the second on, from the best of a few at random.
         iterations: at most, of each search.
 
@@ -281,7 +286,9 @@ def fit(
         UnknownNameError: a parameter that the plant does not have.
     """
     free = resolve(plant, parameters)
-    residuals = residuals_of(plant, free, recordings, segment_s, settle_s, remove_offset)
+    if outlier is not None and not outlier > 0:
+        raise OptionError(f"outlier must be positive, not {outlier}")
+    residuals = replace(residuals_of(plant, free, recordings, segment_s, settle_s, remove_offset), outlier=outlier)
     if residuals.counted.sum() <= len(free):
         raise RecordingError(f"{residuals.counted.sum()} measured numbers cannot tell {len(free)} parameters")
     low, high, start = (np.array([getattr(f, name) for f in free]) for name in ("low", "high", "start"))
@@ -365,6 +372,11 @@ def segments(recording: Recording, segment_s: float | None) -> list[Recording]:
     count = max(1, round(span / segment_s))
     edges = np.linspace(0, span + 1e-9, count + 1)
     return [recording.part(a, b) for a, b in pairwise(edges)]
+
+
+def _blunted(errors: NDArray, outlier: float) -> NDArray:
+    """Errors whose squares grow as their size does beyond `outlier`."""
+    return np.sign(errors) * outlier * np.sqrt(2 * (np.sqrt(1 + (errors / outlier) ** 2) - 1))
 
 
 def _starts(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, count: int, seed: int) -> list[NDArray]:

@@ -67,7 +67,7 @@ class Randomiser:
         self._lanes: list[_Lane] = []
         names: list[str] = []
         for vary in what.vary:
-            matched = [_places(pattern, batch, bodies) for pattern in vary.names]
+            matched = [places_of(pattern, batch, bodies) for pattern in vary.names]
             together = [tuple(tuple(some) for some in matched)]
             groups = [((place,),) for place in matched[0]] if vary.each else together
             for group in groups:
@@ -166,7 +166,7 @@ def _applied(how: str, nominal: NDArray, drawn: NDArray) -> NDArray:
     return nominal + drawn if how == "add" else np.broadcast_to(drawn, (len(drawn), len(nominal)))
 
 
-def _places(pattern: str, batch: Batch, bodies: Sequence[Body]) -> list[Place]:
+def places_of(pattern: str, batch: Batch, bodies: Sequence[Body]) -> list[Place]:
     """What a pattern means: parameters of bodies first, else quantities of the model."""
     literal = pattern.replace("[", "[[]")
     found, known = [], []

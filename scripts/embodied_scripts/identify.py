@@ -77,6 +77,8 @@ class Identify:
     """Leave this much out at the beginning of each piece [s]."""
     remove_offset: bool = False
     """Do not explain constant offsets."""
+    outlier: float | None = None
+    """Errors beyond this count by their size, not by its square: for logs with spikes."""
     starts: int = 2
     """From how many places to search."""
     seed: int = 0
@@ -105,7 +107,7 @@ class Identify:
             wanted = [_parameter(text) for text in (*self.find, *FRICTIONS[friction])]
             found = fit(
                 plant, recordings, wanted, segment_s=self.segment, settle_s=self.settle,
-                remove_offset=self.remove_offset, starts=self.starts, seed=self.seed,
+                remove_offset=self.remove_offset, outlier=self.outlier, starts=self.starts, seed=self.seed,
             )  # fmt: skip
             held = gap(plant, found.values, judges) if judges else None
             error = float((held.centred if self.remove_offset else held.replayed).mean()) if held else 0.0

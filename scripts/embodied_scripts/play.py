@@ -208,7 +208,9 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
 
     def ended(experience: Experience, total: float) -> None:
         won = experience.success is not None and bool(experience.success[0])
-        said = f"episode {len(results) + 1}: {'success' if won else 'failure'}, return {total:+.2f}"
+        drawn = hasattr(world, "duel") and not won and total == 0
+        outcome = "success" if won else "a draw" if drawn else "failure"
+        said = f"episode {len(results) + 1}: {outcome}, return {total:+.2f}"
         results.append((said, total))
         console.print(said)
 
