@@ -51,12 +51,14 @@ class Parameter:
         pattern: such as `dof_damping[*]`; every match is a parameter of its own.
         low, high: where it can be (None: a tenth of, and ten times, what the model has).
         tied: all matches are one number.
+        start: where the search begins (None: at what the model has).
     """
 
     pattern: str
     low: float | None = None
     high: float | None = None
     tied: bool = False
+    start: float | None = None
 
 
 @dataclass(frozen=True)
@@ -327,7 +329,9 @@ def resolve(plant: Plant, parameters: Iterable[str | Parameter]) -> tuple[Free, 
 
 
 def _free(plant: Plant, parameter: Parameter, targets: tuple[str, ...]) -> Free:
-    start = float(np.mean([plant.start(name) for name in targets]))
+    start = parameter.start
+    if start is None:
+        start = float(np.mean([plant.start(name) for name in targets]))
     name = targets[0] if len(targets) == 1 else parameter.pattern
     usual = USUAL_RANGES.get(targets[0].partition("[")[0])
     if usual is None and start:

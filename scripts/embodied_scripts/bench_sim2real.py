@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,22 @@ SERVO = (
     Parameter("offset", -0.1, 0.1),
     Parameter("latency_s", 0.0, 0.03),
 )
+ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
+JUDGES = ("sinusoidal_sweep", "staircase_motion")
+ARM_PARAMETERS = (
+    Parameter("stiffness", 3.0, 60.0, tied=True, start=11.7),  # where a servo bench puts them
+    Parameter("dof_damping", 0.1, 5.0, tied=True, start=1.38),
+    Parameter("dof_frictionloss", 0.0, 0.3, tied=True),
+    Parameter("dof_armature", 0.001, 0.1, tied=True),
+    Parameter("latency_s", 0.0, 0.1),
+    Parameter("command_offset", -0.15, 0.15),
+    Parameter("load_friction", 0.0, 0.8, tied=True),
+    Parameter("back_load_friction", 0.0, 0.8, tied=True),
+)
+BENCH_VALUES = {
+    "stiffness": 11.73, "limit": 4.446, "dof_damping": 1.384, "dof_frictionloss": 0.0528, "dof_armature": 0.0278,
+    "load_friction": 0.0, "back_load_friction": 0.0,
+}  # fmt: skip
 FRICTIONS = {
     "coulomb": (),
     "stribeck": (Parameter("stribeck", 0.0, 0.1), Parameter("stribeck_speed", 0.05, 5.0)),
@@ -54,11 +71,19 @@ def show_sim2real(small: bool = False) -> None:
     console = Console(soft_wrap=True)
     _show_coverage(console, 2 if small else 40)
     _show_proposals(console, 2 if small else 20)
-    data = Path(os.environ.get("EMBODIED_REALDATA", Path(__file__).parents[3] / "shared" / "realdata")) / "bam_xl330"
-    if data.is_dir() and not small:
-        _show_servo_bench(console, data)
-    else:
-        console.print(f"no recordings of the servo bench at {data}" if not small else "servo bench left out")
+    shared = Path(__file__).parents[3] / "shared"
+    data = Path(os.environ.get("EMBODIED_REALDATA", shared / "realdata"))
+    arm = Path(os.environ.get("SO101_MJCF", shared / "menagerie" / "robotstudio_so101" / "so101.xml"))
+    shown: dict[tuple[Path, ...], Callable[..., None]] = {
+        (data / "bam_xl330",): _show_servo_bench,
+        (data / "so101_sage", arm): _show_arm,
+    }
+    for needed, show in shown.items():
+        missing = [path for path in needed if not path.exists()]
+        if missing or small:
+            console.print(f"left out: {missing[0] if missing else needed[0]}", highlight=False)
+        else:
+            show(console, *needed)
 
 
 def _robot() -> ServoPlant:
@@ -137,6 +162,39 @@ def _show_servo_bench(console: Console, data: Path) -> None:
                 f"{there} {error:.4f} rad, {error / published[there]:.2f} of {published[there]:.4f} as published",
                 highlight=False,
             )
+
+
+def _show_arm(console: Console, data: Path, model: Path) -> None:
+    """Fits an SO-101 on six motions, and judges it on two others, around each joint's constant offset."""
+    logs = _arm_logs(data / "so101.npz")
+    drive = Servo(stiffness=12.0, limit=4.446, load_friction=0.1, back_load_friction=0.05)
+    plant = ServoPlant(model, ARM, drive, tick_s=0.005)
+    some = [log.part(0, 40) for name, log in logs.items() if name not in JUDGES]
+    found = fit(plant, some, ARM_PARAMETERS, segment_s=10, settle_s=0.3, remove_offset=True, iterations=10)
+    judges = [logs[name].part(0, 60) for name in JUDGES]
+    bench = {f"{name}[{joint}]": value for name, value in BENCH_VALUES.items() for joint in ARM}
+    for name, values in (("servo bench values, replayed", bench), ("fitted", found.values)):
+        errors = ", ".join(
+            f"{judge} {error:.4f}"
+            for judge, error in zip(JUDGES, gap(plant, values, judges).centred.mean(1), strict=True)
+        )
+        console.print(f"SO-101, {name}: {errors} rad", highlight=False)
+    latency = found.names.index("latency_s")
+    low, high = 1000 * found.interval[latency]
+    console.print(
+        f"SO-101: latency {1000 * found.estimate[latency]:.1f} ms ({low:.1f}–{high:.1f})", markup=False, highlight=False
+    )
+    for name, value, (low, high) in zip(found.names, found.estimate, found.interval, strict=True):
+        console.print(f"  {name} {value:.4g} ({low:.4g} to {high:.4g})", markup=False, highlight=False)
+
+
+def _arm_logs(path: Path) -> dict[str, Recording]:
+    with np.load(path, allow_pickle=False) as file:
+        motions = sorted({name.partition("/")[0] for name in file.files if "/" in name})
+        return {
+            m: Recording(file[f"{m}/t_us"] * 1e-6, file[f"{m}/cmd"][:, :5], {"position": file[f"{m}/pos"][:, :5]})
+            for m in motions
+        }
 
 
 def _servo_logs(data: Path, gain: int) -> list[Recording]:
