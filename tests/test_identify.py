@@ -176,6 +176,7 @@ def test_the_gap_is_never_below_what_the_robot_repeats():
         (lambda p, r: fit(p, [Recording(r.time_s, r.command, {})], FREE), UnknownNameError, "no signal 'position'"),
         (lambda p, r: fit(p, [Recording(r.time_s, np.zeros((600, 2)), r.signals)], FREE), RecordingError, "2 columns"),
         (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["knee"], Servo()), UnknownNameError, "hinge"),
+        (lambda p, r: gap(p, {}, [Recording(r.time_s[::-1], r.command, r.signals)]), RecordingError, "backwards"),
         (lambda p, r: Servo(limit=0), ModelError, "positive"),
         (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], Servo(gain="g")).simulate({}, [r]),
          UnknownNameError, "metadata"),

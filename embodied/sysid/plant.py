@@ -128,8 +128,14 @@ class ServoPlant:
         return float(self._targets(name)[0].nominal(self.model)[0])
 
     def measured(self, recording: Recording) -> NDArray[np.float64]:
-        """Angles as they were read, `(T, J)` [rad]."""
+        """Angles as they were read, `(T, J)` [rad].
+
+        Raises:
+            RecordingError: other joints than these, or time that runs backwards.
+        """
         values = recording.signal(self._signal)
+        if np.any(np.diff(recording.time_s) < 0):
+            raise RecordingError("time runs backwards in a recording; `lint` says where")
         for what, array in ((self._signal, values), ("command", recording.command)):
             if array.shape[1] != len(self.columns):
                 raise RecordingError(f"{what} has {array.shape[1]} columns for {len(self.columns)} joints")
@@ -138,6 +144,8 @@ class ServoPlant:
     def simulate(self, values: Mapping[str, NDArray], recordings: Sequence[Recording]) -> list[NDArray[np.float64]]:
         """Angles as they would be read, `(K, T, J)` [rad] for each recording."""
         K, R = len(next(iter(values.values()))) if values else 1, len(recordings)
+        for recording in recordings:
+            self.measured(recording)  # refuses what cannot be simulated
         in_worlds = {name: np.repeat(np.asarray(value, float), R) for name, value in values.items()}
         batch = self._prepared(K * R, in_worlds)
         run = _Run(self, batch, in_worlds, list(recordings), K)
