@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 100
+
 
 class EmbodiedError(Exception):
     """Root of every error that this toolkit raises on purpose."""
@@ -17,7 +19,14 @@ class UnknownNameError(EmbodiedError, KeyError):
         self.kind, self.name, self.known = kind, name, sorted(known)
         close = difflib.get_close_matches(str(name), self.known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ";"
-        super().__init__(f"no {kind} {name!r}{hint} known: {', '.join(self.known) or 'none'}")
+        super().__init__(f"no {kind} {name!r}{hint} known: {self._listed()}")
+
+    def _listed(self) -> str:
+        """The known names; of very many, those that are most like the wanted one."""
+        if len(self.known) <= MOST_LISTED:
+            return ", ".join(self.known) or "none"
+        near = difflib.get_close_matches(str(self.name), self.known, n=MOST_LISTED // 4, cutoff=0.0)
+        return f"{', '.join(near)} and {len(self.known) - len(near)} more"
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])

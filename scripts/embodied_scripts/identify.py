@@ -27,7 +27,7 @@ class Bench:
     """A model and its drives, as the recordings know them."""
 
     model: Annotated[Path, tyro.conf.Positional]
-    """The robot without its log: an MJCF or URDF file."""
+    """The robot: an MJCF or URDF file."""
     joints: tuple[str, ...]
     """Joints that the columns of the command are for, in their order."""
     gain: str | None = None
