@@ -57,7 +57,9 @@ class Bench:
         if self.what == "sim2real":
             from embodied_scripts.bench_sim2real import show_sim2real
 
-            show_sim2real(self.small)
+            figures = show_sim2real(self.small)
+            if self.json is not None:
+                self.json.write_text(json.dumps(figures, indent=1))
             return
         measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {

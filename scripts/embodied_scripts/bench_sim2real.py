@@ -64,13 +64,15 @@ FRICTIONS = {
 }
 
 
-def show_sim2real(small: bool = False) -> None:
-    """Prints coverage of intervals, what proposals are worth, and the fits of the servo bench."""
+def show_sim2real(small: bool = False) -> dict[str, list[float]]:
+    """Prints coverage of intervals, what proposals are worth, and fits of real robots; returns the first two."""
     from rich.console import Console
 
     console = Console(soft_wrap=True)
-    _show_coverage(console, 2 if small else 40)
-    _show_proposals(console, 2 if small else 20)
+    figures = {
+        "share of truth within its interval": _show_coverage(console, 2 if small else 40),
+        "volume after a proposal, beside random": _show_proposals(console, 2 if small else 20),
+    }
     shared = Path(__file__).parents[3] / "shared"
     data = Path(os.environ.get("EMBODIED_REALDATA", shared / "realdata"))
     arm = Path(os.environ.get("SO101_MJCF", shared / "menagerie" / "robotstudio_so101" / "so101.xml"))
@@ -84,6 +86,7 @@ def show_sim2real(small: bool = False) -> None:
             console.print(f"left out: {missing[0] if missing else needed[0]}", highlight=False)
         else:
             show(console, *needed)
+    return figures
 
 
 def _robot() -> ServoPlant:
@@ -106,23 +109,24 @@ def _fitted(plant: ServoPlant, recordings: list[Recording], seed: int) -> Fit:
     return fit(plant, recordings, [Parameter(name, *ends) for name, ends in RANGES.items()], starts=2, seed=seed)
 
 
-def _show_coverage(console: Console, robots: int) -> None:
-    plant, inside = _robot(), dict.fromkeys(RANGES, 0)
+def _show_coverage(console: Console, robots: int) -> list[float]:
+    """Shares of the true parameters that lie within their intervals, by robot."""
+    plant, inside = _robot(), {name: np.zeros(robots, bool) for name in RANGES}
     for robot in range(robots):
         rng = np.random.default_rng(robot)
         truth = _truth(rng)
         logs = [_measured(plant, truth, random_command(LIMITS, SECONDS, HERTZ, rng), rng) for _ in range(3)]
         found = _fitted(plant, logs, robot)
         for name, (low, high) in zip(found.names, found.interval, strict=True):
-            inside[name] += low <= truth[name] <= high
-    shares = ", ".join(f"{name} {count / robots:.0%}" for name, count in inside.items())
-    total = sum(inside.values()) / robots / len(RANGES)
-    console.print(
-        f"truth within its 95 % interval: {total:.1%} of {robots} robots ({shares})", markup=False, highlight=False
-    )
+            inside[name][robot] = low <= truth[name] <= high
+    shares = ", ".join(f"{name} {hits.mean():.0%}" for name, hits in inside.items())
+    by_robot = np.mean(list(inside.values()), axis=0)
+    said = f"truth within its 95 % interval: {by_robot.mean():.1%} of {robots} robots ({shares})"
+    console.print(said, markup=False, highlight=False)
+    return by_robot.tolist()
 
 
-def _show_proposals(console: Console, seeds: int) -> None:
+def _show_proposals(console: Console, seeds: int) -> list[float]:
     """Volumes of the posterior at the truth after one more recording, proposed or random, from one short first log."""
     plant, ratios = _robot(), []
     for seed in range(seeds):
@@ -142,6 +146,7 @@ def _show_proposals(console: Console, seeds: int) -> None:
         f"its volume is {middle:.2f} times theirs (80 % of robots: {low:.2f}–{high:.2f})",
         highlight=False,
     )
+    return [float(ratio) for ratio in ratios]
 
 
 def _show_servo_bench(console: Console, data: Path) -> None:
