@@ -32,7 +32,9 @@ NOISES = (
 class Recorded(Protocol):
     """What is needed of a recording."""
 
-    command: NDArray[np.float64]
+    @property
+    def command(self) -> NDArray[np.float64]:
+        """`(T, nu)`."""
 
     def signal(self, name: str) -> NDArray[np.float64]:
         """`(T, K)`."""

@@ -21,6 +21,7 @@ from embodied_scripts.listing import List
 from embodied_scripts.play import Play
 from embodied_scripts.study import Study
 from embodied_scripts.train import Train
+from embodied_scripts.transfer import Transfer
 from embodied_scripts.view import View
 
 Command = (
@@ -36,6 +37,7 @@ Command = (
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Study, tyro.conf.subcommand("study")]
+    | Annotated[Transfer, tyro.conf.subcommand("transfer")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[LeagueOf, tyro.conf.subcommand("league")]
 )

@@ -1,0 +1,184 @@
+"""What a user would do with a robot that is not as declared: log a few minutes of it, and fit what it is.
+
+Shape suffixes: T instants, P pixels of the line camera, C classes that it tells apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.distributions import Normal, Uniform
+from embodied.randomisation import Randomisation, Vary
+from embodied.sysid import Fit, Parameter, Recorder, Recording, fit
+from embodied.world.env import BatchEnv
+from embodied.world.replay import ReplayPlant
+
+TASK = "embodied/Signpost-v0"
+DRIVE_S, REST_S, READ_S = 3.0, 5.0, 10.0
+STILL, WORLDS_EACH = 40, 12  # decisions of a rest that count, and worlds that imitate it under each latency
+STROKE = 4  # decisions for which a command is held
+SHARES = {"drive": 0.6, "rest": 0.1, "read": 0.3}  # of the time
+SCALES = {"wheel_speed": 0.3, "gyro": 0.1, "current": 0.1}
+FIRST = 15  # recordings that a rough fit is made to, from several starts
+LATENCIES_S = np.linspace(0.0, 0.12, 25)
+SOUGHT = (
+    Parameter("left_motor/constant", 0.25, 0.7),
+    Parameter("right_motor/constant", 0.25, 0.7),
+    Parameter("left_motor/resistance", 1.5, 9.0),
+    Parameter("right_motor/resistance", 1.5, 9.0),
+    Parameter("left_motor/friction", 0.03, 0.6),
+    Parameter("right_motor/friction", 0.03, 0.6),
+)
+WIDEN = 3.0  # a posterior that trusts its model is too narrow
+NOISES = ("gyro", "wheel_speed")
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Recordings of driving to and fro, of standing still, and of going to read the sign."""
+
+    drive: list[Recording]
+    rest: list[Recording]
+    read: list[Recording]
+
+
+def record(truth: Randomisation, minutes: float, seed: int = 500) -> Logs:
+    """Logs of so many minutes of the true robot, which shows its sensors and nothing else."""
+    rng = np.random.default_rng(seed)
+    seconds = {"drive": DRIVE_S, "rest": REST_S, "read": READ_S}
+    counts = {name: max(1, round(60 * minutes * share / seconds[name])) for name, share in SHARES.items()}
+
+    def strokes(env: BatchEnv, step: int, last: NDArray) -> NDArray:
+        """Forth and back, so that it meets no wall."""
+        if step % STROKE:
+            return last
+        return rng.uniform(0.2, 0.9, last.shape) * [1, 1, 0] * (-1) ** (step // STROKE)
+
+    return Logs(
+        _logged(truth, counts["drive"], DRIVE_S, seed, strokes),
+        _logged(truth, counts["rest"], REST_S, seed + 1000, lambda env, step, last: last),
+        _read(truth, counts["read"], seed + 2000),
+    )
+
+
+def _logged(
+    truth: Randomisation, count: int, seconds: float, seed: int, command: Callable[[BatchEnv, int, NDArray], NDArray]
+) -> list[Recording]:
+    import gymnasium as gym
+
+    env: Any = gym.make_vec(TASK, num_envs=count, randomise=truth, threads=1)
+    recorders = [Recorder(env.layout, env.task.control_hz, robot="true") for _ in range(count)]
+    obs, _ = env.reset(seed=seed)
+    for recorder, row in zip(recorders, obs, strict=True):
+        recorder.begin(row)
+    action = np.zeros((count, 3))
+    for step in range(round(seconds * env.task.control_hz)):
+        action = command(env, step, action)
+        obs = env.step(action)[0]
+        for recorder, told, row in zip(recorders, action, obs, strict=True):
+            recorder.step(told, row)
+    env.close()
+    return [recorder.recording() for recorder in recorders]
+
+
+def _read(truth: Randomisation, count: int, seed: int) -> list[Recording]:
+    """Logs of the scripted player that goes to the sign; each ends where its episode does."""
+    from embodied.learn.vec import GymVecEnv, make_vec, step
+    from embodied_scripts.players import reference_players
+
+    venv = GymVecEnv(make_vec(TASK, count, threads=1, randomise=truth))
+    player = reference_players(venv)["curious"]
+    inner: Any = venv.gym_env
+    recorders = [Recorder(inner.layout, inner.task.control_hz, robot="true") for _ in range(count)]
+    venv.seed(seed)
+    obs, first, over = venv.reset(), np.ones(count, bool), np.zeros(count, bool)
+    for recorder, row in zip(recorders, obs, strict=True):
+        recorder.begin(row)
+    carry = player.initial(count, seed)
+    while not over.all():
+        carry, action = player.act(carry, obs, first)
+        experience, _ = step(venv, action)
+        over |= experience.ended
+        for world in np.flatnonzero(~over):
+            recorders[world].step(action[world], experience.obs[world])
+        obs, first = experience.obs, experience.ended | experience.ignore
+    venv.close()
+    return [recorder.recording() for recorder in recorders]
+
+
+def fitted(logs: Logs) -> tuple[Fit, Randomisation]:
+    """What logs say of the robot: motors and latency by replaying them, noise from rest, the camera from reading."""
+    import gymnasium as gym
+
+    def make(worlds: int) -> BatchEnv:
+        env: Any = gym.make_vec(TASK, num_envs=worlds)
+        return env
+
+    plant = ReplayPlant(make, SCALES)
+    rough = fit(plant, logs.drive[:FIRST], SOUGHT, starts=3)
+    begin = (replace(one, start=value) for one, value in zip(SOUGHT, rough.estimate.tolist(), strict=True))
+    found = fit(plant, logs.drive, begin, outlier=1.0)
+    classes = make(1).task.robot.cameras[0].classes
+    known = (*_noise(logs.rest), *_reading(logs.read, classes), _latency(logs.rest, make))
+    return found, found.randomisation(widen=WIDEN) + Randomisation(known)
+
+
+def _noise(rest: list[Recording]) -> tuple[Vary, ...]:
+    """Standard deviations while nothing moves, and how well so many samples tell them."""
+    found = []
+    for name in NOISES:
+        still = np.concatenate([log.signal(name)[1:] - log.signal(name)[1:].mean(axis=0) for log in rest])
+        noise = float(still.std())
+        error = noise / float(np.sqrt(2 * still.size))
+        found.append(Vary(f"{name}/noise", Normal(noise, error, 0.0, 2 * noise), "set"))
+    return tuple(found)
+
+
+def _latency(rest: list[Recording], make: Callable[[int], BatchEnv]) -> Vary:
+    """Latencies of the camera under which frames are as old as they were, on average, within two standard errors."""
+    ages = np.array([log.signal("camera/age")[-STILL:, 0].mean() for log in rest])
+    error = ages.std(ddof=1) / np.sqrt(len(ages))
+    shown = _mean_ages(make(len(LATENCIES_S) * WORLDS_EACH), max(map(len, rest)))
+    off = np.abs(shown - ages.mean())
+    likely = LATENCIES_S[off <= max(2 * error, float(off.min()))]
+    half = LATENCIES_S[1] / 2
+    return Vary("camera/latency_s", Uniform(max(0.0, float(likely[0] - half)), float(likely[-1] + half)), "set")
+
+
+def _mean_ages(env: BatchEnv, steps: int) -> NDArray:
+    """Mean age of frames while standing still, for each of the latencies [s]."""
+    env.bodies[0].parameter("camera/latency_s")[:, 0] = np.repeat(LATENCIES_S, WORLDS_EACH)
+    obs, _ = env.reset(seed=0)
+    ages, age = [], env.layout.slice("camera/age")
+    for _ in range(steps - 1):
+        obs = env.step(np.zeros((env.num_envs, 3)))[0]
+        ages.append(obs[:, age][:, 0])
+    env.close()
+    return np.mean(ages[-STILL:], axis=0).reshape(len(LATENCIES_S), WORLDS_EACH).mean(axis=1)
+
+
+def _reading(logs: list[Recording], classes: tuple[str, ...]) -> tuple[Vary, ...]:
+    """How often pixels misread the sign, and from how far it can be read."""
+    says = [k for k, name in enumerate(classes) if name.startswith("sign says")]
+    read, unread, wrong, votes = [], [], 0, 0
+    for log in logs:
+        range_TP = log.signal("camera/range")
+        seen_TPC = log.signal("camera/class").reshape(*range_TP.shape, len(classes))
+        fresh = log.signal("camera/new")[:, 0] > 0
+        readings = seen_TPC[fresh][..., says]
+        read.append(range_TP[fresh][readings.any(axis=-1)])
+        unread.append(range_TP[fresh][seen_TPC[fresh][..., classes.index("sign")] > 0])
+        counts = readings.sum(axis=(0, 1))
+        wrong, votes = wrong + int(counts.min()), votes + int(counts.sum())
+    near, far = np.quantile(np.concatenate(read), 0.99), np.quantile(np.concatenate(unread), 0.01)
+    rate = (wrong + 1) / (votes + 2)
+    error = float(np.sqrt(rate * (1 - rate) / (votes + 3)))
+    return (
+        Vary("camera/misread", Normal(rate, WIDEN * error, 0.0, 0.5), "set"),
+        Vary("camera/reading_range", Uniform(float(min(near, far)), float(max(near, far)) + 1e-3), "set"),
+    )

@@ -1,0 +1,194 @@
+"""`embodied transfer`: what randomisation is worth on a robot that is not as its data sheets say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from embodied.distributions import Choice, Uniform
+from embodied.errors import EmbodiedError, OptionError
+from embodied.randomisation import Randomisation, Vary
+
+TASK = "embodied/Signpost-v0"
+CONDITIONS = ("nominal", "uniform", "fitted", "oracle")
+REALITY = {
+    "left_motor/constant": 0.40,
+    "right_motor/constant": 0.44,
+    "left_motor/resistance": 5.5,
+    "right_motor/resistance": 4.5,
+    "left_motor/friction": 0.30,
+    "right_motor/friction": 0.22,
+    "camera/latency_s": 0.10,
+    "camera/misread": 0.25,
+    "camera/reading_range": 0.65,
+    "gyro/noise": 0.10,
+    "wheel_speed/noise": 0.30,
+}
+GUESSED = 0.5  # uniform randomisation: everything up to so much more or less than declared
+
+
+def reality() -> Randomisation:
+    """The one robot that all are judged on."""
+    return Randomisation(tuple(Vary(name, Choice((value,)), "set") for name, value in REALITY.items()))
+
+
+def guess() -> Randomisation:
+    """What somebody would try who knows the data sheets and has no recording."""
+    about = Uniform(1 - GUESSED, 1 + GUESSED)
+    noisy = {"gyro/noise": (0.0, 0.05), "wheel_speed/noise": (0.0, 0.1)}
+    scaled = tuple(Vary(name, about) for name in REALITY if name not in noisy)
+    return Randomisation((*scaled, *(Vary(name, Uniform(*ends), "set") for name, ends in noisy.items())))
+
+
+@dataclass
+class Transfer:
+    """Train on Signpost as declared; go on as declared, under guessed and under log-fitted randomisation, and on the
+    truth; judge all on the truth: a Scout whose motors, friction, latency and sensors are others than declared.
+
+    Everything that is finished is kept in the folder, so an interrupted study goes on.
+    """
+
+    base_steps: int = 1_000_000
+    """Of the training on the robot as declared, from whose policy all others go on."""
+    steps: int = 500_000
+    """Of every training that goes on."""
+    seeds: int = 3
+    """Trainings of each kind."""
+    episodes: int = 512
+    """Judged on, by each policy."""
+    minutes: float = 5.0
+    """Of logs of the true robot, for the fit."""
+    jobs: int = 0
+    """Trainings at once, on one core each (0: one per core)."""
+    out: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/transfer")
+    """Folder of the study."""
+
+    def run(self) -> None:
+        """Trains and judges what is missing, and prints the table."""
+        from embodied.physics.threads import default_threads
+
+        if min(self.base_steps, self.steps, self.seeds, self.episodes) < 1 or not self.minutes > 0 or self.jobs < 0:
+            raise OptionError("steps, seeds, episodes and minutes must be positive")
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._declare()
+        table = self.out / "table.jsonl"
+        rows = [json.loads(line) for line in table.read_text().splitlines()] if table.exists() else []
+        done = {(row["condition"], row["seed"]) for row in rows}
+        wanted = [(name, seed) for seed in range(self.seeds) for name in CONDITIONS]
+        missing = [one for one in wanted if one not in done]
+        with ProcessPoolExecutor(self.jobs or default_threads(), get_context("spawn")) as pool:
+            list(pool.map(partial(_train_base, self), sorted({seed for _, seed in missing})))
+            for row in _finished([pool.submit(_row, self, *one) for one in missing]):
+                rows.append(row)
+                with table.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(json.dumps(row), flush=True)
+        show(rows)
+
+    def _declare(self) -> None:
+        """Writes what each condition trains under; the fit is made once."""
+        from embodied_scripts.own_logs import fitted, record
+
+        reality().save(self.out / "oracle.json")
+        guess().save(self.out / "uniform.json")
+        if not (self.out / "fitted.json").exists():
+            found, told = fitted(record(reality(), self.minutes))
+            (self.out / "fit.json").write_text(json.dumps(found.jsonable(), indent=1))
+            told.save(self.out / "fitted.json")
+
+
+def _finished(rows: list[Future[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Yields each row as it is finished; one that fails does not stop the others."""
+    failures = []
+    for row in as_completed(rows):
+        if (error := row.exception()) is not None:
+            failures.append(error)
+        else:
+            yield row.result()
+    if failures:
+        raise EmbodiedError(f"{len(failures)} trainings failed, the others are kept: {failures[0]}") from failures[0]
+
+
+def _train_base(study: Transfer, seed: int) -> None:
+    _train(study.out / f"base-{seed}", study.base_steps, seed)
+
+
+def _row(study: Transfer, condition: str, seed: int) -> dict[str, Any]:
+    """Trains one policy, or goes on with it, and judges it; runs in a process of its own."""
+    folder = study.out / f"{condition}-{seed}"
+    randomise = None if condition == "nominal" else str((study.out / f"{condition}.json").absolute())
+    _train(folder, study.steps, seed, randomise=randomise, start_from=str((study.out / f"base-{seed}").absolute()))
+    worlds = {"reality": reality(), "declared": None}
+    judged = {where: _success(folder, world, study.episodes) for where, world in worlds.items()}
+    return {"condition": condition, "seed": seed, "steps": study.steps, "episodes": study.episodes} | judged
+
+
+def _train(folder: Path, steps: int, seed: int, **given: Any) -> None:
+    """Trains a policy on one core, or goes on where it stopped."""
+    from embodied_scripts.train import Train, train_one
+
+    resume = (folder / "run.json").exists()
+    if not train_one(Train(TASK, steps, seed, folder, resume, threads=1, **given)):
+        raise EmbodiedError(f"the training in {folder} was stopped")
+
+
+def _success(folder: Path, world: Randomisation | None, episodes: int) -> float | None:
+    import embodied_policies
+    from embodied.learn.agents import NetworkAgent
+    from embodied.learn.evaluate import evaluate
+    from embodied.learn.policy import load_policy
+    from embodied.learn.vec import GymVecEnv, make_vec
+
+    embodied_policies.register()
+    env = GymVecEnv(make_vec(TASK, 64, threads=1, randomise=world))
+    report = evaluate(NetworkAgent(load_policy(folder / "policy"), deterministic=True), env, episodes)
+    env.close()
+    return report.success
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Prints success by condition, and how much of the way from nominal to oracle each goes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="success ± standard error over seeds; of the gap, with 95 % interval", title_justify="left")
+    for column in ("trained under", "seeds", "on the true robot", "on the declared robot", "of the gap closed"):
+        table.add_column(column)
+    by = {name: [row for row in rows if row["condition"] == name] for name in CONDITIONS}
+    for name, mine in by.items():
+        if mine:
+            cells = [_mean_and_error([row[where] for row in mine]) for where in ("reality", "declared")]
+            table.add_row(name, str(len(mine)), *cells, _share_of_gap(by, name))
+    Console().print(table)
+
+
+def _mean_and_error(values: list[float]) -> str:
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return f"{np.mean(values):.1%} ± {error:.1%}"
+
+
+def _share_of_gap(by: dict[str, list[dict[str, Any]]], name: str, draws: int = 10_000) -> str:
+    """How far `name` comes from nominal to oracle, bootstrapped over seeds and episodes."""
+    if name not in ("uniform", "fitted") or not (by["nominal"] and by["oracle"]):
+        return ""
+    rng = np.random.default_rng(0)
+
+    def resampled(condition: str) -> NDArray:
+        chosen = rng.integers(0, len(by[condition]), (draws, len(by[condition])))
+        success = np.array([row["reality"] for row in by[condition]])[chosen]
+        return rng.binomial(by[condition][0]["episodes"], success).mean(axis=1) / by[condition][0]["episodes"]
+
+    low, middle, high = (np.mean([row["reality"] for row in by[c]]) for c in ("nominal", name, "oracle"))
+    nominal, mine, oracle = (resampled(c) for c in ("nominal", name, "oracle"))
+    ends = np.quantile((mine - nominal) / (oracle - nominal), [0.025, 0.975])
+    return f"{(middle - low) / (high - low):.0%} ({ends[0]:.0%}–{ends[1]:.0%})"
