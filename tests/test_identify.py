@@ -162,6 +162,8 @@ def test_the_gap_is_never_below_what_the_robot_repeats():
     measured = gap(plant, {}, [one])
     assert measured.replayed.max() < 1e-6
     assert measured.by_horizon.shape == (1, 3, 1)
+    short = recorded(plant, {}, 1).part(0.0, 3.7)  # as long as the longest horizon, and not twice that
+    assert np.isfinite(gap(plant, {}, [short]).by_horizon).all()
 
 
 @pytest.mark.parametrize(
@@ -178,6 +180,13 @@ def test_the_gap_is_never_below_what_the_robot_repeats():
         (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["knee"], Servo()), UnknownNameError, "hinge"),
         (lambda p, r: gap(p, {}, [Recording(r.time_s[::-1], r.command, r.signals)]), RecordingError, "backwards"),
         (lambda p, r: Servo(limit=0), ModelError, "positive"),
+        (lambda p, r: fit(p, [r], FREE, segment_s=0.0), OptionError, "length above 0"),
+        (lambda p, r: fit(p, [r], FREE, steps=()), OptionError, "shares of a range"),
+        (lambda p, r: fit(p, [r], [Parameter("stiffness", 1, float("inf"))]), OptionError, "two ends"),
+        (lambda p, r: fit(p, [r], ["geom_friction[load]"]), OptionError, r"3 numbers: say which, .*load\]\[0\]"),
+        (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"] * 2, Servo()), OptionError, "once"),
+        (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], {}), UnknownNameError, "drive of"),
+        (lambda p, r: ServoPlant(__file__, ["hinge"], Servo()), ModelError, "no model that MuJoCo reads"),
         (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], Servo(gain="g")).simulate({}, [r]),
          UnknownNameError, "metadata"),
     ],

@@ -103,6 +103,24 @@ def test_what_is_drawn_at_build_stays_and_what_changes_within_an_episode_changes
     assert all(np.array_equal(np.delete(t, gravity, 1), np.delete(told[0], gravity, 1)) for t in told)
 
 
+def test_of_two_that_vary_the_same_the_later_holds_throughout_the_episode():
+    often = Vary("opt.gravity[2]", Uniform(-5.0, -4.0), "set", every_s=0.2)
+    env = worlds(2, Randomisation((often, Vary("opt.gravity[2]", Uniform(-2.0, -1.0), "set"))))
+    env.reset(seed=0)
+    for _ in range(6):
+        env.step(np.zeros((2, 3)))
+        assert (env.batch.field("opt.gravity")[:, 2] >= -2.0).all()
+
+
+def test_what_is_drawn_once_per_world_is_not_probed_again():
+    once = Vary("density[robot/chassis]", Uniform(0.5, 1.5), when="build")
+    env = worlds(64, Randomisation((once,), Widening(probing=1.0, episodes=16)))
+    env.reset(seed=0)
+    env.reset()
+    env.randomiser.learn(np.ones(64, bool), np.ones(64, bool))
+    assert np.allclose(env.randomiser.window, [[0.45, 0.55]])
+
+
 def test_a_world_is_replayed_from_its_draw():
     env, commands = worlds(3), np.random.default_rng(1).uniform(-1, 1, (4, 3, 3))
     first = trace(env, commands)

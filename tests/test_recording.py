@@ -174,7 +174,30 @@ def test_a_table_from_elsewhere_with_the_same_names_is_read(tmp_path):
     assert dict(recording.metadata) == {}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_columns_are_put_where_their_numbers_say(tmp_path):
+    path = tmp_path / "swapped.csv"
+    path.write_text("\ufeff# by hand\ntime_s,position[1],position[0],command\n0,1,10,0\n1,2,20,0\n", encoding="utf-8")
+    log = Recording.load(path)
+    assert log.signal("position").tolist() == [[10, 1], [20, 2]]
+    assert log.command.shape == (2, 1)
+
+
+@pytest.mark.parametrize("header", ["position,position", "position[0],position[2]", "position[a],position[b]"])
+def test_columns_that_are_missing_or_there_twice_are_refused(header, tmp_path):
+    path = tmp_path / "wrong.csv"
+    path.write_text(f"time_s,{header}\n0,1,10\n")
+    with pytest.raises(RecordingError):
+        Recording.load(path)
+
+
+def test_a_recording_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    log = Recording([0.0, 1.0], [0.0, 0.0], {}, metadata={"robot": np.int64(3)})
+    with pytest.raises(RecordingError, match="JSON"):
+        log.save(tmp_path / "log.csv")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", [".npz", ".csv"])
 def test_a_damaged_file_is_refused_by_name(kind, tmp_path):
     path = tmp_path / f"log.{kind}"
     servo(seconds=1.0).save(path)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
-from embodied.sysid.fit import STEP, Fit
+from embodied.sysid.fit import STEPS, Fit
 from embodied.sysid.plant import Plant
 from embodied.sysid.recording import Recording
 
@@ -72,10 +72,10 @@ def propose(
         noise: standard deviation of one measured number, model error included.
 
     Raises:
-        OptionError: less than a second, a noise that is not positive, or limits that no command keeps.
+        OptionError: less than a second, a noise or a rate that is not positive, or limits that no command keeps.
     """
-    if seconds < 1 or not noise > 0:
-        raise OptionError("a recording lasts at least a second, and noise is positive")
+    if seconds < 1 or not noise > 0 or not hertz > 0:
+        raise OptionError("a recording lasts at least a second, its commands come at some rate, and noise is positive")
     rng = np.random.default_rng(seed)
     prior = prior_precision(found)
     pool = [random_command(limits, seconds, hertz, rng) for _ in range(CANDIDATES)]
@@ -161,8 +161,8 @@ def _derivatives(plant: Plant, found: Fit, commands: Sequence[Recording]) -> lis
     """Of each command: derivatives of what is measured by shares of the ranges `(M, P)`, and the motion `(T, J)`."""
     P, width = len(found.names), found.high - found.low
     up, down = (
-        np.minimum(found.estimate + STEP * width, found.high),
-        np.maximum(found.estimate - STEP * width, found.low),
+        np.minimum(found.estimate + STEPS[0] * width, found.high),
+        np.maximum(found.estimate - STEPS[0] * width, found.low),
     )
     candidates = np.tile(found.estimate, (2 * P, 1))
     candidates[np.arange(P), np.arange(P)] = up

@@ -28,7 +28,7 @@ from embodied.sysid.recording import Recording
 
 CONFIDENCE = 0.95
 BLOCK_S = 0.5  # residuals closer in time than that are taken for one
-STEP, FINE_STEP = 1e-2, 1e-3  # of finite differences, in shares of a range: across the kinks of friction, then exact
+STEPS = (1e-2, 1e-3)  # of finite differences, in shares of a range: across the kinks of friction, then exact
 INSIDE = 0.1  # share of its range by which a parameter begins within it: at its very end it may change nothing
 CANDIDATES = 24  # tried at once for every start beyond the first
 LIKE = 0.95  # correlation from which two parameters are told apart no more
@@ -270,6 +270,7 @@ def fit(
     starts: int = 1,
     seed: int = 0,
     iterations: int = 40,
+    steps: Sequence[float] = STEPS,
 ) -> Fit:
     """Finds the parameters under which the plant does what was recorded.
 
@@ -281,6 +282,8 @@ def fit(
         outlier: errors beyond this count by their size, not by its square (pseudo-Huber loss); for logs with spikes.
         starts: from how many places the search begins; from the second on, from the best of a few at random.
         iterations: at most, of each search.
+        steps: of finite differences, in shares of a range, for one search after the other: wide where the simulation
+            has kinks or is chaotic (contacts), as narrow as it allows in the end. Intervals come from the first.
 
     Raises:
         RecordingError: nothing was recorded, or fewer numbers than are to be found.
@@ -290,17 +293,19 @@ def fit(
     free = resolve(plant, parameters)
     if outlier is not None and not outlier > 0:
         raise OptionError(f"outlier must be positive, not {outlier}")
+    if not steps or not all(0 < step < 1 for step in steps):
+        raise OptionError(f"steps are shares of a range, not {tuple(steps)}")
     residuals = replace(residuals_of(plant, free, recordings, segment_s, settle_s, remove_offset), outlier=outlier)
     if residuals.counted.sum() <= len(free):
         raise RecordingError(f"{residuals.counted.sum()} measured numbers cannot tell {len(free)} parameters")
     low, high, start = (np.array([getattr(f, name) for f in free]) for name in ("low", "high", "start"))
-    ends = [
-        _search(residuals, low, high, begin, iterations) for begin in _starts(residuals, low, high, start, starts, seed)
-    ]
+    begins = _starts(residuals, low, high, start, starts, seed)
+    ends = [_search(residuals, low, high, begin, iterations, steps[0]) for begin in begins]
     costs = [float(np.sqrt(np.mean(residuals.vectors(end[None])[0] ** 2))) for end in ends]
-    best = ends[int(np.argmin(costs))]
-    estimate = _better(residuals, best, _search(residuals, low, high, best, iterations, FINE_STEP))
-    covariance, clusters = _sandwich(residuals, low, high, estimate)
+    estimate = ends[int(np.argmin(costs))]
+    for step in steps[1:]:
+        estimate = _better(residuals, estimate, _search(residuals, low, high, estimate, iterations, step))
+    covariance, clusters = _sandwich(residuals, low, high, estimate, steps[0])
     before, after = (_mean_errors(residuals, values, len(recordings)) for values in (start, estimate))
     names, targets = tuple(f.name for f in free), tuple(f.targets for f in free)
     errors = np.stack([before, after], 1)
@@ -340,6 +345,8 @@ def _free(plant: Plant, parameter: Parameter, targets: tuple[str, ...]) -> Free:
     high = parameter.high if parameter.high is not None else usual[1] if usual else None
     if low is None or high is None:
         raise OptionError(f"{name} is {start:g} in the model: say between which values it can be")
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise OptionError(f"{name}: a range has two ends, not {low:g} and {high:g}")
     if not low < high:
         raise OptionError(f"{name}: {low:g} is not below {high:g}")
     inside = float(np.clip(start, low + INSIDE * (high - low), high - INSIDE * (high - low)))
@@ -369,6 +376,8 @@ def segments(recording: Recording, segment_s: float | None) -> list[Recording]:
     """A recording cut into pieces of equal length, about `segment_s` (None: as it is)."""
     if segment_s is None:
         return [recording]
+    if not segment_s > 0:
+        raise OptionError(f"pieces of a recording need a length above 0 s, not {segment_s}")
     span = float(recording.time_s[-1] - recording.time_s[0])
     count = max(1, round(span / segment_s))
     edges = np.linspace(0, span + 1e-9, count + 1)
@@ -395,9 +404,7 @@ def _better(residuals: Residuals, one: NDArray, other: NDArray) -> NDArray:
     return one if costs[0] <= costs[1] else other
 
 
-def _search(
-    residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, iterations: int, step: float = STEP
-) -> NDArray:
+def _search(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, iterations: int, step: float) -> NDArray:
     """Least squares from one start, in shares of the ranges."""
     width = high - low
 
@@ -418,10 +425,10 @@ def _search(
     return low + width * np.clip(np.ravel(shares), 0, 1)
 
 
-def jacobian(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray) -> NDArray:
+def jacobian(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, step: float = STEPS[0]) -> NDArray:
     """Derivatives of all errors by the shares of the ranges, by central differences, `(M, P)`."""
     width = high - low
-    up, down = np.minimum(at + STEP * width, high), np.maximum(at - STEP * width, low)
+    up, down = np.minimum(at + step * width, high), np.maximum(at - step * width, low)
     P = len(at)
     candidates = np.tile(at, (2 * P, 1))
     candidates[np.arange(P), np.arange(P)] = up
@@ -430,9 +437,9 @@ def jacobian(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray) -> 
     return ((errors[:P] - errors[P:]) / ((up - down) / width)[:, None]).T
 
 
-def _sandwich(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray) -> tuple[NDArray, int]:
+def _sandwich(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, step: float) -> tuple[NDArray, int]:
     """The covariance of the estimate, `(P, P)`, and from how many clusters."""
-    J = jacobian(residuals, low, high, at)
+    J = jacobian(residuals, low, high, at, step)
     r = residuals.vectors(at[None])[0]
     clusters = int(residuals.blocks.max()) + 1
     scores = np.zeros((clusters, len(at)))

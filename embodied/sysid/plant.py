@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import ModelError, RecordingError, UnknownNameError
+from embodied.errors import ModelError, OptionError, RecordingError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.physics.targets import Target, derive_if_needed, find_targets
 from embodied.sysid.drive import LOADS, Servo, friction, stiffness
@@ -77,11 +77,17 @@ class ServoPlant:
         tick_s: float | None = None,
         threads: int | None = None,
     ) -> None:
-        spec = model.copy() if isinstance(model, mujoco.MjSpec) else mujoco.MjSpec.from_file(str(model))
+        spec = model.copy() if isinstance(model, mujoco.MjSpec) else _read_spec(model)
         known = [joint.name for joint in spec.joints]
         for joint in joints:
             if joint not in known:
                 raise UnknownNameError("joint", joint, known)
+            if not isinstance(drive, Servo) and joint not in drive:
+                raise UnknownNameError("drive of joint", joint, drive)
+        if not joints or len(set(joints)) < len(joints):
+            raise OptionError(f"name every driven joint once, not {', '.join(joints) or 'none'}")
+        if tick_s is not None and not tick_s > 0:
+            raise OptionError(f"a step of the physics lasts longer than {tick_s} s")
         self.columns = tuple(joints)
         self._signal = signal
         self._drives = [drive if isinstance(drive, Servo) else drive[joint] for joint in joints]
@@ -117,9 +123,13 @@ class ServoPlant:
         if kind in kinds:
             raise UnknownNameError("parameter", pattern, self._own)
         try:
-            return [target.name for target in self._targets(pattern)]
+            targets = self._targets(pattern)
         except UnknownNameError as error:
             raise UnknownNameError(error.kind, str(error.name), [*kinds, *error.known]) from None
+        for target in targets:
+            if len(target.columns) > 1:
+                raise OptionError(f"{target.name} is {len(target.columns)} numbers: say which, as in {target.name}[0]")
+        return [target.name for target in targets]
 
     def start(self, name: str) -> float:
         """What a parameter is in the model, or in the drive as it was given."""
@@ -183,6 +193,13 @@ class ServoPlant:
         derive_if_needed(batch, self._touched.values())
         batch.reset()
         return batch
+
+
+def _read_spec(path: Path | str) -> mujoco.MjSpec:
+    try:
+        return mujoco.MjSpec.from_file(str(path))
+    except ValueError as error:
+        raise ModelError(f"{path} is no model that MuJoCo reads: {error}") from error
 
 
 class _Run:

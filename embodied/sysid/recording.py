@@ -90,8 +90,13 @@ class Recording:
         write, _ = _format(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.unfinished")
-        write(unfinished, self)
-        unfinished.replace(path)
+        try:
+            write(unfinished, self)
+            unfinished.replace(path)
+        except TypeError as error:
+            raise RecordingError(f"{path}: metadata must be what JSON can hold: {error}") from error
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path | str) -> Recording:
@@ -158,18 +163,25 @@ def _table(recording: Recording) -> dict[str, NDArray[np.float64]]:
 def _untable(table: Mapping[str, NDArray[np.float64]], about: str) -> Recording:
     if TIME not in table:
         raise UnknownNameError("column", TIME, table)
-    groups: dict[str, list[NDArray[np.float64]]] = {COMMAND: []}
+    groups: dict[str, dict[int, NDArray[np.float64]]] = {COMMAND: {}}
     for column, values in table.items():
         if column != TIME:
-            groups.setdefault(column.partition("[")[0], []).append(values)
+            name, _, index = column.removesuffix("]").partition("[")
+            groups.setdefault(name, {})[int(index or 0)] = values
     length = len(table[TIME])
-    told = {name: np.stack(some, 1) if some else np.zeros((length, 0)) for name, some in groups.items()}
+    for name, some in groups.items():
+        if sorted(some) != list(range(len(some))):
+            raise RecordingError(f"columns of {name} are numbered {sorted(some)}, not 0 to {len(some) - 1}")
+    told = {
+        name: np.stack([some[k] for k in range(len(some))], 1) if some else np.zeros((length, 0))
+        for name, some in groups.items()
+    }
     return Recording(table[TIME], told.pop(COMMAND), told, **_told(about))
 
 
 def _write_csv(path: Path, recording: Recording) -> None:
     table = _table(recording)
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {_about(recording)}\n")
         rows = csv.writer(file)
         rows.writerow(table)
@@ -177,12 +189,13 @@ def _write_csv(path: Path, recording: Recording) -> None:
 
 
 def _read_csv(path: Path) -> Recording:
-    with path.open(newline="") as file:
-        line = file.readline()
-        about = line[1:] if line.startswith("#") else "{}"
-        if not line.startswith("#"):
-            file.seek(0)
-        header, *rows = csv.reader(file)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = list(file)
+    comments = [line for line in lines if line.startswith("#")]
+    about = next((line[1:] for line in comments if line[1:].lstrip().startswith("{")), "{}")
+    header, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    if len(set(header)) < len(header):
+        raise ValueError("two columns have the same name")
     values = np.array([[float(cell) if cell else np.nan for cell in row] for row in rows if row])
     if values.ndim != 2 or values.shape[1] != len(header):
         raise ValueError("rows of different lengths, or none")

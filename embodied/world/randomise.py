@@ -94,6 +94,7 @@ class Randomiser:
             return
         if replay is not None:
             self.drawn[worlds] = replay[worlds]
+            self._probing[worlds] = NO_PROBE
         else:
             u = self._windowed(self._uniform.uniform(0, worlds=worlds))
             if self._widening is not None:
@@ -103,18 +104,20 @@ class Randomiser:
                 new = first if lane.vary.when == "build" else np.ones(len(worlds), bool)
                 if new.any():
                     self.drawn[worlds[new], lane.columns] = lane.by.quantile(u[new, lane.columns])
+                self._forget_probes(lane, worlds[~new])
         self._write(self._lanes, worlds)
 
     def renew(self, steps: NDArray, worlds: Rows) -> None:
         """Draws anew, before decision `steps (n,)` of `worlds`, what changes within an episode."""
         if not self._renews:
             return
-        for lane in self._lanes:
+        for k, lane in enumerate(self._lanes):
             due = (steps % lane.every == 0) & (steps > 0) if lane.every else np.zeros(0, bool)
             if due.any():
                 u = self._windowed(self._uniform.uniform(steps[due], worlds=worlds[due]))
                 self.drawn[worlds[due], lane.columns] = lane.by.quantile(u[:, lane.columns])
-                self._write([lane], worlds[due])
+                later = [one for one in self._lanes[k:] if all(p.of_model for some in one.places for p in some)]
+                self._write(later, worlds[due])
 
     def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
         """Moves the window where episodes that probed it have `ended`, by their `success`, `(N,)` each."""
@@ -147,6 +150,12 @@ class Randomiser:
         rows = np.flatnonzero(probes)
         column, side = np.divmod(which[rows], 2)
         u[rows, column] = np.minimum(self.window[column, side], 1 - EDGE)
+
+    def _forget_probes(self, lane: _Lane, kept: Rows) -> None:
+        """Worlds that keep what they drew before do not probe it."""
+        column = self._probing[kept] // 2
+        mine = (self._probing[kept] >= 0) & (column >= lane.columns.start) & (column < lane.columns.stop)
+        self._probing[kept[mine]] = NO_PROBE
 
     def _write(self, lanes: Sequence[_Lane], worlds: Rows) -> None:
         derives = False

@@ -65,8 +65,10 @@ class ReplayPlant:
         self._make, self._scales, self._seed = make, dict(scales), seed
         self._envs: dict[int, BatchEnv] = {}
         self._touched: dict[int, dict[str, Place]] = {}
-        env = self._env(1)
-        layout = env.layout
+        self._declared = make(1)  # never simulated
+        if self._declared.metadata["autoreset_mode"].value == "SameStep":
+            raise OptionError("the environment of a plant must not reset itself in the same step")
+        layout = self._declared.layout
         self._rows = np.concatenate([np.arange(layout.size)[layout.slice(name)] for name in scales])
         sizes = {name: len(range(*layout.slice(name).indices(layout.size))) for name in scales}
         self._units = np.concatenate([np.full(sizes[name], scale) for name, scale in scales.items()])
@@ -74,13 +76,15 @@ class ReplayPlant:
 
     def expand(self, pattern: str) -> list[str]:
         """Names of the parameters that a pattern means; raises UnknownNameError if it means none."""
-        env = self._env(1)
-        return [place.name for place in places_of(pattern, env.batch, env.bodies)]
+        places = places_of(pattern, self._declared.batch, self._declared.bodies)
+        for place in places:
+            if place.of_model and len(place.nominal) > 1:
+                raise OptionError(f"{place.name} is {len(place.nominal)} numbers: say which, as in {place.name}[0]")
+        return [place.name for place in places]
 
     def start(self, name: str) -> float:
         """What the body, or the model, was declared with."""
-        env = self._env(1)
-        return float(places_of(name, env.batch, env.bodies)[0].nominal.mean())
+        return float(places_of(name, self._declared.batch, self._declared.bodies)[0].nominal.mean())
 
     def measured(self, recording: Recorded) -> NDArray[np.float64]:
         """What was sensed, in units of the scales, `(T, S)`."""
@@ -114,15 +118,13 @@ class ReplayPlant:
     def _env(self, worlds: int) -> BatchEnv:
         if worlds not in self._envs:
             env = self._make(worlds)
-            if env.metadata["autoreset_mode"].value == "SameStep":
-                raise OptionError("the environment of a plant must not reset itself in the same step")
             for body in env.bodies:
                 for name in body.parameter_names():
                     if name.rpartition("/")[2] in NOISES:
                         body.parameter(name)[:] = 0.0
             self._envs[worlds], self._touched[worlds] = env, {}
-            while len(self._envs) > 4:  # one world, the best, its neighbours, and one more
-                oldest = next(key for key in self._envs if key != 1)
+            while len(self._envs) > 3:  # the best, its neighbours, and one more
+                oldest = next(iter(self._envs))
                 self._envs.pop(oldest).close()
                 self._touched.pop(oldest)
         return self._envs[worlds]
