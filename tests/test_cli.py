@@ -9,9 +9,12 @@ import sys
 import time
 from typing import get_args
 
+import cv2
+import numpy as np
 import pytest
 
 from embodied_scripts.bench import Measured
+from embodied_scripts.film import Film
 from embodied_scripts.play import Play
 
 TINY = ("--worlds", "8", "--rollout", "16", "--steps", "400")
@@ -73,6 +76,28 @@ def test_environments_with_hidden_quantities_and_duels_are_shown_too(env, hidden
     printed = subprocess.run([tool, "rrd", "print", "-vvv", file], capture_output=True, text=True).stdout
     for part in ("/world/rays", "/camera/line", "/actions/left_motor", hidden):
         assert part in printed, part
+
+
+def test_an_episode_is_filmed_with_what_was_believed(run, tmp_path):
+    pytest.importorskip("PIL")
+    Film(str(run), tmp_path / "film.mp4", width=160).run()
+    film = cv2.VideoCapture(str(tmp_path / "film.mp4"))
+    pictures = [film.read()[1] for _ in range(int(film.get(cv2.CAP_PROP_FRAME_COUNT)))]
+    assert film.get(cv2.CAP_PROP_FPS) == 10
+    assert 11 < len(pictures) <= 112
+    world, belief = pictures[5][:120], pictures[5][120:]
+    assert world.std() > 10
+    red, blue = (np.abs(belief.astype(int) - colour).sum(axis=2).min() for colour in ([45, 50, 220], [219, 107, 31]))
+    assert max(red, blue) < 90
+
+
+@pytest.mark.parametrize("name", ["story.png", "film.gif"])
+def test_pictures_and_small_films_are_written_for_every_task_without_a_viewer(name, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    Film("Weigh-v0", tmp_path / name, width=96, options=("episode_s=2.0",)).run()
+    written = image.open(tmp_path / name)
+    assert written.width == (96 if name.endswith("gif") else 4 * (96 + 14) + 14)
+    assert getattr(written, "n_frames", 1) > 10 or name.endswith("png")
 
 
 def test_a_run_goes_on_where_it_stopped(run):
@@ -163,6 +188,9 @@ def test_list_shows_what_is_hidden():
         (("inspect", "rover"), "known: scout"),
         (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "blind, curious, oracle, random"),
         (("play", "Signpost-v0", "--rerun", "movie.mp4"), "live, web, or a file"),
+        (("film", "Signpost-v0", "film.avi"), "known: .gif, .mp4, .png"),
+        (("train", "Signpost-v0", "--core", "gru", "--with-memoryless"), "--core mlp"),
+        (("transfer", "--minutes", "0"), "must be positive"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_to_do(arguments, message, tmp_path):

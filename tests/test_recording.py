@@ -197,7 +197,7 @@ def test_a_recording_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", [".npz", ".csv"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_file_is_refused_by_name(kind, tmp_path):
     path = tmp_path / f"log.{kind}"
     servo(seconds=1.0).save(path)

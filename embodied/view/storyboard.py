@@ -1,15 +1,17 @@
-"""An episode as one picture: a few moments side by side, with what was believed at each."""
+"""An episode as a film, or as one picture: moments, with what was believed at each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError
+from embodied.errors import MissingExtraError, RenderingError
 
 try:
     from PIL import Image, ImageDraw, ImageFont
@@ -18,40 +20,85 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 from embodied.view.palette import colour_of
 
-BAR_HEIGHT, MARGIN = 92, 14
+HEAD, BAR, MARGIN = 44, 26, 14  # pixels
 INK, PAPER = (44, 50, 60), (250, 251, 252)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A picture `(height, width, 3)`, when it was taken [s], and the belief then, `(k,)`."""
+    """A picture `(height, width, 3)`, when it was taken [s], and the belief then, `(k,)`, if there was one."""
 
     picture: NDArray[np.uint8]
     time_s: float
-    belief: NDArray
+    belief: NDArray | None
     caption: str
+    last: bool = False
 
 
 def write_storyboard(path: Path, moments: Sequence[Moment], labels: Sequence[str]) -> None:
     """Writes the moments side by side as a PNG; below each, a bar per value of the hidden variable."""
-    height, width = moments[0].picture.shape[:2]
-    sheet = Image.new("RGB", (len(moments) * (width + MARGIN) + MARGIN, height + BAR_HEIGHT + 2 * MARGIN), PAPER)
-    for i, moment in enumerate(moments):
-        left = MARGIN + i * (width + MARGIN)
-        sheet.paste(Image.fromarray(moment.picture), (left, MARGIN))
-        _draw_belief(ImageDraw.Draw(sheet), left, MARGIN + height, width, moment, labels)
+    frames = [frame(moment, labels) for moment in moments]
+    width, height = frames[0].size
+    sheet = Image.new("RGB", (len(frames) * (width + MARGIN) + MARGIN, height + 2 * MARGIN), PAPER)
+    for i, one in enumerate(frames):
+        sheet.paste(one, (MARGIN + i * (width + MARGIN), MARGIN))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, optimize=True)
 
 
-def _draw_belief(draw, left: int, top: int, width: int, moment: Moment, labels: Sequence[str]) -> None:
-    font = ImageFont.load_default(19)
-    draw.text((left, top + 10), f"{moment.time_s:.1f} s   {moment.caption}", fill=INK, font=font)
-    start = 70
+def write_film(path: Path, moments: Iterable[Moment], labels: Sequence[str], hertz: float) -> None:
+    """Writes the moments one after the other, so many in a second, as MP4 or, where the name ends so, as GIF.
+
+    Raises:
+        RenderingError: this machine's OpenCV writes no MP4.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = (frame(moment, labels) for moment in moments)
+    unfinished = path.with_name(f".unfinished.{path.name}")
+    try:
+        (_write_gif if path.suffix.lower() == ".gif" else _write_mp4)(unfinished, frames, hertz)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_gif(path: Path, frames: Iterator[Image.Image], hertz: float) -> None:
+    first = next(frames)
+    first.save(path, save_all=True, append_images=frames, duration=round(1000 / hertz), loop=0)
+
+
+def _write_mp4(path: Path, frames: Iterator[Image.Image], hertz: float) -> None:
+    first = next(frames)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), hertz, first.size)
+    if not writer.isOpened():
+        raise RenderingError("OpenCV writes no MP4 on this machine; name a .gif")
+    for one in chain([first], frames):
+        writer.write(cv2.cvtColor(np.asarray(one), cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+def frame(moment: Moment, labels: Sequence[str]) -> Image.Image:
+    """A moment's picture and, below it, when it was, what is said of it, and a bar per value of the hidden variable."""
+    height, width = moment.picture.shape[:2]
+    bars = 0 if moment.belief is None else len(labels)
+    tall = height + HEAD + BAR * bars
+    sheet = Image.new("RGB", (width + width % 2, tall + tall % 2), PAPER)  # video wants even sizes
+    sheet.paste(Image.fromarray(moment.picture), (0, 0))
+    _draw_belief(ImageDraw.Draw(sheet), height, width, moment, labels)
+    return sheet
+
+
+def _draw_belief(draw: ImageDraw.ImageDraw, top: int, width: int, moment: Moment, labels: Sequence[str]) -> None:
+    font = ImageFont.load_default(max(9, min(BAR - 4, width // 25)))
+    draw.text((8, top + HEAD // 2), f"{moment.time_s:.1f} s   {moment.caption}", fill=INK, font=font, anchor="lm")
+    if moment.belief is None:
+        return
+    start = 18 + max(font.getlength(name) for name in labels)
+    end = width - font.getlength("100 %") - 18
     for k, (name, p) in enumerate(zip(labels, moment.belief, strict=True)):
-        y = top + 42 + 26 * k
-        draw.text((left, y - 3), name, fill=INK, font=font)
-        draw.rectangle((left + start, y, left + width - 60, y + 16), fill=(232, 235, 240))
-        end = left + start + round((width - 60 - start) * float(p))
-        draw.rectangle((left + start, y, end, y + 16), fill=colour_of(name, k))
-        draw.text((left + width - 52, y - 3), f"{100 * p:3.0f} %", fill=INK, font=font)
+        y = top + HEAD + BAR * k
+        middle = y + 8
+        draw.text((8, middle), name, fill=INK, font=font, anchor="lm")
+        draw.rectangle((start, y, end, y + 16), fill=(232, 235, 240))
+        draw.rectangle((start, y, start + (end - start) * float(p), y + 16), fill=colour_of(name, k))
+        draw.text((width - 8, middle), f"{100 * p:.0f} %", fill=INK, font=font, anchor="rm")

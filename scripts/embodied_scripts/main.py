@@ -13,6 +13,7 @@ from embodied.errors import EmbodiedError
 from embodied_scripts.bench import Bench
 from embodied_scripts.evaluate import Evaluate
 from embodied_scripts.export import Export
+from embodied_scripts.film import Film
 from embodied_scripts.identify import Excite, GapOf, Identify
 from embodied_scripts.inspection import Inspect
 from embodied_scripts.league import LeagueOf
@@ -28,6 +29,7 @@ Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Film, tyro.conf.subcommand("film")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Lint, tyro.conf.subcommand("lint")]

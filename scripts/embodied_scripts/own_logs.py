@@ -114,19 +114,24 @@ def _read(truth: Randomisation, count: int, seed: int) -> list[Recording]:
 
 def fitted(logs: Logs) -> tuple[Fit, Randomisation]:
     """What logs say of the robot: motors and latency by replaying them, noise from rest, the camera from reading."""
-    import gymnasium as gym
-
-    def make(worlds: int) -> BatchEnv:
-        env: Any = gym.make_vec(TASK, num_envs=worlds)
-        return env
-
-    plant = ReplayPlant(make, SCALES)
+    plant = ReplayPlant(_make, SCALES)
     rough = fit(plant, logs.drive[:FIRST], SOUGHT, outlier=1.0, steps=WIDE_STEPS, iterations=15)
     begin = (replace(one, start=value) for one, value in zip(SOUGHT, rough.estimate.tolist(), strict=True))
     found = fit(plant, logs.drive, begin, outlier=1.0, steps=WIDE_STEPS[1:], iterations=8)
-    classes = make(1).task.robot.cameras[0].classes
-    known = (*_noise(logs.rest), *_reading(logs.read, classes), _latency(logs.rest, make))
-    return found, found.randomisation(widen=WIDEN) + Randomisation(known)
+    return found, found.randomisation(widen=WIDEN) + Randomisation(of_sensors(logs))
+
+
+def of_sensors(logs: Logs) -> tuple[Vary, ...]:
+    """What logs say of noise, of reading, and of how late pictures come."""
+    classes = _make(1).task.robot.cameras[0].classes
+    return (*_noise(logs.rest), *_reading(logs.read, classes), _latency(logs.rest))
+
+
+def _make(worlds: int) -> BatchEnv:
+    import gymnasium as gym
+
+    env: Any = gym.make_vec(TASK, num_envs=worlds)
+    return env
 
 
 def _noise(rest: list[Recording]) -> tuple[Vary, ...]:
@@ -140,11 +145,11 @@ def _noise(rest: list[Recording]) -> tuple[Vary, ...]:
     return tuple(found)
 
 
-def _latency(rest: list[Recording], make: Callable[[int], BatchEnv]) -> Vary:
+def _latency(rest: list[Recording]) -> Vary:
     """Latencies of the camera under which frames are as old as they were, on average, within two standard errors."""
     ages = np.array([log.signal("camera/age")[-STILL:, 0].mean() for log in rest])
     error = ages.std(ddof=1) / np.sqrt(len(ages))
-    shown = _mean_ages(make(len(LATENCIES_S) * WORLDS_EACH), max(map(len, rest)))
+    shown = _mean_ages(_make(len(LATENCIES_S) * WORLDS_EACH), max(map(len, rest)))
     off = np.abs(shown - ages.mean())
     likely = LATENCIES_S[off <= max(2 * error, float(off.min()))]
     half = LATENCIES_S[1] / 2

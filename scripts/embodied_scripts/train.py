@@ -98,9 +98,7 @@ class Train:
         if min(self.worlds, self.rollout, self.seeds) < 1 or (self.steps is not None and self.steps < 1):
             raise OptionError("steps, worlds, rollout and seeds must be at least 1")
         if self.with_memoryless and self.core != "transformer":
-            raise OptionError(
-                "--with-memoryless is for a transformer; beside others, train --core mlp"
-            )
+            raise OptionError("--with-memoryless is for a transformer; beside others, train --core mlp")
         if self.threads < 0:
             raise OptionError("threads must be at least 1, or 0 for one per core")
         if self.teacher is not None and self.recall:

@@ -1,0 +1,188 @@
+"""Who plays, and everything that can be shown of what they decide: for viewers, films and pictures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embodied.errors import OptionError, UnknownNameError
+
+if TYPE_CHECKING:
+    from embodied.agent import Agent
+    from embodied.learn.vec import Experience, GymVecEnv
+    from embodied.world.picture import Beams
+
+
+def cast(target: str, player: str | None, given: tuple[str, ...]) -> tuple[Agent, GymVecEnv, str]:
+    """Returns the player, its environment of one world, and a title.
+
+    Args:
+        target: folder of a run or of a league, or an environment.
+        player: who plays in an environment; None for the best there is.
+        given: options of the environment, as name=value.
+
+    Raises:
+        OptionError: an environment of somebody else, which cannot be shown.
+        UnknownNameError: there is no such environment or player.
+    """
+    agent, env, title = _cast(target, player, given)
+    if not hasattr(env.gym_env, "task"):
+        raise OptionError(f"{title}: only this toolkit's own environments can be shown")
+    return agent, env, title
+
+
+def _cast(target: str, player: str | None, given: tuple[str, ...]) -> tuple[Agent, GymVecEnv, str]:
+    from embodied.learn.agents import NetworkAgent
+    from embodied.learn.vec import GymVecEnv, make_vec
+    from embodied_scripts.evaluate import load_runs, runs_in
+    from embodied_scripts.names import parse_options, resolve_id
+    from embodied_scripts.players import reference_players
+
+    if (Path(target) / "pool").is_dir():
+        return _cast_league(Path(target))
+    if Path(target).is_dir():
+        policies, env_card = load_runs(runs_in(Path(target))[:1])
+        name, policy = next(iter(policies.items()))
+        env = GymVecEnv(make_vec(env_card["id"], 1, **env_card["options"]))
+        return NetworkAgent(policy), env, f"{env_card['id']}: {name}"
+    env_id = resolve_id(target)
+    options = parse_options(given)
+    env = GymVecEnv(make_vec(env_id, 1, **options))
+    if hasattr(env.gym_env, "duel"):
+        return _cast_duel(env_id, player, options)
+    players = reference_players(env)
+    player = player or ("oracle" if "oracle" in players else "random")
+    if player not in players:
+        raise UnknownNameError("player", player, players)
+    return players[player], env, f"{env_id}: {player}"
+
+
+def _cast_duel(env_id: str, player: str | None, options: dict[str, Any]) -> tuple[Agent, GymVecEnv, str]:
+    """The same kind of player in both seats of a duel: trained, scripted or random."""
+    from embodied.learn.vec import GymVecEnv, make_vec
+    from embodied_scripts.players import duel_players
+
+    scripted = GymVecEnv(make_vec(env_id, 1, **options))
+    players = duel_players(env_id, scripted.gym_env.duel)  # type: ignore[attr-defined]
+    player = player or next(iter(players))
+    if player not in players:
+        raise UnknownNameError("player", player, players)
+    first, second = players[player]
+    return first, GymVecEnv(make_vec(env_id, 1, opponent=second, **options)), f"{env_id}: {player}"
+
+
+def _cast_league(folder: Path) -> tuple[Agent, GymVecEnv, str]:
+    """A league's learner in both seats."""
+    from embodied.learn.opponents import SeatedAgent
+    from embodied.learn.policy import load_policy
+    from embodied.learn.vec import GymVecEnv, make_vec
+    from embodied_scripts.league import saved_league
+    from embodied_scripts.names import parse_options, resolve_id
+
+    league = saved_league(folder)
+    if "." in league.id:
+        raise OptionError(f"{league.id}: only this toolkit's own environments can be shown")
+    policy = load_policy(folder / "policy")
+    opponent = SeatedAgent(policy, 1)
+    env = GymVecEnv(make_vec(resolve_id(league.id), 1, opponent=opponent, **parse_options(league.options)))
+    return SeatedAgent(policy, 0), env, f"{league.id}: {folder}"
+
+
+def outcome_of(env: GymVecEnv, experience: Experience, total: float) -> str:
+    """How the episode of the only world ended: success, a draw or failure."""
+    if experience.success is not None and bool(experience.success[0]):
+        return "success"
+    return "a draw" if hasattr(env.gym_env, "duel") and total == 0 else "failure"
+
+
+def labels_of(hidden: Any) -> tuple[str, ...]:
+    """The values of a hidden choice; none of a quantity."""
+    return getattr(hidden, "labels", ())
+
+
+def truth_of(world: Any, values: Any) -> str:
+    """What is hidden, in words."""
+    told = [
+        f"{h.name} is {labels_of(h)[int(v)] if labels_of(h) else f'{v:.2f} {h.unit}'}"
+        for h, v in zip(world.hidden, values, strict=True)
+    ]
+    return ", ".join(told)
+
+
+@dataclass
+class Decision:
+    """Everything that can be shown of one decision."""
+
+    time_s: float
+    first: bool
+    obs: Any
+    action: Any
+    belief: Any
+    observer: Any
+    total: float
+
+
+def decisions(
+    agent: Agent, env: GymVecEnv, seed: int, ended: Callable[[Experience, float], None]
+) -> Iterator[Decision]:
+    """Plays on and on in the one world of `env`, yielding every decision before it is carried out."""
+    import numpy as np
+
+    from embodied.learn.vec import step
+    from embodied.mind.belief import DiscreteFilter
+
+    world: Any = env.gym_env
+    observer = DiscreteFilter(world.hidden[0], 1) if labels_of(world.hidden[0]) else None
+    env.seed(seed)
+    obs, first, clock, total = env.reset(), np.ones(1, bool), 0.0, 0.0
+    carry = agent.initial(1, seed)
+    while True:
+        evidence = world.log_likelihood(obs)
+        if observer is not None and evidence is not None:
+            observer.begin(first)
+            observer.update(evidence)
+        posterior = None if observer is None or evidence is None else observer.probabilities[0]
+        carry, action = agent.act(carry, obs, first)
+        belief = getattr(agent, "belief", lambda _: None)(carry)
+        own = None if belief is None else belief[0]
+        yield Decision(clock, bool(first[0]), obs[0], action[0], own, posterior, total)
+        experience, _ = step(env, action)
+        total += float(experience.reward[0])
+        clock += 1 / world.task.control_hz
+        obs, first = experience.obs, experience.ended
+        if first[0]:
+            ended(experience, total)
+            total = 0.0
+
+
+class Sight:
+    """The beams of the frame that the line camera of the only world delivered last: they start where it was taken."""
+
+    def __init__(self, env: GymVecEnv) -> None:
+        world: Any = env.gym_env
+        self.camera = world.body.cameras[0]
+        self._hz = world.task.control_hz
+        late = not self.camera.fan.timing.immediate
+        self._age = world.layout.slice(f"{self.camera.fan.name}/age") if late else None
+        self._past: deque[tuple[Any, Any]] = deque(maxlen=64)
+
+    def rays(self, moment: Decision) -> tuple[Any, Any]:
+        """Returns origin `(1, 3)` and directions `(pixels, 3)`; to be called at every decision."""
+        if moment.first:
+            self._past.clear()
+        origin, directions = self.camera.rays()
+        self._past.append((origin[0].copy(), directions[0].copy()))
+        lag = 0 if self._age is None else round(float(moment.obs[self._age][0]) * self._hz)
+        return self._past[max(-1 - lag, -len(self._past))]
+
+    def beams(self, moment: Decision) -> Beams:
+        """Returns the beams as lines in their colours."""
+        from embodied.view.palette import beam_colours
+        from embodied.world.picture import Beams
+
+        origin, directions = self.rays(moment)
+        ends = origin + directions * self.camera.ranges[0][:, None]
+        return Beams(origin[0], ends, beam_colours(self.camera.fan.classes, self.camera.seen[0]))
