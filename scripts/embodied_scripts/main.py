@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from embodied.errors import EmbodiedError
+from embodied_scripts.attend import Attend
 from embodied_scripts.bench import Bench
 from embodied_scripts.evaluate import Evaluate
 from embodied_scripts.export import Export
@@ -29,6 +30,7 @@ Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Attend, tyro.conf.subcommand("attend")]
     | Annotated[Film, tyro.conf.subcommand("film")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
