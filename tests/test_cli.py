@@ -63,7 +63,8 @@ def test_play_writes_a_recording_that_holds_every_stream(run, tmp_path):
     printed = subprocess.run(
         [os.path.join(os.path.dirname(sys.executable), "rerun"), "rrd", "print", file], capture_output=True, text=True
     ).stdout
-    for entity in ("/world/robot/chassis", "/world/rays", "/camera/line", "/belief/agent/red", "/actions/left_motor"):
+    streams = ("/belief/agent/red", "/entropy/agent", "/attention/heads", "/actions/left_motor")
+    for entity in ("/world/robot/chassis", "/world/rays", "/camera/line", *streams):
         assert entity in printed, entity
 
 

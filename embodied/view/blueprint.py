@@ -15,8 +15,9 @@ except ImportError as error:  # pragma: no cover - depends on the installation
     raise MissingExtraError("rerun", "view") from error
 
 
-def overview(title: str) -> rrb.Blueprint:
-    """One world on the left; line camera, beliefs, actions and return stacked on the right."""
+def overview(title: str, attention: bool = False) -> rrb.Blueprint:
+    """One world on the left; line camera, beliefs, attention, actions and return stacked on the right."""
+    looked_at = [rrb.Spatial2DView(origin="attention", name="Attention: heads × decisions so far")] * attention
     eye = rrb.EyeControls3D(position=(0.0, -2.0, 2.5), look_target=(0.0, 0.05, 0.0), eye_up=(0.0, 0.0, 1.0))
     return rrb.Blueprint(
         rrb.Horizontal(
@@ -32,12 +33,14 @@ def overview(title: str) -> rrb.Blueprint:
                 rrb.TimeSeriesView(
                     origin="belief", name="Belief", axis_y=rrb.ScalarAxis(range=(0.0, 1.0), zoom_lock=True)
                 ),
+                rrb.TimeSeriesView(origin="entropy", name="Entropy of the beliefs [bits]"),
+                *looked_at,
                 rrb.TimeSeriesView(
                     origin="actions", name="Actions", axis_y=rrb.ScalarAxis(range=(-1.1, 1.1), zoom_lock=True)
                 ),
                 rrb.TimeSeriesView(origin="reward", name="Return"),
                 rrb.TextLogView(origin="events", name="Events"),
-                row_shares=[1.2, 2, 2, 1.3, 1.2],
+                row_shares=[1.2, 2, 1.3, *[1.5] * attention, 1.6, 1.3, 1.2],
             ),
             column_shares=[3, 2],
         ),

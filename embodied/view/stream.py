@@ -15,6 +15,7 @@ from embodied.view.scene import Scene
 from embodied.view.sink import open_recording
 
 TILE = 12  # screen pixels per camera pixel
+PALE, DEEP = np.array([247, 250, 255]), np.array([8, 48, 107])  # no attention, and a head's most
 
 
 class Stream:
@@ -24,6 +25,7 @@ class Stream:
         where: "live" (a window), "web" (a browser page), or the name of an `.rrd` file.
         classes: the line camera's classes, in order.
         beliefs: the labels of the hidden variable.
+        attention: whether attention will be logged, and wants a place.
 
     Raises:
         OptionError: `where` is none of these.
@@ -37,8 +39,9 @@ class Stream:
         classes: Sequence[str],
         beliefs: Sequence[str],
         actions: Sequence[str],
+        attention: bool = False,
     ) -> None:
-        self._recording, self.url = open_recording(where, overview(title))
+        self._recording, self.url = open_recording(where, overview(title, attention))
         self._scene = Scene(model, self._recording)
         self._beliefs, self._actions = list(beliefs), list(actions)
         self._classes = classes
@@ -78,6 +81,16 @@ class Stream:
                     self._scalar(f"belief/{who}/{name}", p)
         self._scalar("reward/return", reward)
 
+    def entropy(self, who: str, bits: float) -> None:
+        """Logs how uncertain somebody is, at the time of the last step [bits]."""
+        self._scalar(f"entropy/{who}", bits)
+
+    def attention(self, weights: NDArray) -> None:
+        """Logs where each head looks back to, `(heads, decisions so far)`, at the time of the last step."""
+        shares = weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-12)
+        tall = np.repeat(np.repeat(shares, TILE, axis=0), TILE, axis=1)[..., None]
+        self._recording.log("attention/heads", rr.Image((PALE + (DEEP - PALE) * tall).astype(np.uint8)))
+
     def end(self, time_s: float, text: str, total: float) -> None:
         """Logs how an episode ended, and its whole return."""
         self.event(time_s, text)
@@ -101,6 +114,8 @@ class Stream:
             self._recording.log(f"belief/agent/{name}", line, static=True)
             line = rr.SeriesLines(names=f"ideal observer: {name}", colors=[(*colour, 90)], widths=1.5)
             self._recording.log(f"belief/observer/{name}", line, static=True)
+        for who, colour in (("agent", (40, 60, 90)), ("observer", (150, 160, 175))):
+            self._recording.log(f"entropy/{who}", rr.SeriesLines(names=who, colors=[colour]), static=True)
         for name in self._actions:
             self._recording.log(f"actions/{name}", rr.SeriesLines(names=name.replace("_", " ")), static=True)
         self._recording.log("reward/return", rr.SeriesLines(names="return", colors=[(60, 160, 90)]), static=True)

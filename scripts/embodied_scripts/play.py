@@ -13,9 +13,13 @@ from embodied_scripts.playing import Sight, cast, decisions, labels_of, outcome_
 from embodied_scripts.view import wait
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from embodied.agent import Agent
+    from embodied.learn.policy import SequencePolicy
     from embodied.learn.vec import Experience, GymVecEnv
     from embodied.view.stream import Stream
+    from embodied_scripts.playing import Decision
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Play:
         if self.episodes < 1:
             raise OptionError("episodes must be at least 1")
         agent, env, title = cast(self.target, self.player, self.options)
-        stream = _open_stream(self.rerun, env, title)
+        stream = _open_stream(self.rerun, env, title, attends(getattr(agent, "policy", None)))
         console = Console(soft_wrap=True)
         if stream.url:
             console.print(f"Open {stream.url}")
@@ -56,7 +60,7 @@ class Play:
             console.print(f"Wrote {self.rerun}. Open it with: rerun {self.rerun}")
 
 
-def _open_stream(where: str, env: GymVecEnv, title: str) -> Stream:
+def _open_stream(where: str, env: GymVecEnv, title: str, attention: bool) -> Stream:
     try:
         from embodied.view.stream import Stream
     except MissingExtraError:
@@ -72,6 +76,7 @@ def _open_stream(where: str, env: GymVecEnv, title: str) -> Stream:
         robot.cameras[0].classes,
         labels_of(world.hidden[0]),
         [actuator.name for actuator in robot.actuators],
+        attention,
     )
 
 
@@ -79,6 +84,7 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
     world: Any = env.gym_env
     sight = Sight(env)
     results: list[tuple[str, float]] = []
+    notes = _Notes(stream, getattr(agent, "policy", None))
 
     def ended(experience: Experience, total: float) -> None:
         said = f"episode {len(results) + 1}: {outcome_of(env, experience, total)}, return {total:+.2f}"
@@ -105,5 +111,52 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
             moment.observer,
             moment.total,
         )
+        notes.take(moment)
         if not asked.rerun.endswith(".rrd"):
             time.sleep(1 / world.task.control_hz)
+
+
+class _Notes:
+    """What is worth noticing of an episode: entropies, attention, and when something was told and became certain."""
+
+    def __init__(self, stream: Stream, policy: SequencePolicy | None) -> None:
+        self._stream, self._policy = stream, policy
+        self._seen: list[Any] = []
+        self._noticed: set[str] = set()
+
+    def take(self, moment: Decision) -> None:
+        """Logs one decision."""
+        from embodied.learn.evaluate import CERTAINTY
+        from embodied.mind.information import entropy_bits
+
+        if moment.first:
+            self._seen, self._noticed = [], set()
+        self._seen.append(moment.obs)
+        if moment.told:
+            self._once(moment, "looked: something was told")
+        for who, belief in (("agent", moment.belief), ("observer", moment.observer)):
+            if belief is not None:
+                self._stream.entropy(who, float(entropy_bits(belief)))
+                if max(belief) >= CERTAINTY:
+                    self._once(moment, f"certain: the {who} is {CERTAINTY:.0%} sure")
+        if attends(self._policy):
+            self._stream.attention(self._attention())
+
+    def _attention(self) -> NDArray:
+        import numpy as np
+
+        assert self._policy is not None
+        attention = self._policy.explain(np.array(self._seen)).inside["attention"]
+        return attention[:, :, -1].reshape(-1, len(self._seen))
+
+    def _once(self, moment: Decision, text: str) -> None:
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self._stream.event(moment.time_s, text)
+
+
+def attends(policy: SequencePolicy | None) -> bool:
+    """Whether a player is a network with attention that can be shown."""
+    from embodied_policies import TransformerPolicy
+
+    return isinstance(policy, TransformerPolicy)

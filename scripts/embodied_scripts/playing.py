@@ -123,6 +123,7 @@ class Decision:
     belief: Any
     observer: Any
     total: float
+    told: bool  # whether what was seen says something of what is hidden
 
 
 def decisions(
@@ -148,7 +149,8 @@ def decisions(
         carry, action = agent.act(carry, obs, first)
         belief = getattr(agent, "belief", lambda _: None)(carry)
         own = None if belief is None else belief[0]
-        yield Decision(clock, bool(first[0]), obs[0], action[0], own, posterior, total)
+        told = evidence is not None and bool(np.ptp(evidence[0]) > 0)
+        yield Decision(clock, bool(first[0]), obs[0], action[0], own, posterior, total, told)
         experience, _ = step(env, action)
         total += float(experience.reward[0])
         clock += 1 / world.task.control_hz
