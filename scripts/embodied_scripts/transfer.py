@@ -190,5 +190,6 @@ def _share_of_gap(by: dict[str, list[dict[str, Any]]], name: str, draws: int = 1
 
     low, middle, high = (np.mean([row["reality"] for row in by[c]]) for c in ("nominal", name, "oracle"))
     nominal, mine, oracle = (resampled(c) for c in ("nominal", name, "oracle"))
-    ends = np.quantile((mine - nominal) / (oracle - nominal), [0.025, 0.975])
+    gap = oracle - nominal
+    ends = np.quantile((mine - nominal)[gap != 0] / gap[gap != 0], [0.025, 0.975])
     return f"{(middle - low) / (high - low):.0%} ({ends[0]:.0%}–{ends[1]:.0%})"
