@@ -37,7 +37,7 @@ HEAVY: dict[str, set[str]] = {
     "mujoco_warp": {"embodied.physics"},
     "rerun": {"embodied.view"},
     "matplotlib": {"embodied.view"},
-    "cv2": {"embodied.body"},
+    "cv2": {"embodied.body", "embodied.view"},
     "gymnasium": {"embodied.world", "embodied.learn", "embodied_envs", "embodied_policies", "embodied_scripts"},
     "pettingzoo": {"embodied.world", "embodied.learn", "embodied_envs", "embodied_scripts"},
     "tyro": {"embodied_scripts"},

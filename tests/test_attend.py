@@ -10,7 +10,7 @@ import embodied_policies
 from embodied.errors import OptionError
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.vec import GymVecEnv, make_vec
-from embodied_scripts.attend import COMMITMENTS, TOP, Episode, Look, draw, look_back, play
+from embodied_scripts.attend import COMMITMENTS, TOP, Episode, Look, look_back, play
 from embodied_scripts.players import reference_players
 
 TOLD = np.array([False, False, True, True, False, False, False])
@@ -54,7 +54,9 @@ def test_a_player_that_reads_is_told_something_and_attention_adds_up(played, tmp
         assert look.attention.shape[2] == len(episode.obs)
         assert np.allclose(look.attention.sum(axis=2), 1, atol=1e-5)
     pytest.importorskip("matplotlib")
-    draw(looks[0], 10.0, tmp_path / "attention.png")
+    from embodied.view.attention import draw_attention
+
+    draw_attention(looks[0].attention, looks[0].told, 10.0, tmp_path / "attention.png")
     assert (tmp_path / "attention.png").stat().st_size > 5_000
 
 

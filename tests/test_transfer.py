@@ -41,12 +41,14 @@ def test_the_guess_has_everything_that_is_otherwise_in_reality():
 def test_a_transfer_study_trains_judges_and_goes_on_where_it_stopped(tmp_path, capsys):
     reality().save(tmp_path / "fitted.json")  # instead of minutes of fitting
     done = [
-        {"condition": c, "seed": 0, "steps": 9, "episodes": 100, "reality": r, "declared": 0.9}
+        {"condition": c, "seed": 0, "steps": 8192, "episodes": 8, "reality": r, "declared": 0.9}
         for c, r in (("nominal", 0.2), ("uniform", 0.4), ("oracle", 0.8))
     ]
-    (tmp_path / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in done))
+    shorter = done[0] | {"steps": 9, "reality": 1.0}
+    (tmp_path / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (shorter, *done)))
     Transfer(base_steps=8192, steps=8192, seeds=1, episodes=8, jobs=1, out=tmp_path).run()
     rows = [json.loads(line) for line in (tmp_path / "table.jsonl").read_text().splitlines()]
+    assert rows.pop(0)["steps"] == 9
     assert [row["condition"] for row in rows] == ["nominal", "uniform", "oracle", "fitted"]
     assert 0 <= rows[-1]["reality"] <= 1
     assert "33% (" in capsys.readouterr().out  # uniform: a third of the way from nominal to oracle

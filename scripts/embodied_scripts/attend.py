@@ -102,8 +102,10 @@ class Attend:
         console = Console(soft_wrap=True)
         console.print(_table(looks))
         if self.picture is not None:
-            some = looks["arrival"]
-            draw(some[len(some) // 2], env.gym_env.task.control_hz, self.picture)  # type: ignore[attr-defined]
+            from embodied.view.attention import draw_attention
+
+            one = looks["arrival"][len(looks["arrival"]) // 2]
+            draw_attention(one.attention, one.told, env.gym_env.task.control_hz, self.picture)  # type: ignore[attr-defined]
             console.print(f"Wrote {self.picture}", markup=False)
 
 
@@ -168,33 +170,3 @@ def look_back(policy: SequencePolicy, episodes: list[Episode], when: Callable[[N
             raise OptionError("only a transformer attends to anything")
         looks.append(Look(inside["attention"][:, :, at, : at + 1], episode.told[: at + 1]))
     return looks
-
-
-def draw(look: Look, hertz: float, path: Path) -> None:
-    """Writes attention over time, a row per layer and head; telling moments are marked below."""
-    from embodied.errors import MissingExtraError
-
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "view") from error
-    layers, heads, decisions = look.attention.shape
-    figure = Figure(figsize=(9, 0.3 * layers * heads + 1.4), layout="constrained")
-    ax = figure.subplots()
-    rows = look.attention.reshape(layers * heads, decisions)
-    image = ax.imshow(
-        rows / rows.max(axis=1, keepdims=True), aspect="auto", cmap="Blues", interpolation="nearest",
-        extent=(-0.5 / hertz, (decisions - 0.5) / hertz, layers * heads - 0.5, -0.5),
-    )  # fmt: skip
-    when = np.flatnonzero(look.told) / hertz
-    ax.plot(
-        when, np.full(len(when), layers * heads - 0.3), "^", color="#d98e04", clip_on=False, label="something was told"
-    )
-    ax.set_yticks(
-        range(layers * heads), [f"layer {k // heads + 1}, head {k % heads + 1}" for k in range(layers * heads)]
-    )
-    ax.set(xlabel="decision that is attended to [s]", title="Attention at the last decision of an episode")
-    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), frameon=False)
-    figure.colorbar(image, label="share of the row's largest")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)

@@ -61,7 +61,7 @@ class Transfer:
     base_steps: int = 1_000_000
     """Of the training on the robot as declared, from whose policy all others go on."""
     steps: int = 500_000
-    """Of every training that goes on."""
+    """Of every training that goes on; with more than before, the policies of before learn on."""
     seeds: int = 3
     """Trainings of each kind."""
     episodes: int = 512
@@ -82,7 +82,8 @@ class Transfer:
         self.out.mkdir(parents=True, exist_ok=True)
         self._declare()
         table = self.out / "table.jsonl"
-        rows = [json.loads(line) for line in table.read_text().splitlines()] if table.exists() else []
+        kept = [json.loads(line) for line in table.read_text().splitlines()] if table.exists() else []
+        rows = [row for row in kept if (row["steps"], row["episodes"]) == (self.steps, self.episodes)]
         done = {(row["condition"], row["seed"]) for row in rows}
         wanted = [(name, seed) for seed in range(self.seeds) for name in CONDITIONS]
         missing = [one for one in wanted if one not in done]
