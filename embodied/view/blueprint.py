@@ -16,17 +16,21 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 
 def overview(title: str, attention: bool = False) -> rrb.Blueprint:
-    """One world on the left; line camera, beliefs, attention, actions and return stacked on the right."""
+    """One world on the left, events below it; line camera, beliefs, attention, actions and return on the right."""
     looked_at = [rrb.Spatial2DView(origin="attention", name="Attention: heads × decisions so far")] * attention
     eye = rrb.EyeControls3D(position=(0.0, -2.0, 2.5), look_target=(0.0, 0.05, 0.0), eye_up=(0.0, 0.0, 1.0))
     return rrb.Blueprint(
         rrb.Horizontal(
-            rrb.Spatial3DView(
-                origin="world",
-                name=title,
-                background=[236, 240, 245],
-                line_grid=rrb.LineGrid3D(visible=False),
-                eye_controls=eye,
+            rrb.Vertical(
+                rrb.Spatial3DView(
+                    origin="world",
+                    name=title,
+                    background=[236, 240, 245],
+                    line_grid=rrb.LineGrid3D(visible=False),
+                    eye_controls=eye,
+                ),
+                rrb.TextLogView(origin="events", name="Events"),
+                row_shares=[4, 1],
             ),
             rrb.Vertical(
                 rrb.Spatial2DView(origin="camera", name="Line camera: class above, nearness below"),
@@ -39,8 +43,7 @@ def overview(title: str, attention: bool = False) -> rrb.Blueprint:
                     origin="actions", name="Actions", axis_y=rrb.ScalarAxis(range=(-1.1, 1.1), zoom_lock=True)
                 ),
                 rrb.TimeSeriesView(origin="reward", name="Return"),
-                rrb.TextLogView(origin="events", name="Events"),
-                row_shares=[1.2, 2, 1.3, *[1.5] * attention, 1.6, 1.3, 1.2],
+                row_shares=[1.2, 2, 1.4, *[1.5] * attention, 1.7, 1.3],
             ),
             column_shares=[3, 2],
         ),
