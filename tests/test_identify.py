@@ -162,8 +162,9 @@ def test_the_gap_is_never_below_what_the_robot_repeats():
     measured = gap(plant, {}, [one])
     assert measured.replayed.max() < 1e-6
     assert measured.by_horizon.shape == (1, 3, 1)
-    short = recorded(plant, {}, 1).part(0.0, 3.7)  # as long as the longest horizon, and not twice that
-    assert np.isfinite(gap(plant, {}, [short]).by_horizon).all()
+    for seconds in (3.05, 3.7, 5.9):  # as long as the longest horizon, and not twice that
+        short = recorded(plant, {}, 1).part(0.0, seconds)
+        assert np.isfinite(gap(plant, {}, [short]).by_horizon).all()
 
 
 @pytest.mark.parametrize(

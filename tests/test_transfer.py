@@ -55,3 +55,8 @@ def test_a_transfer_study_trains_judges_and_goes_on_where_it_stopped(tmp_path, c
     assert Randomisation.load(tmp_path / "oracle.json") == reality()
     assert {row["condition"] for row in rows} == set(CONDITIONS)
     show(rows)
+
+
+def test_very_short_logs_say_little_and_break_nothing():
+    by = {vary.names[0]: vary.by for vary in own_logs.of_sensors(own_logs.record(reality(), minutes=0.1))}
+    assert {"gyro/noise", "camera/latency_s", "camera/reading_range"} <= set(by)

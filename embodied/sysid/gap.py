@@ -60,10 +60,10 @@ def repeat_floor(plant: Plant, recordings: Sequence[Recording]) -> NDArray[np.fl
 
 def _by_horizon(plant: Plant, candidate: Mapping[str, NDArray], recording: Recording) -> NDArray[np.float64]:
     span = float(recording.time_s[-1] - recording.time_s[0])
-    count = int(span / (HORIZONS_S[-1] * 1.05))
-    if not count:
+    count = max(1, int(span / (HORIZONS_S[-1] * 1.05)))
+    pieces = [p for p in segments(recording, span / count) if p.time_s[-1] - p.time_s[0] >= HORIZONS_S[-1]]
+    if not pieces:
         return np.full((len(HORIZONS_S), len(plant.columns)), np.nan)
-    pieces = segments(recording, span / count)
     errors = [s[0] - plant.measured(p) for s, p in zip(plant.simulate(candidate, pieces), pieces, strict=True)]
     rows = [[np.searchsorted(p.time_s - p.time_s[0], horizon) for horizon in HORIZONS_S] for p in pieces]
     return np.nanmean([np.abs(e[at]) for e, at in zip(errors, rows, strict=True)], axis=0)

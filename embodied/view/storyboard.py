@@ -72,9 +72,11 @@ def _write_mp4(path: Path, frames: Iterator[Image.Image], hertz: float) -> None:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), hertz, first.size)
     if not writer.isOpened():
         raise RenderingError("OpenCV writes no MP4 on this machine; name a .gif")
-    for one in chain([first], frames):
-        writer.write(cv2.cvtColor(np.asarray(one), cv2.COLOR_RGB2BGR))
-    writer.release()
+    try:
+        for one in chain([first], frames):
+            writer.write(cv2.cvtColor(np.asarray(one), cv2.COLOR_RGB2BGR))
+    finally:
+        writer.release()
 
 
 def frame(moment: Moment, labels: Sequence[str]) -> Image.Image:

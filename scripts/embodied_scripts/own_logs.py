@@ -22,6 +22,7 @@ TASK = "embodied/Signpost-v0"
 DRIVE_S, REST_S, READ_S = 3.0, 5.0, 10.0
 STILL, WORLDS_EACH = 40, 12  # decisions of a rest that count, and worlds that imitate it under each latency
 STROKE = 4  # decisions for which a command is held
+FEWEST = 2  # recordings of a kind: one has no spread
 SHARES = {"drive": 0.6, "rest": 0.1, "read": 0.3}  # of the time
 SCALES = {"wheel_speed": 0.3, "gyro": 0.1, "current": 0.1}
 FIRST = 15  # recordings that a rough fit is made to
@@ -52,7 +53,7 @@ def record(truth: Randomisation, minutes: float, seed: int = 500) -> Logs:
     """Logs of so many minutes of the true robot, which shows its sensors and nothing else."""
     rng = np.random.default_rng(seed)
     seconds = {"drive": DRIVE_S, "rest": REST_S, "read": READ_S}
-    counts = {name: max(1, round(60 * minutes * share / seconds[name])) for name, share in SHARES.items()}
+    counts = {name: max(FEWEST, round(60 * minutes * share / seconds[name])) for name, share in SHARES.items()}
 
     def strokes(env: BatchEnv, step: int, last: NDArray) -> NDArray:
         """Forth and back, so that it meets no wall."""
@@ -113,7 +114,7 @@ def _read(truth: Randomisation, count: int, seed: int) -> list[Recording]:
 
 
 def fitted(logs: Logs) -> tuple[Fit, Randomisation]:
-    """What logs say of the robot: motors and latency by replaying them, noise from rest, the camera from reading."""
+    """What logs say of the robot: motors by replaying them, noise and latency from rest, the camera from reading."""
     plant = ReplayPlant(_make, SCALES)
     rough = fit(plant, logs.drive[:FIRST], SOUGHT, outlier=1.0, steps=WIDE_STEPS, iterations=15)
     begin = (replace(one, start=value) for one, value in zip(SOUGHT, rough.estimate.tolist(), strict=True))
