@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ from embodied.randomisation import Randomisation, Vary
 from embodied.sysid import Fit, Parameter, Recorder, Recording, fit
 from embodied.world.env import BatchEnv
 from embodied.world.replay import ReplayPlant
+
+if TYPE_CHECKING:
+    from embodied.agent import Agent
+    from embodied.learn.vec import GymVecEnv
 
 TASK = "embodied/Signpost-v0"
 DRIVE_S, REST_S, READ_S = 3.0, 5.0, 10.0
@@ -51,65 +55,63 @@ class Logs:
 
 def record(truth: Randomisation, minutes: float, seed: int = 500) -> Logs:
     """Logs of so many minutes of the true robot, which shows its sensors and nothing else."""
-    rng = np.random.default_rng(seed)
+    from embodied_scripts.players import reference_players
+
     seconds = {"drive": DRIVE_S, "rest": REST_S, "read": READ_S}
     counts = {name: max(FEWEST, round(60 * minutes * share / seconds[name])) for name, share in SHARES.items()}
-
-    def strokes(env: BatchEnv, step: int, last: NDArray) -> NDArray:
-        """Forth and back, so that it meets no wall."""
-        if step % STROKE:
-            return last
-        return rng.uniform(0.2, 0.9, last.shape) * [1, 1, 0] * (-1) ** (step // STROKE)
-
     return Logs(
-        _logged(truth, counts["drive"], DRIVE_S, seed, strokes),
-        _logged(truth, counts["rest"], REST_S, seed + 1000, lambda env, step, last: last),
-        _read(truth, counts["read"], seed + 2000),
+        _logged(truth, lambda env: _Strokes(), counts["drive"], DRIVE_S, seed),
+        _logged(truth, lambda env: _Resting(), counts["rest"], REST_S, seed + 1000),
+        _logged(truth, lambda env: reference_players(env)["curious"], counts["read"], READ_S, seed + 2000),
     )
 
 
+class _Strokes:
+    """Drives forth and back at random speeds, so that it meets no wall."""
+
+    def initial(self, n: int, seed: int) -> tuple[np.random.Generator, int, NDArray]:
+        return np.random.default_rng(seed), 0, np.zeros((n, 3))
+
+    def act(self, carry: Any, obs: NDArray, first: NDArray) -> tuple[Any, NDArray]:
+        rng, step, told = carry
+        if step % STROKE == 0:
+            told = rng.uniform(0.2, 0.9, told.shape) * [1, 1, 0] * (-1) ** (step // STROKE)
+        return (rng, step + 1, told), told
+
+
+class _Resting:
+    """Does nothing."""
+
+    def initial(self, n: int, seed: int) -> None:
+        return None
+
+    def act(self, carry: None, obs: NDArray, first: NDArray) -> tuple[None, NDArray]:
+        return None, np.zeros((len(obs), 3))
+
+
 def _logged(
-    truth: Randomisation, count: int, seconds: float, seed: int, command: Callable[[BatchEnv, int, NDArray], NDArray]
+    truth: Randomisation, player: Callable[[GymVecEnv], Agent], count: int, seconds: float, seed: int
 ) -> list[Recording]:
-    import gymnasium as gym
-
-    env: Any = gym.make_vec(TASK, num_envs=count, randomise=truth, threads=1)
-    recorders = [Recorder(env.layout, env.task.control_hz, robot="true") for _ in range(count)]
-    obs, _ = env.reset(seed=seed)
-    for recorder, row in zip(recorders, obs, strict=True):
-        recorder.begin(row)
-    action = np.zeros((count, 3))
-    for step in range(round(seconds * env.task.control_hz)):
-        action = command(env, step, action)
-        obs = env.step(action)[0]
-        for recorder, told, row in zip(recorders, action, obs, strict=True):
-            recorder.step(told, row)
-    env.close()
-    return [recorder.recording() for recorder in recorders]
-
-
-def _read(truth: Randomisation, count: int, seed: int) -> list[Recording]:
-    """Logs of the scripted player that goes to the sign; each ends where its episode does."""
+    """Recordings of one player, each of so many seconds, or to the end of its episode."""
     from embodied.learn.vec import GymVecEnv, make_vec, step
-    from embodied_scripts.players import reference_players
 
-    venv = GymVecEnv(make_vec(TASK, count, threads=1, randomise=truth))
-    player = reference_players(venv)["curious"]
-    inner: Any = venv.gym_env
+    env = GymVecEnv(make_vec(TASK, count, threads=1, randomise=truth))
+    inner: Any = env.gym_env
     recorders = [Recorder(inner.layout, inner.task.control_hz, robot="true") for _ in range(count)]
-    venv.seed(seed)
-    obs, first, over = venv.reset(), np.ones(count, bool), np.zeros(count, bool)
+    env.seed(seed)
+    obs, first, over = env.reset(), np.ones(count, bool), np.zeros(count, bool)
     for recorder, row in zip(recorders, obs, strict=True):
         recorder.begin(row)
-    carry = player.initial(count, seed)
-    while not over.all():
-        carry, action = player.act(carry, obs, first)
-        experience, _ = step(venv, action)
+    agent = player(env)
+    carry = agent.initial(count, seed)
+    for _ in range(round(seconds * inner.task.control_hz)):
+        carry, action = agent.act(carry, obs, first)
+        experience, _ = step(env, action)
         over |= experience.ended
         for world in np.flatnonzero(~over):
             recorders[world].step(action[world], experience.obs[world])
         obs, first = experience.obs, experience.ended | experience.ignore
-    venv.close()
+    env.close()
     return [recorder.recording() for recorder in recorders]
 
 

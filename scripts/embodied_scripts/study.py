@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from embodied.errors import EmbodiedError
+from embodied_scripts.rows import Row, gather, read_rows
 
 CORES = ("transformer", "gru", "mlp")
 VELOCITIES = {"CartPole-v1": [1, 0, 1, 0], "Pendulum-v1": [1, 1, 0], "MountainCarContinuous-v0": [1, 0]}
@@ -60,13 +59,9 @@ class Study:
             if name not in cases and name not in CORES:
                 raise UnknownNameError("environment or core", name, (*cases, *CORES))
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        done = [json.loads(line) for line in self.out.read_text().splitlines()] if self.out.exists() else []
+        done = read_rows(self.out)
         finished = {(row["env"], row["core"], row["seed"]) for row in done}
-        for row in self._trained([one for one in self._wanted(cases) if one not in finished]):
-            done.append(row)
-            with self.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+        done += self._train([one for one in self._wanted(cases) if one not in finished])
         _print({env: case for env, case in cases.items() if any(row["env"] == env for row in done)}, done)
 
     def _wanted(self, cases: dict[str, Case]) -> list[tuple[str, str, int]]:
@@ -75,27 +70,19 @@ class Study:
         every = [(env, core, seed) for seed in range(self.seeds) for env in envs for core in self.cores]
         return [(env, core, seed) for env, core, seed in every if core == "transformer" or seed == 0]
 
-    def _trained(self, missing: list[tuple[str, str, int]]) -> Iterator[dict[str, Any]]:
-        """Trains, several at once, and yields each row as it is finished."""
+    def _train(self, missing: list[tuple[str, str, int]]) -> list[Row]:
+        """Trains, several at once, and writes each row as it is finished."""
         from embodied.physics.threads import default_threads
 
         cores = default_threads()
         jobs = self.jobs or cores
+        threads = max(1, cores // jobs)
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            rows = [pool.submit(_row, self.name, *one, self.episodes, max(1, cores // jobs)) for one in missing]
-            failures = []
-            for row in as_completed(rows):
-                if (error := row.exception()) is not None:
-                    failures.append(error)
-                else:
-                    yield row.result()
-            if failures:
-                raise EmbodiedError(
-                    f"{len(failures)} trainings failed, the others are kept: {failures[0]}"
-                ) from failures[0]
+            trainings = [pool.submit(_row, self.name, *one, self.episodes, threads) for one in missing]
+            return gather(self.out, trainings)
 
 
-def _row(study: str, env: str, core: str, seed: int, episodes: int, threads: int) -> dict[str, Any]:
+def _row(study: str, env: str, core: str, seed: int, episodes: int, threads: int) -> Row:
     """One line of a study's table; runs in a process of its own."""
     import torch
 
@@ -218,7 +205,7 @@ def _without_velocity(env_id: str) -> Any:
     return gym.wrappers.TransformObservation(env, lambda obs: obs * mask, env.observation_space)
 
 
-def _print(cases: dict[str, Case], rows: list[dict[str, Any]]) -> None:
+def _print(cases: dict[str, Case], rows: list[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from embodied.distributions import Choice, Uniform
 from embodied.errors import EmbodiedError, OptionError
 from embodied.randomisation import Randomisation, Vary
+from embodied_scripts.rows import Row, gather, read_rows
 
 TASK = "embodied/Signpost-v0"
 CONDITIONS = ("nominal", "uniform", "fitted", "oracle")
@@ -82,18 +82,13 @@ class Transfer:
         self.out.mkdir(parents=True, exist_ok=True)
         self._declare()
         table = self.out / "table.jsonl"
-        kept = [json.loads(line) for line in table.read_text().splitlines()] if table.exists() else []
-        rows = [row for row in kept if (row["steps"], row["episodes"]) == (self.steps, self.episodes)]
+        rows = [row for row in read_rows(table) if (row["steps"], row["episodes"]) == (self.steps, self.episodes)]
         done = {(row["condition"], row["seed"]) for row in rows}
         wanted = [(name, seed) for seed in range(self.seeds) for name in CONDITIONS]
         missing = [one for one in wanted if one not in done]
         with ProcessPoolExecutor(self.jobs or default_threads(), get_context("spawn")) as pool:
             list(pool.map(partial(_train_base, self), sorted({seed for _, seed in missing})))
-            for row in _finished([pool.submit(_row, self, *one) for one in missing]):
-                rows.append(row)
-                with table.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), flush=True)
+            rows += gather(table, [pool.submit(_row, self, *one) for one in missing])
         show(rows)
 
     def _declare(self) -> None:
@@ -108,23 +103,11 @@ class Transfer:
             told.save(self.out / "fitted.json")
 
 
-def _finished(rows: list[Future[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """Yields each row as it is finished; one that fails does not stop the others."""
-    failures = []
-    for row in as_completed(rows):
-        if (error := row.exception()) is not None:
-            failures.append(error)
-        else:
-            yield row.result()
-    if failures:
-        raise EmbodiedError(f"{len(failures)} trainings failed, the others are kept: {failures[0]}") from failures[0]
-
-
 def _train_base(study: Transfer, seed: int) -> None:
     _train(study.out / f"base-{seed}", study.base_steps, seed)
 
 
-def _row(study: Transfer, condition: str, seed: int) -> dict[str, Any]:
+def _row(study: Transfer, condition: str, seed: int) -> Row:
     """Trains one policy, or goes on with it, and judges it; runs in a process of its own."""
     folder = study.out / f"{condition}-{seed}"
     randomise = None if condition == "nominal" else str((study.out / f"{condition}.json").absolute())
@@ -157,7 +140,7 @@ def _success(folder: Path, world: Randomisation | None, episodes: int) -> float 
     return report.success
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(rows: list[Row]) -> None:
     """Prints success by condition, and how much of the way from nominal to oracle each goes."""
     from rich.console import Console
     from rich.table import Table
@@ -178,7 +161,7 @@ def _mean_and_error(values: list[float]) -> str:
     return f"{np.mean(values):.1%} ± {error:.1%}"
 
 
-def _share_of_gap(by: dict[str, list[dict[str, Any]]], name: str, draws: int = 10_000) -> str:
+def _share_of_gap(by: dict[str, list[Row]], name: str, draws: int = 10_000) -> str:
     """How far `name` comes from nominal to oracle, bootstrapped over seeds and episodes."""
     if name not in ("uniform", "fitted") or not (by["nominal"] and by["oracle"]):
         return ""

@@ -1,0 +1,38 @@
+"""Tables of studies: one line of JSON per finished training, so that an interrupted study goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future, as_completed
+from pathlib import Path
+from typing import Any
+
+from embodied.errors import EmbodiedError
+
+Row = dict[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """What was finished before; nothing where there is no such file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def gather(path: Path, trainings: Sequence[Future[Row]]) -> list[Row]:
+    """Waits for trainings; writes, prints and returns the row of each as it is finished.
+
+    Raises:
+        EmbodiedError: some failed; the rows of the others are kept.
+    """
+    rows, failures = [], []
+    for training in as_completed(trainings):
+        if (error := training.exception()) is not None:
+            failures.append(error)
+            continue
+        rows.append(training.result())
+        with path.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+        print(json.dumps(rows[-1]), flush=True)
+    if failures:
+        raise EmbodiedError(f"{len(failures)} trainings failed, the others are kept: {failures[0]}") from failures[0]
+    return rows
