@@ -15,7 +15,7 @@ import mujoco.batch
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import UnknownNameError
+from embodied.errors import OptionError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.seeding import ALL, Worlds
 
@@ -104,6 +104,12 @@ def find_targets(model: mujoco.MjModel, pattern: str) -> list[Target]:
     columns = tuple(range(width)) if column is None else (int(column),)
     suffix = "" if column is None else f"[{column}]"
     return [Target(f"{field}{f'[{names[row]}]' if names[row] else ''}{suffix}", field, row, columns) for row in rows]
+
+
+def check_single(name: str, width: int) -> None:
+    """Raises OptionError for a row of several numbers, where one is to be found."""
+    if width > 1:
+        raise OptionError(f"{name} is {width} numbers: say which, as in {name}[0]")
 
 
 def table_of(model: mujoco.MjModel, field: str) -> NDArray:

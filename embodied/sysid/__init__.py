@@ -2,9 +2,10 @@
 
 from embodied.sysid.drive import Servo
 from embodied.sysid.excite import Limits, Proposal, propose
-from embodied.sysid.fit import Fit, Parameter, fit
+from embodied.sysid.fit import Parameter, fit
 from embodied.sysid.lint import Finding, lint
 from embodied.sysid.plant import Plant, ServoPlant
+from embodied.sysid.posterior import Fit
 from embodied.sysid.recorder import Recorder
 from embodied.sysid.recording import Recording
 

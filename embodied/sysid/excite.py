@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
-from embodied.sysid.fit import STEPS, Fit
+from embodied.sysid.fit import STEPS
 from embodied.sysid.plant import Plant
+from embodied.sysid.posterior import Fit
 from embodied.sysid.recording import Recording
 
 CANDIDATES, PARENTS, ROUNDS = 32, 6, 3

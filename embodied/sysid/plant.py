@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import ModelError, OptionError, RecordingError, UnknownNameError
 from embodied.physics.batch import Batch
-from embodied.physics.targets import Target, derive_if_needed, find_targets
+from embodied.physics.targets import Target, check_single, derive_if_needed, find_targets
 from embodied.sysid.drive import LOADS, Servo, friction, stiffness
 from embodied.sysid.recording import Recording
 
@@ -127,8 +127,7 @@ class ServoPlant:
         except UnknownNameError as error:
             raise UnknownNameError(error.kind, str(error.name), [*kinds, *error.known]) from None
         for target in targets:
-            if len(target.columns) > 1:
-                raise OptionError(f"{target.name} is {len(target.columns)} numbers: say which, as in {target.name}[0]")
+            check_single(target.name, len(target.columns))
         return [target.name for target in targets]
 
     def start(self, name: str) -> float:

@@ -46,6 +46,11 @@ class _Lane:
     def columns(self) -> slice:
         return slice(self.first, self.first + len(self.places))
 
+    @property
+    def of_model(self) -> bool:
+        """Whether it can be written within an episode."""
+        return all(place.of_model for some in self.places for place in some)
+
 
 class Randomiser:
     """The randomisation of N worlds.
@@ -116,8 +121,7 @@ class Randomiser:
             if due.any():
                 u = self._windowed(self._uniform.uniform(steps[due], worlds=worlds[due]))
                 self.drawn[worlds[due], lane.columns] = lane.by.quantile(u[:, lane.columns])
-                later = [one for one in self._lanes[k:] if all(p.of_model for some in one.places for p in some)]
-                self._write(later, worlds[due])
+                self._write([later for later in self._lanes[k:] if later.of_model], worlds[due])
 
     def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
         """Moves the window where episodes that probed it have `ended`, by their `success`, `(N,)` each."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
+from embodied.physics.targets import check_single
 from embodied.world.env import BatchEnv
 from embodied.world.randomise import Place, places_of
 
@@ -78,8 +79,8 @@ class ReplayPlant:
         """Names of the parameters that a pattern means; raises UnknownNameError if it means none."""
         places = places_of(pattern, self._declared.batch, self._declared.bodies)
         for place in places:
-            if place.of_model and len(place.nominal) > 1:
-                raise OptionError(f"{place.name} is {len(place.nominal)} numbers: say which, as in {place.name}[0]")
+            if place.of_model:  # both wheels share what is declared of a sensor of the body
+                check_single(place.name, len(place.nominal))
         return [place.name for place in places]
 
     def start(self, name: str) -> float:

@@ -83,7 +83,6 @@ class Attend:
 
     def run(self) -> None:
         """Prints how often telling moments are among the three most attended to, and what chance would give."""
-
         from rich.console import Console
 
         from embodied.learn.agents import NetworkAgent
