@@ -68,14 +68,32 @@ def test_play_writes_a_recording_that_holds_every_stream(run, tmp_path):
         assert entity in printed, entity
 
 
-@pytest.mark.parametrize(("env", "hidden"), [("LightDark-v0", "x is"), ("Sumo-v0", "east mass is")])
-def test_environments_with_hidden_quantities_and_duels_are_shown_too(env, hidden, tmp_path):
+SHOWN = [
+    ("LightDark-v0", "x is", ("/actions/left_motor",)),
+    ("Search-v0", "target_place is", ("/actions/this",)),
+    ("Sumo-v0", "east mass is", ("/west/actions/left_motor", "/east/camera/line", "/world/rays/east")),
+]
+
+
+@pytest.mark.parametrize(("env", "hidden", "parts"), SHOWN)
+def test_environments_with_hidden_quantities_and_duels_are_shown_too(env, hidden, parts, tmp_path):
     pytest.importorskip("rerun")
     file = tmp_path / "play.rrd"
     Play(env, rerun=str(file), episodes=1, options=("episode_s=2.0",)).run()
     tool = os.path.join(os.path.dirname(sys.executable), "rerun")
     printed = subprocess.run([tool, "rrd", "print", "-vvv", file], capture_output=True, text=True).stdout
-    for part in ("/world/rays", "/camera/line", "/actions/left_motor", hidden):
+    for part in ("/world/rays", "/camera/line", hidden, *parts):
+        assert part in printed, part
+
+
+def test_many_worlds_are_shown_side_by_side_with_a_tally_of_how_they_end(tmp_path, capsys):
+    pytest.importorskip("rerun")
+    file = tmp_path / "grid.rrd"
+    Play("Signpost-v0", rerun=str(file), episodes=1, worlds=4, player="random", options=("episode_s=1.0",)).run()
+    assert "4 worlds: 4 × failure" in capsys.readouterr().out
+    tool = os.path.join(os.path.dirname(sys.executable), "rerun")
+    printed = subprocess.run([tool, "rrd", "print", file], capture_output=True, text=True).stdout
+    for part in ("/worlds/0/world/robot/chassis", "/worlds/3/world/robot", "/outcomes/failure", "/returns/mean"):
         assert part in printed, part
 
 

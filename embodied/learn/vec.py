@@ -82,7 +82,9 @@ class GymVecEnv(VecEnv):
         self._was_done = np.zeros(env.num_envs, bool)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, int)
-        self.hidden: tuple[Any, ...] = _declared_hidden(env)
+        declared = _declared_hidden(env)
+        self.hidden: tuple[Any, ...] = declared or ()
+        self._tells = declared is not None
         self.privileged: dict[str, NDArray] = {}
         self.mask: NDArray[np.bool_] | None = None
         members = getattr(env, "envs", ())
@@ -168,8 +170,8 @@ class GymVecEnv(VecEnv):
         return _mask_told(obs, info)
 
     def _told(self, info: dict[str, Any]) -> dict[str, NDArray]:
-        """What an environment that declares hidden variables tells beyond its observations."""
-        if not self.hidden:
+        """What an environment that declares its hidden variables, if only to have none, tells beyond observations."""
+        if not self._tells:
             return {}
         return {key: _numbers(info[key]) for key in PRIVILEGED if key in info}
 
@@ -339,10 +341,10 @@ def _is_monitored(env: VecEnv) -> bool:
     return isinstance(env, VecMonitor) or all(env.env_is_wrapped(Monitor))
 
 
-def _declared_hidden(env: VectorEnv) -> tuple[Any, ...]:
-    """The hidden variables that an environment, or the first of several, declares."""
+def _declared_hidden(env: VectorEnv) -> tuple[Any, ...] | None:
+    """The hidden variables that an environment, or the first of several, declares; None if it declares nothing."""
     members = getattr(env, "envs", ())
-    return getattr(members[0].unwrapped if members else env.unwrapped, "hidden", ())
+    return getattr(members[0].unwrapped if members else env.unwrapped, "hidden", None)
 
 
 def _numbers(values: Any) -> NDArray[np.float32]:

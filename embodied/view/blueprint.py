@@ -1,4 +1,4 @@
-"""What a person sees first: the world, what is sensed, what is believed, what is done."""
+"""What a person sees first: the world, what is sensed, what is believed, what is done, how it is learned."""
 
 from __future__ import annotations
 
@@ -8,44 +8,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import MissingExtraError
+from embodied.view.moments import Player
+from embodied.view.palette import PAPER
+from embodied.view.plots import PLOTS, origin_of
 
 try:
     import rerun.blueprint as rrb
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise MissingExtraError("rerun", "view") from error
 
+RECENT_S = 60.0  # how far back traces go while a policy learns
+UNIT, SIGNED = (0.0, 1.0), (-1.1, 1.1)
 
-def overview(title: str, attention: bool = False) -> rrb.Blueprint:
-    """One world on the left, events below it; line camera, beliefs, attention, actions and return on the right."""
-    looked_at = [rrb.Spatial2DView(origin="attention", name="Attention: heads × decisions so far")] * attention
-    eye = rrb.EyeControls3D(position=(0.0, -2.0, 2.5), look_target=(0.0, 0.05, 0.0), eye_up=(0.0, 0.0, 1.0))
+
+def overview(
+    title: str, players: Sequence[Player], scene: bool, beliefs: bool, attention: bool, curves: bool
+) -> rrb.Blueprint:
+    """One world: its scene in the middle, the learner's mind beside it, the other player and the curves if there are.
+
+    Args:
+        scene, beliefs, attention, curves: whether these will be logged.
+    """
+    recent = RECENT_S if curves else None
+    world = rrb.Vertical(
+        *[_space("world", title, (0.0, -2.0, 2.5), (0.0, 0.05, 0.0))] * scene,
+        rrb.TextLogView(origin="events", name="Events"),
+        row_shares=[4, 1] if scene else [1],
+    )
+    mind = [
+        (_trace("belief", "Belief", UNIT, recent), 2.0),
+        (_trace("entropy", "Entropy of the beliefs [bits]", None, recent), 1.4),
+    ]
+    looks_back = [(rrb.Spatial2DView(origin="attention", name="Attention: heads × decisions so far"), 1.5)]
+    earned = [(_trace("reward", "Return", None, recent), 1.3)]
+    own = [*_seen_and_done(players[0], recent), *mind * beliefs, *looks_back * attention, *earned]
+    columns = [_stacked(_seen_and_done(player, recent)) for player in players[1:]]
+    columns += [world, _stacked(own)]
+    shares = [1.6] * len(players[1:]) + [3.0, 2.0]
+    if curves:
+        columns.append(rrb.Vertical(*(_trace(origin_of(plot), plot.capitalize()) for plot in PLOTS)))
+        shares.append(1.6)
+    return rrb.Blueprint(rrb.Horizontal(*columns, column_shares=shares), collapse_panels=True)
+
+
+def many_worlds(title: str, width: float) -> rrb.Blueprint:
+    """Worlds side by side on a square of `width` [m], events below, and how often each outcome was met beside."""
+    space = _space("worlds", title, (0.0, -0.8 * width, 0.9 * width), (0.0, -0.05 * width, 0.0))
     return rrb.Blueprint(
         rrb.Horizontal(
+            space,
             rrb.Vertical(
-                rrb.Spatial3DView(
-                    origin="world",
-                    name=title,
-                    background=[236, 240, 245],
-                    line_grid=rrb.LineGrid3D(visible=False),
-                    eye_controls=eye,
-                ),
+                _trace("outcomes", "Episodes, by how they ended"),
+                _trace("returns", "Mean return of the episodes that ended"),
                 rrb.TextLogView(origin="events", name="Events"),
-                row_shares=[4, 1],
             ),
-            rrb.Vertical(
-                rrb.Spatial2DView(origin="camera", name="Line camera: class above, nearness below"),
-                rrb.TimeSeriesView(
-                    origin="belief", name="Belief", axis_y=rrb.ScalarAxis(range=(0.0, 1.0), zoom_lock=True)
-                ),
-                rrb.TimeSeriesView(origin="entropy", name="Entropy of the beliefs [bits]"),
-                *looked_at,
-                rrb.TimeSeriesView(
-                    origin="actions", name="Actions", axis_y=rrb.ScalarAxis(range=(-1.1, 1.1), zoom_lock=True)
-                ),
-                rrb.TimeSeriesView(origin="reward", name="Return"),
-                row_shares=[1.2, 2, 1.4, *[1.5] * attention, 1.7, 1.3],
-            ),
-            column_shares=[3, 2],
+            column_shares=[3, 1],
         ),
         collapse_panels=True,
     )
@@ -59,19 +76,49 @@ def bare_model(title: str, centre: NDArray, extent: float, traces: Sequence[str]
         extent: its size [m].
         traces: which of joints, commands and sensors there are.
     """
-    eye = rrb.EyeControls3D(
-        position=tuple(centre + extent * np.array([0.9, -1.3, 0.8])),
-        look_target=tuple(centre),
-        eye_up=(0.0, 0.0, 1.0),
-    )
-    space = rrb.Spatial3DView(
-        origin="world",
-        name=title,
-        background=[236, 240, 245],
-        line_grid=rrb.LineGrid3D(visible=False),
-        eye_controls=eye,
-    )
-    views = [rrb.TimeSeriesView(origin=kind, name=kind.capitalize()) for kind in traces]
+    space = _space("world", title, tuple(centre + extent * np.array([0.9, -1.3, 0.8])), tuple(centre))
+    views = [_trace(kind, kind.capitalize()) for kind in traces]
     if not views:
         return rrb.Blueprint(space, collapse_panels=True)
     return rrb.Blueprint(rrb.Horizontal(space, rrb.Vertical(*views), column_shares=[3, 2]), collapse_panels=True)
+
+
+Shared = tuple[rrb.View, float]  # a view, and its share of the height
+
+
+def _seen_and_done(player: Player, recent_s: float | None) -> list[Shared]:
+    """The line camera of a player, if it has one, and its actions."""
+    who = f"{player.name}: " if player.name else ""
+    camera = rrb.Spatial2DView(origin=player.path("camera"), name=f"{who}class and nearness".capitalize())
+    actions = _trace(player.path("actions"), f"{who}actions".capitalize(), SIGNED, recent_s)
+    return [*[(camera, 1.0)] * bool(player.classes), *[(actions, 1.7)] * bool(player.actions)]
+
+
+def _stacked(views: Sequence[Shared]) -> rrb.Vertical:
+    return rrb.Vertical(*(view for view, _ in views), row_shares=[share for _, share in views])
+
+
+def _space(origin: str, title: str, eye: tuple, target: tuple) -> rrb.Spatial3DView:
+    return rrb.Spatial3DView(
+        origin=origin,
+        name=title,
+        background=list(PAPER),
+        line_grid=rrb.LineGrid3D(visible=False),
+        eye_controls=rrb.EyeControls3D(position=eye, look_target=target, eye_up=(0.0, 0.0, 1.0)),
+    )
+
+
+def _trace(
+    origin: str, name: str, bounds: tuple[float, float] | None = None, recent_s: float | None = None
+) -> rrb.TimeSeriesView:
+    axis = None if bounds is None else rrb.ScalarAxis(range=bounds, zoom_lock=True)
+    shown = None if recent_s is None else [_last(recent_s)]
+    return rrb.TimeSeriesView(origin=origin, name=name, axis_y=axis, time_ranges=shown)
+
+
+def _last(seconds: float) -> rrb.VisibleTimeRange:
+    return rrb.VisibleTimeRange(
+        "time",
+        start=rrb.TimeRangeBoundary.cursor_relative(seconds=-seconds),
+        end=rrb.TimeRangeBoundary.cursor_relative(),
+    )

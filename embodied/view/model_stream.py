@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from embodied.view.blueprint import bare_model
 from embodied.view.scene import Scene
-from embodied.view.sink import open_recording
+from embodied.view.sink import close_recording, open_recording
 
 TRACES = 24  # at most, of each kind
 
@@ -49,9 +49,8 @@ class ModelStream:
         self._recording.log("events", rr.TextLog(text))
 
     def close(self) -> None:
-        """Writes out what is still buffered."""
-        self._recording.flush()
-        self._recording.disconnect()
+        """Writes out what is still buffered; gives up on a viewer that has gone."""
+        close_recording(self._recording)
 
     def _trace(self, path: str, value: float | NDArray) -> None:
         self._recording.log(path, rr.Scalars(np.atleast_1d(value)))

@@ -17,6 +17,7 @@ PALETTE: dict[str, RGB] = {
     "sign": (240, 196, 64),
     "hearsay": (150, 120, 190),
 }
+PAPER: RGB = (236, 240, 245)  # behind a scene
 FAINT, CLEAR = 0.18, 0.8  # opacity of beams that meet nothing of interest, and of those that do
 OTHERS: tuple[RGB, ...] = ((90, 90, 90), (200, 130, 40), (60, 140, 140))
 
@@ -25,6 +26,12 @@ def beam_colours(classes: Sequence[str], seen: NDArray) -> NDArray[np.float32]:
     """RGBA in [0, 1] of beams that met the classes of index `seen (n,)`, `(n, 4)`; walls and nothing are faint."""
     table = [(*(c / 255 for c in colour_of(k)), FAINT if k in ("nothing", "wall") else CLEAR) for k in classes]
     return np.asarray(table, np.float32)[seen]
+
+
+def on_paper(colours: NDArray) -> NDArray[np.float32]:
+    """RGBA in [0, 1] as opaque colours, `(n, 3)`, for viewers whose lines cannot be seen through."""
+    alpha = colours[:, 3:]
+    return np.asarray(colours[:, :3] * alpha + np.array(PAPER) / 255 * (1 - alpha), np.float32)
 
 
 def colour_of(name: str, fallback: int = 0) -> RGB:

@@ -1,7 +1,8 @@
-"""Where a recording goes: a window, a browser page, or a file."""
+"""Where a recording goes: a window, a browser page, a viewer elsewhere, or a file."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import rerun as rr
@@ -9,25 +10,48 @@ import rerun.blueprint as rrb
 
 from embodied.errors import OptionError
 
-SERVER_MEMORY = "512MB"
+SERVER_MEMORY, VIEWER_MEMORY = "512MB", "1GB"  # the oldest is dropped when more would be held
+REMOTE = "rerun+http"
+PATIENCE_S = 10.0  # at the end, for a viewer that does not answer
+
+
+def check_destination(where: str) -> None:
+    """Raises OptionError unless `open_recording` understands `where`."""
+    if where not in ("live", "web") and Path(where).suffix != ".rrd" and not where.startswith(REMOTE):
+        raise OptionError(
+            f"the view is to go to {where!r}; known: live, web, or a file that ends in .rrd; or the address of a "
+            f"viewer elsewhere, {REMOTE}://host:port/proxy"
+        )
 
 
 def open_recording(where: str, blueprint: rrb.Blueprint) -> tuple[rr.RecordingStream, str | None]:
-    """Opens "live" (a window), "web" (a browser page) or an `.rrd` file; returns the recording and the page's address.
+    """Opens "live" (a window), "web" (a browser page), an `.rrd` file or a viewer at an address (`rerun+http://…`).
+
+    Returns the recording, and for "web" the page's address.
 
     Raises:
         OptionError: `where` is none of these.
     """
-    if where not in ("live", "web") and Path(where).suffix != ".rrd":
-        raise OptionError(f"--rerun is {where!r}; known: live, web, or a file that ends in .rrd")
+    check_destination(where)
     recording = rr.RecordingStream("embodied", recording_id=None)
     if where == "live":
-        recording.spawn(default_blueprint=blueprint)
-        return recording, None
-    if where == "web":
+        recording.spawn(default_blueprint=blueprint, memory_limit=VIEWER_MEMORY)
+    elif where == "web":
         address = recording.serve_grpc(default_blueprint=blueprint, server_memory_limit=SERVER_MEMORY)
         rr.serve_web_viewer(open_browser=False, connect_to=address)
         return recording, f"http://localhost:9090/?url={address}"
-    Path(where).parent.mkdir(parents=True, exist_ok=True)
-    recording.save(where, default_blueprint=blueprint)
+    elif where.startswith(REMOTE):
+        recording.connect_grpc(where, default_blueprint=blueprint)
+    else:
+        Path(where).parent.mkdir(parents=True, exist_ok=True)
+        recording.save(where, default_blueprint=blueprint)
     return recording, None
+
+
+def close_recording(recording: rr.RecordingStream) -> None:
+    """Writes out what is still buffered; a viewer that has gone is told of, and nothing more."""
+    try:
+        recording.flush(timeout_sec=PATIENCE_S)
+    except (RuntimeError, ValueError) as error:
+        warnings.warn(f"the viewer did not take everything: {error}", stacklevel=2)
+    recording.disconnect()

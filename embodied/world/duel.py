@@ -144,6 +144,12 @@ class Versus(VectorEnv):
         self._late = duel.env.autoreset_mode is AutoresetMode.NEXT_STEP  # episodes begin one step after they end
         self._seated = False  # whether the opponent has a carry
         self._first, self._ended = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        self.reply = np.zeros((self.num_envs, *self.other.action_space.shape), np.float32)
+
+    @property
+    def facing(self) -> NDArray:
+        """What the opponent sees now, `(N, dim)`; `reply (N, nu)` is what it did last."""
+        return self._facing
 
     @property
     def body(self) -> Body:
@@ -182,8 +188,8 @@ class Versus(VectorEnv):
         """Moves every game by one decision; the opponent decides on what it saw last."""
         if not self._seated:
             raise NotResetError("call reset() before the first step()")
-        self._carry, reply = self.opponent.act(self._carry, self._facing, self._first)
-        pair = (actions, reply) if self.mine.number == 0 else (reply, actions)
+        self._carry, self.reply = self.opponent.act(self._carry, self._facing, self._first)
+        pair = (actions, self.reply) if self.mine.number == 0 else (self.reply, actions)
         obs, reward, terminated, truncated, info = self.duel.step((pair[0], pair[1]))
         self._facing = obs[self.other.number]
         ended = terminated | truncated

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from embodied.errors import OptionError, UnknownNameError
-from embodied_scripts.playing import Sight, cast, decisions, labels_of, outcome_of, truth_of
+from embodied_scripts.playing import cast, decisions, labels_of, outcome_of, truth_of
+from embodied_scripts.watching import Onlooker
 
 if TYPE_CHECKING:
     from embodied.agent import Agent
@@ -63,12 +64,14 @@ class Film:
 
 def _filmed(agent: Agent, env: GymVecEnv, asked: Film) -> Iterator[Moment]:
     """Every decision as a picture; the last of an episode says how it ended."""
+    from embodied.view.palette import beam_colours
     from embodied.view.storyboard import Moment
-    from embodied.world.picture import Painter
+    from embodied.world.picture import Beams, Painter
 
     world: Any = env.gym_env
     painter = Painter(world.batch, height=asked.width * 3 // 4, width=asked.width)
-    sight = Sight(env)
+    onlooker = Onlooker(world)
+    classes = onlooker.players[0].classes
     ends: list[str] = []
     before: Moment | None = None
     begun = 0.0
@@ -87,7 +90,9 @@ def _filmed(agent: Agent, env: GymVecEnv, asked: Film) -> Iterator[Moment]:
         elif before is not None:
             yield before
         belief = decision.observer if decision.belief is None else decision.belief
-        picture = painter.paint(0, sight.beams(decision))
+        glance = onlooker.glances(decision.obs, decision.first)[0]
+        beams = None if glance is None else Beams(glance.origin, glance.ends, beam_colours(classes, glance.seen))
+        picture = painter.paint(0, beams)
         before = Moment(picture, decision.time_s - begun, belief, truth)
 
 

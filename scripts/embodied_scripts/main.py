@@ -15,6 +15,7 @@ from embodied_scripts.bench import Bench
 from embodied_scripts.evaluate import Evaluate
 from embodied_scripts.export import Export
 from embodied_scripts.film import Film
+from embodied_scripts.hopper_transfer import HopperTransfer
 from embodied_scripts.identify import Excite, GapOf, Identify
 from embodied_scripts.inspection import Inspect
 from embodied_scripts.league import LeagueOf
@@ -42,6 +43,7 @@ Command = (
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Study, tyro.conf.subcommand("study")]
     | Annotated[Transfer, tyro.conf.subcommand("transfer")]
+    | Annotated[HopperTransfer, tyro.conf.subcommand("hopper")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[LeagueOf, tyro.conf.subcommand("league")]
 )

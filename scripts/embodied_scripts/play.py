@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from embodied.errors import MissingExtraError, OptionError
-from embodied_scripts.playing import Sight, cast, decisions, labels_of, outcome_of, truth_of
+from embodied_scripts.playing import cast, decisions, outcome_of
 from embodied_scripts.view import wait
+from embodied_scripts.watching import Onlooker, Reporter, open_stream
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from rich.console import Console
 
     from embodied.agent import Agent
-    from embodied.learn.policy import SequencePolicy
     from embodied.learn.vec import Experience, GymVecEnv
+    from embodied.view.grid import Grid
     from embodied.view.stream import Stream
-    from embodied_scripts.playing import Decision
 
 
 @dataclass
@@ -29,9 +32,11 @@ class Play:
     target: Annotated[str, tyro.conf.Positional]
     """Folder of a run, or an environment."""
     rerun: str = "live"
-    """live (a window), web (a browser page), or a file that ends in .rrd."""
+    """live (a window), web (a browser page), a file that ends in .rrd, or the address of a viewer elsewhere."""
     episodes: int = 5
-    """Episodes to show."""
+    """Episodes to show; of several worlds, in each of them."""
+    worlds: int = 1
+    """Show so many worlds side by side, and how their episodes end."""
     seed: int = 20_000
     """Seed of the world."""
     player: str | None = None
@@ -44,47 +49,41 @@ class Play:
         """Plays the episodes; live and web keep real time, and web goes on serving until Ctrl-C."""
         from rich.console import Console
 
-        if self.episodes < 1:
-            raise OptionError("episodes must be at least 1")
-        agent, env, title = cast(self.target, self.player, self.options)
-        stream = _open_stream(self.rerun, env, title, attends(getattr(agent, "policy", None)))
+        if min(self.episodes, self.worlds) < 1:
+            raise OptionError("episodes and worlds must be at least 1")
+        agent, env, title = cast(self.target, self.player, self.options, self.worlds)
         console = Console(soft_wrap=True)
+        stream: Stream | Grid
+        if self.worlds == 1:
+            stream = open_stream(self.rerun, Onlooker(env.gym_env), title, getattr(agent, "policy", None))
+        else:
+            stream = _open_grid(self.rerun, env, title)
         if stream.url:
             console.print(f"Open {stream.url}")
-        _play(agent, env, stream, self, console)
+        (_play if self.worlds == 1 else _play_many)(agent, env, stream, self, console)  # type: ignore[arg-type]
         if self.rerun == "web":
             console.print("Still serving; Ctrl-C ends it.")
             wait()
         stream.close()
-        if self.rerun.endswith(".rrd"):
+        if self._in_file:
             console.print(f"Wrote {self.rerun}. Open it with: rerun {self.rerun}")
 
+    @property
+    def _in_file(self) -> bool:
+        return Path(self.rerun).suffix == ".rrd"
 
-def _open_stream(where: str, env: GymVecEnv, title: str, attention: bool) -> Stream:
-    try:
-        from embodied.view.stream import Stream
-    except MissingExtraError:
-        raise
-    except ImportError as error:
-        raise MissingExtraError("rerun", "view") from error
+    def keep_time(self, hz: float) -> None:
+        """Waits for the next decision where somebody is watching."""
+        if not self._in_file:
+            time.sleep(1 / hz)
+
+
+def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Console) -> None:
+    """Plays in one world, and shows everything about it."""
     world: Any = env.gym_env
-    robot = world.body.robot
-    return Stream(
-        where,
-        world.batch.model,
-        title,
-        robot.cameras[0].classes,
-        labels_of(world.hidden[0]),
-        [actuator.name for actuator in robot.actuators],
-        attention,
-    )
-
-
-def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Any) -> None:
-    world: Any = env.gym_env
-    sight = Sight(env)
+    onlooker = Onlooker(world)
+    reporter = Reporter(stream, onlooker, getattr(agent, "policy", None))
     results: list[tuple[str, float]] = []
-    notes = _Notes(stream, getattr(agent, "policy", None))
 
     def ended(experience: Experience, total: float) -> None:
         said = f"episode {len(results) + 1}: {outcome_of(env, experience, total)}, return {total:+.2f}"
@@ -97,66 +96,51 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: An
                 stream.end(moment.time_s - 1e-3, *results[-1])
             if len(results) == asked.episodes:
                 return
-            truth = truth_of(world, env.privileged["hidden"][0])
-            stream.event(moment.time_s, f"episode {len(results) + 1}: {truth}")
-        data = world.batch.render_pair(0)[1]
-        stream.step(
-            moment.time_s,
-            data,
-            sight.rays(moment),
-            sight.camera.ranges[0],
-            sight.camera.seen[0],
-            moment.action,
-            moment.belief,
-            moment.observer,
-            moment.total,
-        )
-        notes.take(moment)
-        if not asked.rerun.endswith(".rrd"):
-            time.sleep(1 / world.task.control_hz)
+            reporter.begin(moment.time_s, f"episode {len(results) + 1}", env.privileged["hidden"][0])
+        reporter.take(moment, onlooker.scene(), onlooker.glances(moment.obs, moment.first))
+        asked.keep_time(world.task.control_hz)
 
 
-class _Notes:
-    """What is worth noticing of an episode: entropies, attention, and when something was told and became certain."""
+def _open_grid(where: str, env: GymVecEnv, title: str) -> Grid:
+    """Worlds side by side, each as it looks after its first reset."""
+    import copy
 
-    def __init__(self, stream: Stream, policy: SequencePolicy | None) -> None:
-        self._stream, self._policy = stream, policy
-        self._seen: list[Any] = []
-        self._noticed: set[str] = set()
-
-    def take(self, moment: Decision) -> None:
-        """Logs one decision."""
-        from embodied.learn.evaluate import CERTAINTY
-        from embodied.mind.information import entropy_bits
-
-        if moment.first:
-            self._seen, self._noticed = [], set()
-        self._seen.append(moment.obs)
-        if moment.told:
-            self._once(moment, "looked: something was told")
-        for who, belief in (("agent", moment.belief), ("observer", moment.observer)):
-            if belief is not None:
-                self._stream.entropy(who, float(entropy_bits(belief)))
-                if max(belief) >= CERTAINTY:
-                    self._once(moment, f"certain: the {who} is {CERTAINTY:.0%} sure")
-        if attends(self._policy):
-            self._stream.attention(self._attention())
-
-    def _attention(self) -> NDArray:
-        import numpy as np
-
-        assert self._policy is not None
-        attention = self._policy.explain(np.array(self._seen)).inside["attention"]
-        return attention[:, :, -1].reshape(-1, len(self._seen))
-
-    def _once(self, moment: Decision, text: str) -> None:
-        if text not in self._noticed:
-            self._noticed.add(text)
-            self._stream.event(moment.time_s, text)
+    try:
+        from embodied.view.grid import Grid, width_of
+    except ImportError as error:
+        raise MissingExtraError("rerun", "view") from error
+    world: Any = env.gym_env
+    batch = world.batch
+    env.reset()
+    models = [copy.copy(batch.model) for _ in range(batch.n)]
+    for i, model in enumerate(models):
+        batch.dress(model, i)
+    return Grid(where, models, width_of(*batch.render_pair(0)), title)
 
 
-def attends(policy: SequencePolicy | None) -> bool:
-    """Whether a player is a network with attention that can be shown."""
-    from embodied_policies import TransformerPolicy
+def _play_many(agent: Agent, env: GymVecEnv, grid: Grid, asked: Play, console: Console) -> None:
+    """Plays in all worlds at once until as many episodes have ended as were asked for, in all of them."""
+    import numpy as np
 
-    return isinstance(policy, TransformerPolicy)
+    from embodied.learn.vec import step
+
+    world: Any = env.gym_env
+    n, hz = env.num_envs, world.task.control_hz
+    env.seed(asked.seed)
+    obs, first, carry = env.reset(), np.ones(n, bool), agent.initial(n, asked.seed)
+    totals, outcomes = np.zeros(n), Counter[str]()
+    for decision in range(math.ceil(world.task.episode_s * hz) * asked.episodes + 1):
+        grid.step(decision / hz, [world.batch.render_pair(i)[1] for i in range(n)])
+        asked.keep_time(hz)
+        carry, action = agent.act(carry, obs, first)
+        experience, _ = step(env, action)
+        totals += experience.reward
+        for i in np.flatnonzero(experience.ended).tolist():
+            outcome = outcome_of(env, experience, totals[i], i)
+            grid.ended(i, outcome, totals[i])
+            outcomes[outcome] += 1
+            totals[i] = 0.0
+        obs, first = experience.obs, experience.ended
+        if outcomes.total() >= asked.episodes * n:
+            break
+    console.print(f"{n} worlds: " + ", ".join(f"{count} × {outcome}" for outcome, count in outcomes.items()))

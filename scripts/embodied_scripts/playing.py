@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,28 +12,28 @@ from embodied.errors import OptionError, UnknownNameError
 if TYPE_CHECKING:
     from embodied.agent import Agent
     from embodied.learn.vec import Experience, GymVecEnv
-    from embodied.world.picture import Beams
 
 
-def cast(target: str, player: str | None, given: tuple[str, ...]) -> tuple[Agent, GymVecEnv, str]:
-    """Returns the player, its environment of one world, and a title.
+def cast(target: str, player: str | None, given: tuple[str, ...], worlds: int = 1) -> tuple[Agent, GymVecEnv, str]:
+    """Returns the player, its environment, and a title.
 
     Args:
         target: folder of a run or of a league, or an environment.
         player: who plays in an environment; None for the best there is.
         given: options of the environment, as name=value.
+        worlds: how many the environment has.
 
     Raises:
         OptionError: an environment of somebody else, which cannot be shown.
         UnknownNameError: there is no such environment or player.
     """
-    agent, env, title = _cast(target, player, given)
+    agent, env, title = _cast(target, player, given, worlds)
     if not hasattr(env.gym_env, "task"):
         raise OptionError(f"{title}: only this toolkit's own environments can be shown")
     return agent, env, title
 
 
-def _cast(target: str, player: str | None, given: tuple[str, ...]) -> tuple[Agent, GymVecEnv, str]:
+def _cast(target: str, player: str | None, given: tuple[str, ...], worlds: int) -> tuple[Agent, GymVecEnv, str]:
     from embodied.learn.agents import NetworkAgent
     from embodied.learn.vec import GymVecEnv, make_vec
     from embodied_scripts.evaluate import load_runs, runs_in
@@ -42,17 +41,17 @@ def _cast(target: str, player: str | None, given: tuple[str, ...]) -> tuple[Agen
     from embodied_scripts.players import reference_players
 
     if (Path(target) / "pool").is_dir():
-        return _cast_league(Path(target))
+        return _cast_league(Path(target), worlds)
     if Path(target).is_dir():
         policies, env_card = load_runs(runs_in(Path(target))[:1])
         name, policy = next(iter(policies.items()))
-        env = GymVecEnv(make_vec(env_card["id"], 1, **env_card["options"]))
+        env = GymVecEnv(make_vec(env_card["id"], worlds, **env_card["options"]))
         return NetworkAgent(policy), env, f"{env_card['id']}: {name}"
     env_id = resolve_id(target)
     options = parse_options(given)
-    env = GymVecEnv(make_vec(env_id, 1, **options))
+    env = GymVecEnv(make_vec(env_id, worlds, **options))
     if hasattr(env.gym_env, "duel"):
-        return _cast_duel(env_id, player, options)
+        return _cast_duel(env_id, player, options, worlds)
     players = reference_players(env)
     player = player or ("oracle" if "oracle" in players else "random")
     if player not in players:
@@ -60,7 +59,7 @@ def _cast(target: str, player: str | None, given: tuple[str, ...]) -> tuple[Agen
     return players[player], env, f"{env_id}: {player}"
 
 
-def _cast_duel(env_id: str, player: str | None, options: dict[str, Any]) -> tuple[Agent, GymVecEnv, str]:
+def _cast_duel(env_id: str, player: str | None, options: dict[str, Any], worlds: int) -> tuple[Agent, GymVecEnv, str]:
     """The same kind of player in both seats of a duel: trained, scripted or random."""
     from embodied.learn.vec import GymVecEnv, make_vec
     from embodied_scripts.players import duel_players
@@ -71,10 +70,10 @@ def _cast_duel(env_id: str, player: str | None, options: dict[str, Any]) -> tupl
     if player not in players:
         raise UnknownNameError("player", player, players)
     first, second = players[player]
-    return first, GymVecEnv(make_vec(env_id, 1, opponent=second, **options)), f"{env_id}: {player}"
+    return first, GymVecEnv(make_vec(env_id, worlds, opponent=second, **options)), f"{env_id}: {player}"
 
 
-def _cast_league(folder: Path) -> tuple[Agent, GymVecEnv, str]:
+def _cast_league(folder: Path, worlds: int) -> tuple[Agent, GymVecEnv, str]:
     """A league's learner in both seats."""
     from embodied.learn.opponents import SeatedAgent
     from embodied.learn.policy import load_policy
@@ -87,13 +86,13 @@ def _cast_league(folder: Path) -> tuple[Agent, GymVecEnv, str]:
         raise OptionError(f"{league.id}: only this toolkit's own environments can be shown")
     policy = load_policy(folder / "policy")
     opponent = SeatedAgent(policy, 1)
-    env = GymVecEnv(make_vec(resolve_id(league.id), 1, opponent=opponent, **parse_options(league.options)))
+    env = GymVecEnv(make_vec(resolve_id(league.id), worlds, opponent=opponent, **parse_options(league.options)))
     return SeatedAgent(policy, 0), env, f"{league.id}: {folder}"
 
 
-def outcome_of(env: GymVecEnv, experience: Experience, total: float) -> str:
-    """How the episode of the only world ended: success, a draw or failure."""
-    if experience.success is not None and bool(experience.success[0]):
+def outcome_of(env: GymVecEnv, experience: Experience, total: float, world: int = 0) -> str:
+    """How the episode of a world ended: success, a draw or failure."""
+    if experience.success is not None and bool(experience.success[world]):
         return "success"
     return "a draw" if hasattr(env.gym_env, "duel") and total == 0 else "failure"
 
@@ -158,33 +157,3 @@ def decisions(
         if first[0]:
             ended(experience, total)
             total = 0.0
-
-
-class Sight:
-    """The beams of the frame that the line camera of the only world delivered last: they start where it was taken."""
-
-    def __init__(self, env: GymVecEnv) -> None:
-        world: Any = env.gym_env
-        self.camera = world.body.cameras[0]
-        self._hz = world.task.control_hz
-        late = not self.camera.fan.timing.immediate
-        self._age = world.layout.slice(f"{self.camera.fan.name}/age") if late else None
-        self._past: deque[tuple[Any, Any]] = deque(maxlen=64)
-
-    def rays(self, moment: Decision) -> tuple[Any, Any]:
-        """Returns origin `(1, 3)` and directions `(pixels, 3)`; to be called at every decision."""
-        if moment.first:
-            self._past.clear()
-        origin, directions = self.camera.rays()
-        self._past.append((origin[0].copy(), directions[0].copy()))
-        lag = 0 if self._age is None else round(float(moment.obs[self._age][0]) * self._hz)
-        return self._past[max(-1 - lag, -len(self._past))]
-
-    def beams(self, moment: Decision) -> Beams:
-        """Returns the beams as lines in their colours."""
-        from embodied.view.palette import beam_colours
-        from embodied.world.picture import Beams
-
-        origin, directions = self.rays(moment)
-        ends = origin + directions * self.camera.ranges[0][:, None]
-        return Beams(origin[0], ends, beam_colours(self.camera.fan.classes, self.camera.seen[0]))

@@ -8,6 +8,8 @@ from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from embodied.errors import EmbodiedError
 
 Row = dict[str, Any]
@@ -36,3 +38,9 @@ def gather(path: Path, trainings: Sequence[Future[Row]]) -> list[Row]:
     if failures:
         raise EmbodiedError(f"{len(failures)} trainings failed, the others are kept: {failures[0]}") from failures[0]
     return rows
+
+
+def mean_and_error(values: Sequence[float], form: str = ".1%") -> str:
+    """The mean and its standard error, as text."""
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return f"{np.mean(values):{form}} ± {error:{form}}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.run import RunFolder
     from embodied.learn.vec import GymVecEnv
+    from embodied_scripts.live import Live
 
 STEPS = 1_500_000
 MEMORYLESS_CONTEXT = 1
@@ -85,6 +86,11 @@ class Train:
     """Fuse the network's operations with torch.compile; takes a minute and needs a C++ compiler."""
     start_from: str | None = None
     """Begin with the weights of this run's policy, trained on the same observations and actions."""
+    view: str | None = None
+    """Watch it learn in Rerun: live (a window), web (a browser page), a file that ends in .rrd, or the address of a
+    viewer elsewhere. Closing the viewer does not stop the training."""
+    view_every: float = 10.0
+    """Seconds from one episode that is shown to the next; curves are always shown."""
     ray: str | None = None
     """Run the trainings of a study as Ray tasks: the address of a cluster whose machines share the run's folder, or
     `local`. A training whose worker dies goes on from its last checkpoint."""
@@ -291,15 +297,33 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
     if left <= 0:
         return True
     stop = Stop()
+    watching = _watched(model, settings, folder)
     main = threading.current_thread() is threading.main_thread()  # a worker's tasks run elsewhere
     before = signal.signal(signal.SIGINT, stop.request) if main else None
     try:
         with Progress(settings.steps, str(folder.path)) as progress:
-            model.learn(left, callback=[stop, progress, Checkpoints(folder.policy)], reset_num_timesteps=False)
+            model.learn(
+                left, callback=[stop, progress, Checkpoints(folder.policy), *watching], reset_num_timesteps=False
+            )
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
     return model.num_timesteps >= settings.steps
+
+
+def _watched(model: SequencePPO, settings: Train, folder: RunFolder) -> list[Live]:
+    """The view that was asked for, if one was."""
+    if settings.view is None:
+        return []
+    from rich.console import Console
+
+    from embodied_scripts.live import Live
+
+    live = Live(settings.view, model, f"{settings.id}: {folder.path}", settings.view_every)
+    model.logger.output_formats.append(live.writer())
+    if live.url:
+        Console(soft_wrap=True).print(f"Open {live.url}", highlight=False)
+    return [live]
 
 
 def _settings_of(folder: RunFolder, given: Train) -> Train:
@@ -320,9 +344,10 @@ def _settings_of(folder: RunFolder, given: Train) -> Train:
     for name in _jsonable(begun).keys() - {"steps"}:
         if wanted[name] not in (plain[name], had[name]):
             raise OptionError(f"{folder.path} was begun with {name} = {had[name]!r}, which --resume cannot change")
-    return replace(begun, run_dir=folder.path, resume=True, steps=given.steps or begun.steps)
+    kept = {name: getattr(given, name) for name in ("view", "view_every")}
+    return replace(begun, run_dir=folder.path, resume=True, steps=given.steps or begun.steps, **kept)
 
 
 def _jsonable(settings: Train) -> dict[str, Any]:
-    own = {"run_dir", "resume", "seeds", "with_memoryless", "ray"}
+    own = {"run_dir", "resume", "seeds", "with_memoryless", "ray", "view", "view_every"}
     return {key: value for key, value in asdict(settings).items() if key not in own}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embodied.distributions import Choice, Uniform
 from embodied.errors import EmbodiedError, OptionError
 from embodied.randomisation import Randomisation, Vary
-from embodied_scripts.rows import Row, gather, read_rows
+from embodied_scripts.rows import Row, gather, mean_and_error, read_rows
 
 TASK = "embodied/Signpost-v0"
 CONDITIONS = ("nominal", "uniform", "fitted", "oracle")
@@ -151,14 +151,9 @@ def show(rows: list[Row]) -> None:
     by = {name: [row for row in rows if row["condition"] == name] for name in CONDITIONS}
     for name, mine in by.items():
         if mine:
-            cells = [_mean_and_error([row[where] for row in mine]) for where in ("reality", "declared")]
+            cells = [mean_and_error([row[where] for row in mine]) for where in ("reality", "declared")]
             table.add_row(name, str(len(mine)), *cells, _share_of_gap(by, name))
     Console().print(table)
-
-
-def _mean_and_error(values: list[float]) -> str:
-    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{np.mean(values):.1%} ± {error:.1%}"
 
 
 def _share_of_gap(by: dict[str, list[Row]], name: str, draws: int = 10_000) -> str:

@@ -1,0 +1,139 @@
+"""`embodied hopper`: a public check of transfer, from a Hopper whose torso is too light to the Hopper as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tyro
+
+from embodied.distributions import Choice, Uniform
+from embodied.errors import OptionError
+from embodied.randomisation import Randomisation, Vary, Widening
+from embodied_scripts.rows import Row, gather, mean_and_error, read_rows
+
+if TYPE_CHECKING:
+    from embodied.learn.policy import SequencePolicy
+
+CONDITIONS = ("naive", "uniform", "widened", "target")
+TORSO_KG, MISSING_KG = 3.66519, 1.0  # of Gymnasium's Hopper, and how much lighter it is thought to be
+LIGHTER = 1 - MISSING_KG / TORSO_KG
+JUDGES = {"source": "naive", "target": "target"}  # where policies are judged, and as whose training that is
+ABOUT = 0.5  # masses differ by so much of what they are thought to be
+WORLDS, LEARNING_RATE = 64, 1e-3
+
+
+def worlds_of(condition: str) -> Randomisation:
+    """What each trains under; where masses differ, that of the torso does so about what it is thought to be."""
+    thought = Randomisation((Vary("density[*torso]", Choice((LIGHTER,))),))
+    if condition == "naive":
+        return thought
+    if condition == "target":
+        return Randomisation()
+    torso = Vary("density[*torso]", Uniform((1 - ABOUT) * LIGHTER, (1 + ABOUT) * LIGHTER))
+    rest = [Vary(f"density[*{part}]", Uniform(1 - ABOUT, 1 + ABOUT)) for part in ("thigh", "leg", "foot")]
+    return Randomisation((torso, *rest), Widening() if condition == "widened" else None)
+
+
+@dataclass
+class HopperTransfer:
+    """Train Gymnasium's Hopper with its torso 1 kg lighter (naive, and with masses that differ from world to world),
+    and as it is; judge all on the Hopper as it is.
+
+    Finished rows are kept in the folder, so an interrupted study goes on.
+    """
+
+    steps: int = 1_000_000
+    """Of every training."""
+    seeds: int = 5
+    """Trainings of each kind."""
+    episodes: int = 128
+    """Judged on, by each policy."""
+    only: tuple[str, ...] = CONDITIONS
+    """Which kinds."""
+    jobs: int = 0
+    """Trainings at once, on one core each (0: one per core)."""
+    out: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/hopper")
+    """Folder of the study."""
+
+    def run(self) -> None:
+        """Trains and judges what is missing, and prints the table."""
+        from embodied.errors import UnknownNameError
+        from embodied.physics.threads import default_threads
+
+        if min(self.steps, self.seeds, self.episodes) < 1 or self.jobs < 0:
+            raise OptionError("steps, seeds and episodes must be positive")
+        for name in self.only:
+            if name not in CONDITIONS:
+                raise UnknownNameError("kind of training", name, CONDITIONS)
+        self.out.mkdir(parents=True, exist_ok=True)
+        table = self.out / "table.jsonl"
+        rows = [row for row in read_rows(table) if (row["steps"], row["episodes"]) == (self.steps, self.episodes)]
+        done = {(row["condition"], row["seed"]) for row in rows}
+        missing = [(name, seed) for seed in range(self.seeds) for name in self.only if (name, seed) not in done]
+        with ProcessPoolExecutor(self.jobs or default_threads(), get_context("spawn")) as pool:
+            rows += gather(table, [pool.submit(_row, self.steps, self.episodes, *one) for one in missing])
+        show(rows)
+
+
+def _row(steps: int, episodes: int, condition: str, seed: int) -> Row:
+    """Trains one policy and judges it on both Hoppers; runs in a process of its own."""
+    import torch
+
+    from embodied.learn.ppo import SequencePPO
+    from embodied.learn.vec import GymVecEnv
+    from embodied_policies import MLPPolicy
+    from embodied_scripts.hopper import make_vec
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    make = partial(make_vec, threads=1, autoreset_mode="SameStep")
+    model = SequencePPO(
+        MLPPolicy,
+        GymVecEnv(make(WORLDS, randomise=worlds_of(condition))),
+        seed=seed,
+        learning_rate=lambda left: LEARNING_RATE * (0.1 + 0.9 * left),
+        n_steps=32,
+        minibatches=16,
+        n_epochs=10,
+        device="cpu",
+    )
+    model.learn(steps)
+    judged = {where: _mean_return(model.policy, make, worlds_of(world), episodes) for where, world in JUDGES.items()}
+    return {"condition": condition, "seed": seed, "steps": steps, "episodes": episodes} | judged
+
+
+def _mean_return(policy: SequencePolicy, make: Callable[..., Any], worlds: Randomisation, episodes: int) -> float:
+    from embodied.learn.agents import NetworkAgent
+    from embodied.learn.evaluate import evaluate
+    from embodied.learn.vec import GymVecEnv
+
+    env = GymVecEnv(make(64, randomise=worlds))
+    report = evaluate(NetworkAgent(policy, deterministic=True), env, episodes)
+    env.close()
+    return report.reward
+
+
+def show(rows: list[Row]) -> None:
+    """Prints returns by condition, and how they compare with those of the naive on its own Hopper."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="return ± standard error over seeds", title_justify="left")
+    for column in ("trained", "seeds", "on the lighter", "on the Hopper as it is", "÷ naive on the lighter"):
+        table.add_column(column)
+    by = {name: [row for row in rows if row["condition"] == name] for name in CONDITIONS}
+    at_home = np.array([row["source"] for row in by["naive"]])
+    for name, mine in by.items():
+        if mine:
+            there = np.array([row["target"] for row in mine])
+            share = f"{there.mean() / at_home.mean():.0%}" if len(at_home) else ""
+            cells = [mean_and_error([row[where] for row in mine], ",.0f") for where in JUDGES]
+            table.add_row(name, str(len(mine)), *cells, share)
+    Console().print(table)

@@ -1,0 +1,222 @@
+"""Who watches a world: what its robots see, and what is worth noticing, for viewers and films."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from embodied.errors import MissingExtraError
+from embodied_scripts.playing import Decision, labels_of, truth_of
+
+if TYPE_CHECKING:
+    import mujoco
+    from numpy.typing import NDArray
+
+    from embodied.hidden import Discrete
+    from embodied.layout import Layout
+    from embodied.learn.policy import SequencePolicy
+    from embodied.view.moments import Glance, Player
+    from embodied.view.stream import Stream
+    from embodied.world.body import Body
+
+MOST_ACTIONS = 24  # that are drawn
+
+
+class Sight:
+    """The beams of the frame that the line camera of a robot delivered last: they start where it was taken."""
+
+    def __init__(self, body: Body, layout: Layout, control_hz: float) -> None:
+        self.camera = body.cameras[0]
+        self._hz = control_hz
+        late = not self.camera.fan.timing.immediate
+        self._age = layout.slice(f"{self.camera.fan.name}/age") if late else None
+        self._past: deque[tuple[Any, Any]] = deque(maxlen=64)
+
+    def glance(self, obs: Any, first: bool) -> Glance:
+        """What it sees in the first world, whose observation is `obs (dim,)`; to be called at every decision."""
+        from embodied.view.moments import Glance
+
+        if first:
+            self._past.clear()
+        origin, directions = self.camera.rays()
+        self._past.append((origin[0, 0].copy(), directions[0].copy()))
+        lag = 0 if self._age is None else round(float(obs[self._age][0]) * self._hz)
+        taken = self._past[max(-1 - lag, -len(self._past))]
+        return Glance(*taken, self.camera.ranges[0].copy(), self.camera.seen[0].copy())
+
+
+class Onlooker:
+    """Watches the first world of an environment of this toolkit: of its robots the learner's, then the opponent's.
+
+    Attributes:
+        model: what stands in the world; None where there is no MuJoCo.
+        choice: what is hidden first, if that is a choice.
+    """
+
+    def __init__(self, world: Any) -> None:
+        self._world = world
+        self.model: mujoco.MjModel | None = world.batch.model
+        first = world.hidden[0] if world.hidden else None
+        self.choice: Discrete | None = first if labels_of(first) else None
+        seats = [("", world.body, world.layout, tuple(world.task.says))]
+        self._versus = hasattr(world, "duel")
+        if self._versus:
+            other = world.other
+            seats = [
+                (world.mine.name, world.body, world.layout, ()),
+                (other.name, world.duel.env.bodies[other.number], other.layout, ()),
+            ]
+        self.players = [_player(name, body, says) for name, body, _, says in seats]
+        hz = world.task.control_hz
+        self._sights = [Sight(body, layout, hz) if body.cameras else None for _, body, layout, _ in seats]
+        self._data: Any = None
+
+    def scene(self) -> mujoco.MjData:
+        """A copy of the world as it is; the next call writes over it."""
+        import mujoco
+
+        self._data = self._data or mujoco.MjData(self._world.batch.model)
+        return self._world.batch.current_data(0, self._data)
+
+    def glances(self, obs: NDArray, first: bool) -> list[Glance | None]:
+        """What each sees now; `obs (dim,)` is the learner's observation."""
+        seen = [obs, self._world.facing[0]] if self._versus else [obs]
+        return [
+            None if sight is None else sight.glance(row, first) for sight, row in zip(self._sights, seen, strict=True)
+        ]
+
+    def actions(self, own: NDArray) -> list[NDArray]:
+        """What each does; of an opponent, what it did last."""
+        return [own, self._world.reply[0]] if self._versus else [own]
+
+    def evidence(self, obs: NDArray) -> NDArray | None:
+        """Log-likelihood of the observation `(dim,)` under each label, `(1, k)`; None without an exact one."""
+        return self._world.log_likelihood(obs[None])
+
+    def truth(self, hidden: NDArray) -> str:
+        """What is hidden, in words."""
+        return truth_of(self._world, hidden)
+
+
+class ForeignOnlooker(Onlooker):
+    """Watches the first world of somebody else's environment, as far as that can be: its MuJoCo scene and actions."""
+
+    def __init__(self, env: Any) -> None:
+        members = getattr(env, "envs", ())
+        self._inner: Any = members[0].unwrapped if members else None
+        model, data = (getattr(self._inner, name, None) for name in ("model", "data"))
+        self.model = model if type(model).__name__ == "MjModel" and type(data).__name__ == "MjData" else None
+        self.choice, self._copy = None, None
+        shape = env.single_action_space.shape or (1,)
+        names = tuple(f"action {i}" for i in range(math.prod(shape))) if math.prod(shape) <= MOST_ACTIONS else ()
+        self.players = [_named("", names)]
+
+    def scene(self) -> Any:
+        if self.model is None:
+            return None
+        import mujoco
+
+        self._copy = self._copy or mujoco.MjData(self.model)
+        return mujoco.mj_copyData(self._copy, self.model, self._inner.data)
+
+    def glances(self, obs: Any, first: bool) -> list[Glance | None]:
+        return [None]
+
+    def actions(self, own: Any) -> list[NDArray]:
+        import numpy as np
+
+        return [np.ravel(own)[: len(self.players[0].actions)]]
+
+    def evidence(self, obs: Any) -> None:
+        return None
+
+    def truth(self, hidden: Any) -> str:
+        return ""
+
+
+def _player(name: str, body: Body, says: tuple[str, ...]) -> Player:
+    classes = tuple(body.robot.cameras[0].classes) if body.robot.cameras else ()
+    return _named(name, tuple(actuator.name for actuator in body.robot.actuators) + says, classes)
+
+
+def _named(name: str, actions: tuple[str, ...], classes: tuple[str, ...] = ()) -> Player:
+    from embodied.view.moments import Player
+
+    return Player(name, actions, classes)
+
+
+class Reporter:
+    """Logs decisions of one world in a stream, and what is worth noticing: entropies, attention, and when something was
+    told and became certain."""
+
+    def __init__(self, stream: Stream, onlooker: Onlooker, policy: SequencePolicy | None, often: bool = True) -> None:
+        self._stream, self._onlooker = stream, onlooker
+        self._policy = policy if attends(policy) else None
+        self._often = often  # whether attention is logged at every decision
+        self._seen: list[Any] = []
+        self._noticed: set[str] = set()
+
+    def begin(self, time_s: float, name: str, hidden: Any) -> None:
+        """Says what is hidden in an episode that begins."""
+        told = self._onlooker.truth(hidden)
+        self._stream.event(time_s, f"{name}: {told}" if told else name)
+
+    def take(self, moment: Decision, data: Any, glances: list[Glance | None]) -> None:
+        """Logs one decision, made in the world `data` at these glances."""
+        if moment.first:
+            self._seen, self._noticed = [], set()
+        self._seen.append(moment.obs)
+        belief, observer, actions = moment.belief, moment.observer, self._onlooker.actions(moment.action)
+        self._stream.step(moment.time_s, data, glances, actions, belief, observer, moment.total)
+        if moment.told:
+            self._once(moment, "looked: something was told")
+        for who, probabilities in (("agent", belief), ("observer", observer)):
+            if probabilities is not None:
+                self._weigh(moment, who, probabilities)
+        if self._often:
+            self.attend()
+
+    def attend(self) -> None:
+        """Logs where each head looks back to from the last decision."""
+        from embodied.learn.vec import stack_observations
+
+        if self._policy is not None and self._seen:
+            attention = self._policy.explain(stack_observations(self._seen)).inside["attention"]
+            self._stream.attention(attention[:, :, -1].reshape(-1, len(self._seen)))
+
+    def _weigh(self, moment: Decision, who: str, probabilities: NDArray) -> None:
+        from embodied.learn.evaluate import CERTAINTY
+        from embodied.mind.information import entropy_bits
+
+        self._stream.entropy(who, float(entropy_bits(probabilities)))
+        if max(probabilities) >= CERTAINTY:
+            self._once(moment, f"certain: the {who} is {CERTAINTY:.0%} sure")
+
+    def _once(self, moment: Decision, text: str) -> None:
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self._stream.event(moment.time_s, text)
+
+
+def open_stream(
+    where: str, onlooker: Onlooker, title: str, policy: SequencePolicy | None, curves: bool = False
+) -> Stream:
+    """A stream for what an onlooker sees and the policy believes; with curves where it still learns.
+
+    Raises:
+        MissingExtraError: Rerun is not installed.
+        OptionError: `where` is unknown.
+    """
+    try:
+        from embodied.view.stream import Stream
+    except ImportError as error:
+        raise MissingExtraError("rerun", "view") from error
+    return Stream(where, onlooker.model, title, onlooker.players, labels_of(onlooker.choice), attends(policy), curves)
+
+
+def attends(policy: SequencePolicy | None) -> bool:
+    """Whether a player is a network with attention that can be shown."""
+    from embodied_policies import TransformerPolicy
+
+    return isinstance(policy, TransformerPolicy)
