@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gymnasium
@@ -18,6 +20,7 @@ from browser import CHROMIUM, Page
 
 HOPPER = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "hopper.xml"
 PATIENCE_S = 180
+WIDTH, BELOW_TITLE = 1400, slice(50, 740)  # pixels of the page
 
 
 def skin(picture: np.ndarray) -> int:
@@ -31,27 +34,68 @@ def lines(picture: np.ndarray) -> int:
     return int(np.sum(np.ptp(picture.astype(int), axis=-1) > 60))
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_the_web_viewer_shows_a_robot_and_its_traces(tmp_path):
-    command = [sys.executable, "-m", "embodied_scripts.main", "view", str(HOPPER), "--rerun", "web", "--seconds", "2"]
-    server = subprocess.Popen(
-        [*command, "--control", "random"], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+def red(picture: np.ndarray) -> int:
+    """Pixels as red as a pad."""
+    r, g, b = (picture[..., i].astype(int) for i in range(3))
+    return int(np.sum((r > 130) & (r > g + 90) & (r > b + 90)))
+
+
+def blue(picture: np.ndarray) -> int:
+    """Pixels as blue as a pad."""
+    r, g, b = (picture[..., i].astype(int) for i in range(3))
+    return int(np.sum((b > 130) & (b > r + 90) & (b > g + 50)))
+
+
+def pale_or_grey(picture: np.ndarray) -> int:
+    """Pixels that are neither paper nor text, as those of a camera's picture of walls."""
+    mean, spread = picture.mean(axis=-1), np.ptp(picture.astype(int), axis=-1)
+    return int(np.sum((mean > 60) & (mean < 225) & (spread < 60)))
+
+
+@contextmanager
+def page_of(profile: Path, *arguments: object) -> Iterator[Page]:
+    """The web viewer of a command, opened in a browser."""
+    command = [sys.executable, "-m", "embodied_scripts.main", *map(str, arguments), "--rerun", "web"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         url = next(line for line in server.stdout if line.startswith("Open ")).split()[1]
-        page = Page(url, tmp_path)
+        page = Page(url, profile)
         try:
-            begun = time.monotonic()
-            robot = traces = 0
-            while time.monotonic() - begun < PATIENCE_S and not (robot > 600 and traces > 300):
-                time.sleep(3)
-                picture = page.picture()
-                height, width, _ = picture.shape
-                robot = skin(picture[50 : height - 40, : width // 2])
-                traces = lines(picture[50 : height - 40, width * 3 // 5 :])
-            assert robot > 600, "the robot is not there"
-            assert traces > 300, "the traces are not there"
+            yield page
         finally:
             page.close()
     finally:
         os.killpg(server.pid, signal.SIGKILL)
+
+
+def await_sight(page: Page, wanted: dict[str, tuple[Callable[[np.ndarray], int], slice, slice, int]]) -> None:
+    """Looks until each part of the page shows enough of what it should."""
+    begun, found = time.monotonic(), dict.fromkeys(wanted, 0)
+    while time.monotonic() - begun < PATIENCE_S:
+        time.sleep(3)
+        picture = page.picture()
+        found = {name: count(picture[rows, columns]) for name, (count, rows, columns, _) in wanted.items()}
+        if all(found[name] > least for name, (*_, least) in wanted.items()):
+            return
+    raise AssertionError(f"this much of it is there: {found}")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_web_viewer_shows_a_robot_and_its_traces(tmp_path):
+    with page_of(tmp_path, "view", HOPPER, "--seconds", "2", "--control", "random") as page:
+        left, right = slice(0, WIDTH // 2), slice(WIDTH * 3 // 5, WIDTH)
+        await_sight(page, {"robot": (skin, BELOW_TITLE, left, 600), "traces": (lines, BELOW_TITLE, right, 300)})
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_web_viewer_shows_a_task_its_camera_and_what_is_believed(tmp_path):
+    with page_of(tmp_path, "play", "Signpost-v0", "--player", "curious", "--episodes", "40") as page:
+        left, right = slice(0, WIDTH // 2), slice(WIDTH * 3 // 5, WIDTH)
+        top, rest = slice(60, 160), slice(170, 740)
+        wanted = {
+            "red pad": (red, BELOW_TITLE, left, 600),
+            "blue pad": (blue, BELOW_TITLE, left, 600),
+            "line camera": (pale_or_grey, top, right, 2_000),
+            "traces": (lines, rest, right, 300),
+        }
+        await_sight(page, wanted)

@@ -1,6 +1,5 @@
 """Watching a policy learn: what is shown, that showing changes nothing, and that training outlives its viewer."""
 
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,9 @@ from safetensors.numpy import load_file
 pytest.importorskip("rerun")
 
 from embodied.errors import OptionError
+from embodied.view.moments import Glance, Picture, Player, Sensed, Trace
+from embodied.view.sink import free_port
+from embodied.view.stream import Stream, _pixels
 from embodied_scripts.train import Train, train_one
 
 RERUN = Path(sys.executable).with_name("rerun")
@@ -65,9 +67,7 @@ def close_when_training(viewer: subprocess.Popen, metrics: Path, lines: int) -> 
 
 
 def test_closing_the_viewer_does_not_stop_the_training_nor_change_it(unseen, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     viewer = subprocess.Popen([RERUN, "--serve-grpc", "--port", str(port)], stderr=subprocess.DEVNULL)
     metrics = tmp_path / "run" / "metrics.jsonl"
     closing = threading.Thread(target=close_when_training, args=(viewer, metrics, 4), daemon=True)
@@ -87,3 +87,23 @@ def test_closing_the_viewer_does_not_stop_the_training_nor_change_it(unseen, tmp
 def test_a_view_that_leads_nowhere_is_an_error_before_anything_is_trained(tmp_path):
     with pytest.raises(OptionError, match="live, web"):
         train_one(Train("embodied/Signpost-v0", run_dir=tmp_path / "run", view="movie.mp4", **SHORT))
+
+
+def test_every_sensor_is_shown_in_its_own_form(tmp_path):
+    obs = np.linspace(0, 1, 4 * 3 * 3 + 4 * 3 + 2).astype(np.float32)
+    pictures = (Picture("eye", slice(0, 36), 3, 4), Picture("depth", slice(36, 48), 3, 4, far=2.0))
+    player = Player("", ("push",), ("wall",), ("ring",), pictures, (Trace("gyro", "rad/s", slice(48, 50)),))
+    beams = Glance(np.zeros(3), np.eye(3), np.ones(3), np.zeros(3, int))
+    file = tmp_path / "senses.rrd"
+    stream = Stream(str(file), None, "senses", [player])
+    stream.step(0.0, None, [Sensed(obs, beams, (beams,))], [np.zeros(1)], None, None, 0.0)
+    stream.close()
+    printed = subprocess.run([RERUN, "rrd", "print", "-vvv", file], capture_output=True, text=True, check=True).stdout
+    for part in ("/world/rays", "/world/rays/ring", "/camera/line", "/pictures/eye", "/sensors/gyro", "/actions/push"):
+        assert part in printed, part
+
+
+def test_near_things_are_bright_in_a_picture_of_distances():
+    near, far = _pixels(Picture("depth", slice(0, 2), 1, 2, far=2.0), np.array([0.5, 2.0]))[0]
+    assert near.tolist() == [191.25] * 3
+    assert far.tolist() == [0.0] * 3

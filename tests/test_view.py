@@ -1,5 +1,6 @@
 """Any MuJoCo model is shown where it is."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -21,6 +22,11 @@ GYMNASIUM = (
     *("ant", "half_cheetah", "hopper", "humanoid", "humanoidstandup", "inverted_double_pendulum"),
     *("inverted_pendulum", "point", "pusher_v5", "reacher", "swimmer", "walker2d_v5"),
 )
+PACKAGE = importlib.util.find_spec("dm_control")  # found, not imported
+DM_CONTROL = Path(
+    os.environ.get("DM_CONTROL_ROOT") or (PACKAGE and PACKAGE.origin and Path(PACKAGE.origin).parent) or "-"
+)
+SUITE = sorted(path.stem for path in (DM_CONTROL / "suite").glob("*.xml"))
 FIELD = """
 <mujoco><asset><hfield name="hills" nrow="5" ncol="7" size="2 1 0.5 0.1" elevation="
 0 0 0 0 0 0 0  0 1 2 3 2 1 0  0 2 4 6 4 2 0  0 1 2 3 2 1 0  0 0 0 0 0 0 0"/></asset>
@@ -84,8 +90,11 @@ def check_geometry(model: mujoco.MjModel) -> None:
         body = model.geom_bodyid[geom]
         world = corners(shape) @ R[body].T + p[body]
         local = (world - data.geom_xpos[geom]) @ data.geom_xmat[geom].reshape(3, 3)
-        centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
+        centre, half = np.split(model.geom_aabb[geom].copy(), 2)
         tolerance = 1e-5 + 1e-4 * np.max(half)
+        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_HFIELD:  # MuJoCo's box is of the highest that there can be
+            field = model.hfield(model.geom_dataid[geom])
+            centre[2], half[2] = 0.0, field.size[2] * field.data.max()
         np.testing.assert_allclose(local.max(0), centre + half, atol=tolerance, err_msg=model.geom(geom).name)
         if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_HFIELD:  # of which only the upper face is drawn
             np.testing.assert_allclose(local.min(0), centre - half, atol=tolerance, err_msg=model.geom(geom).name)
@@ -97,6 +106,13 @@ def check_geometry(model: mujoco.MjModel) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_every_geom_of_a_foreign_model_is_where_mujoco_says(name):
     check_geometry(mujoco.MjModel.from_xml_path(str(ASSETS / f"{name}.xml")))
+
+
+@pytest.mark.skipif(not SUITE, reason="no dm_control (pip install dm_control, or set DM_CONTROL_ROOT)")
+@pytest.mark.parametrize("name", SUITE or ["suite"])
+@pytest.mark.filterwarnings("ignore")
+def test_every_geom_of_the_control_suite_is_where_mujoco_says(name):
+    check_geometry(mujoco.MjModel.from_xml_path(str(DM_CONTROL / "suite" / f"{name}.xml")))
 
 
 @pytest.mark.skipif(not MENAGERIE.is_dir(), reason=f"no models at {MENAGERIE} (set MENAGERIE_ROOT)")

@@ -53,7 +53,7 @@ def overview(
 
 def many_worlds(title: str, width: float) -> rrb.Blueprint:
     """Worlds side by side on a square of `width` [m], events below, and how often each outcome was met beside."""
-    space = _space("worlds", title, (0.0, -0.8 * width, 0.9 * width), (0.0, -0.05 * width, 0.0))
+    space = _space("worlds", title, (0.0, -0.75 * width, 0.85 * width), (0.0, -0.05 * width, 0.0))
     return rrb.Blueprint(
         rrb.Horizontal(
             space,
@@ -83,15 +83,21 @@ def bare_model(title: str, centre: NDArray, extent: float, traces: Sequence[str]
     return rrb.Blueprint(rrb.Horizontal(space, rrb.Vertical(*views), column_shares=[3, 2]), collapse_panels=True)
 
 
-Shared = tuple[rrb.View, float]  # a view, and its share of the height
+Shared = tuple[rrb.View | rrb.Container, float]  # a view or tabs, and their share of the height
 
 
 def _seen_and_done(player: Player, recent_s: float | None) -> list[Shared]:
-    """The line camera of a player, if it has one, and its actions."""
+    """The cameras of a player, and its actions and the traces of its sensors, one behind the other."""
     who = f"{player.name}: " if player.name else ""
     camera = rrb.Spatial2DView(origin=player.path("camera"), name=f"{who}class and nearness".capitalize())
+    pictures = [
+        (rrb.Spatial2DView(origin=player.path(f"pictures/{picture.name}"), name=f"{who}{picture.name}"), 2.0)
+        for picture in player.pictures
+    ]
     actions = _trace(player.path("actions"), f"{who}actions".capitalize(), SIGNED, recent_s)
-    return [*[(camera, 1.0)] * bool(player.classes), *[(actions, 1.7)] * bool(player.actions)]
+    sensors = _trace(player.path("sensors"), f"{who}sensors".capitalize(), None, recent_s)
+    traces = [*[actions] * bool(player.actions), *[sensors] * bool(player.traces)]
+    return [*[(camera, 1.0)] * bool(player.classes), *pictures, *[(rrb.Tabs(*traces), 1.7)] * bool(traces)]
 
 
 def _stacked(views: Sequence[Shared]) -> rrb.Vertical:

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 import rerun as rr
-from numpy.typing import NDArray
 
 from embodied.view.blueprint import many_worlds
+from embodied.view.palette import PAPER
 from embodied.view.scene import Scene
 from embodied.view.sink import close_recording, open_recording
 
 COLOURS = {"success": (60, 160, 90), "failure": (219, 51, 46), "a draw": (142, 152, 168)}
-SPACING = 1.15  # of worlds, in their own size
+SPACING = 1.1  # of worlds, in their own size
+NEAR, DROP = 5.0, 0.1  # m: what is deeper down waits out of sight; how far below the worlds the table is
 
 
 class Grid:
@@ -43,10 +44,18 @@ class Grid:
             middle = (columns - 1) / 2
             place = step * np.array([column - middle, middle - row, 0.0])
             self._recording.log(f"worlds/{i}", rr.Transform3D(translation=place), static=True)
-            self._scenes.append(Scene(model, self._recording, f"worlds/{i}/world"))
+            self._scenes.append(Scene(model, self._recording, f"worlds/{i}/world", cameras=False))
+        self._lay_table(columns * step)
         for name, colour in COLOURS.items():
             line = rr.SeriesLines(names=name, colors=[colour], widths=2.0)
             self._recording.log(_path(name), line, static=True)
+
+    def _lay_table(self, width: float) -> None:
+        """What worlds stand on: it hides the things that wait below them."""
+        table = rr.Boxes3D(
+            centers=[(0.0, 0.0, -DROP)], half_sizes=[(width, width, DROP / 4)], colors=[PAPER], fill_mode="solid"
+        )
+        self._recording.log("worlds/table", table, static=True)
 
     def step(self, time_s: float, worlds: Sequence[mujoco.MjData]) -> None:
         """Logs where everything is; `worlds` are current."""
@@ -73,11 +82,15 @@ class Grid:
 
 
 def width_of(model: mujoco.MjModel, data: mujoco.MjData) -> float:
-    """How wide what stands in a world is, beyond its horizon-wide planes [m]."""
-    shown = model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE
-    near: NDArray = shown & (np.abs(data.geom_xpos[:, 2]) < 5)  # things that wait out of sight are deep below
-    reach = model.geom_rbound[near, None] + np.abs(data.geom_xpos[near, :2])
-    return float(2 * reach.max()) if near.any() else 2 * float(model.stat.extent)
+    """How wide what stands in a world is, beyond its planes and what waits out of sight [m]."""
+    shown = (model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE) & (np.abs(data.geom_xpos[:, 2]) < NEAR)
+    if not shown.any():
+        return 2 * float(model.stat.extent)
+    R = data.geom_xmat[shown].reshape(-1, 3, 3)
+    centre, half = model.geom_aabb[shown, :3], model.geom_aabb[shown, 3:]
+    middle = data.geom_xpos[shown] + np.einsum("nij,nj->ni", R, centre)
+    reach = np.abs(middle) + np.einsum("nij,nj->ni", np.abs(R), half)
+    return float(2 * reach[:, :2].max())
 
 
 def _path(outcome: str) -> str:

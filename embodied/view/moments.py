@@ -8,6 +8,26 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Trace:
+    """A sensor whose readings are drawn over time; `part` of the observation, in `unit`."""
+
+    name: str
+    unit: str
+    part: slice
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A camera's picture in `part` of the observation: colours, or distances up to `far` [m]."""
+
+    name: str
+    part: slice
+    height: int
+    width: int
+    far: float | None = None
+
+
+@dataclass(frozen=True)
 class Player:
     """A robot on show.
 
@@ -15,11 +35,16 @@ class Player:
         name: as it is called; empty for the only one.
         actions: what it decides.
         classes: those of its line camera, in order; none without one.
+        rangers: names of its range sensors.
+        pictures, traces: its other cameras and sensors.
     """
 
     name: str
     actions: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    rangers: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    traces: tuple[Trace, ...] = ()
 
     def path(self, what: str) -> str:
         """Where something of it is logged."""
@@ -44,3 +69,12 @@ class Glance:
     def ends(self) -> NDArray:
         """Where its beams end, `(pixels, 3)` [m]."""
         return self.origin + self.directions * self.ranges[:, None]
+
+
+@dataclass(frozen=True)
+class Sensed:
+    """What a robot senses at a decision: observation `(dim,)`, the frame of its line camera, those of its rangers."""
+
+    obs: NDArray
+    camera: Glance | None = None
+    rangers: tuple[Glance, ...] = ()

@@ -15,6 +15,7 @@ PALETTE: dict[str, RGB] = {
     "red": (219, 51, 46),
     "blue": (31, 107, 219),
     "sign": (240, 196, 64),
+    "beam": (60, 140, 140),
     "hearsay": (150, 120, 190),
 }
 PAPER: RGB = (236, 240, 245)  # behind a scene

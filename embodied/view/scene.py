@@ -22,10 +22,16 @@ class Scene:
 
     Args:
         contacts: also log contact points and forces, which costs more than everything else.
+        cameras: also show where its cameras are.
     """
 
     def __init__(
-        self, model: mujoco.MjModel, recording: rr.RecordingStream, root: str = "world", contacts: bool = False
+        self,
+        model: mujoco.MjModel,
+        recording: rr.RecordingStream,
+        root: str = "world",
+        contacts: bool = False,
+        cameras: bool = True,
     ) -> None:
         self._model = model
         self._recording = recording
@@ -38,7 +44,8 @@ class Scene:
             self.bodies.append(self._path(parent, _local_name(model, body), "body"))
         recording.log(root, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
         self._log_shapes()
-        self._log_cameras()
+        if cameras:
+            self._log_cameras()
 
     def log(self, data: mujoco.MjData) -> None:
         """Logs where every body is, at the recording's present time."""

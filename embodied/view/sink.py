@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import warnings
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from embodied.errors import OptionError
 
 SERVER_MEMORY, VIEWER_MEMORY = "512MB", "1GB"  # the oldest is dropped when more would be held
 REMOTE = "rerun+http"
+GRPC_PORT, PAGE_PORT = 9876, 9090  # if nobody else has them
 PATIENCE_S = 10.0  # at the end, for a viewer that does not answer
 
 
@@ -37,15 +39,28 @@ def open_recording(where: str, blueprint: rrb.Blueprint) -> tuple[rr.RecordingSt
     if where == "live":
         recording.spawn(default_blueprint=blueprint, memory_limit=VIEWER_MEMORY)
     elif where == "web":
-        address = recording.serve_grpc(default_blueprint=blueprint, server_memory_limit=SERVER_MEMORY)
-        rr.serve_web_viewer(open_browser=False, connect_to=address)
-        return recording, f"http://localhost:9090/?url={address}"
+        port, page = free_port(GRPC_PORT), free_port(PAGE_PORT)
+        address = recording.serve_grpc(grpc_port=port, default_blueprint=blueprint, server_memory_limit=SERVER_MEMORY)
+        rr.serve_web_viewer(web_port=page, open_browser=False, connect_to=address)
+        return recording, f"http://localhost:{page}/?url={address}"
     elif where.startswith(REMOTE):
         recording.connect_grpc(where, default_blueprint=blueprint)
     else:
         Path(where).parent.mkdir(parents=True, exist_ok=True)
         recording.save(where, default_blueprint=blueprint)
     return recording, None
+
+
+def free_port(preferred: int = 0) -> int:
+    """The preferred port of this machine, or another where that is taken."""
+    for port in (preferred, 0):
+        with socket.socket() as door:
+            try:
+                door.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return door.getsockname()[1]
+    raise OptionError("this machine has no free port")
 
 
 def close_recording(recording: rr.RecordingStream) -> None:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from embodied.view.blueprint import overview
 from embodied.view.curves import Curves
-from embodied.view.moments import Glance, Player
+from embodied.view.moments import Glance, Picture, Player, Sensed
 from embodied.view.palette import beam_colours, colour_of, on_paper
 from embodied.view.scene import Scene
 from embodied.view.sink import close_recording, open_recording
 
+BEAM = ("nothing", "beam")  # what the beam of a ranger met
 PALE, DEEP = np.array([247, 250, 255]), np.array([8, 48, 107])  # no attention, and a head's most
 
 
@@ -55,7 +56,7 @@ class Stream:
         self,
         time_s: float,
         data: mujoco.MjData | None,
-        glances: Sequence[Glance | None],
+        sensed: Sequence[Sensed],
         actions: Sequence[NDArray],
         belief: NDArray | None,
         observer: NDArray | None,
@@ -66,7 +67,7 @@ class Stream:
         Args:
             time_s: time since the recording began [s].
             data: the world, current.
-            glances, actions: of each player.
+            sensed, actions: of each player.
             belief: the first player's own probabilities, `(k,)`, if it has them.
             observer: the exact filter's probabilities, `(k,)`, if the task has one.
             reward: the return so far.
@@ -74,9 +75,8 @@ class Stream:
         self._recording.set_time("time", duration=time_s)
         if self._scene is not None and data is not None:
             self._scene.log(data)
-        for player, glance, action in zip(self._players, glances, actions, strict=True):
-            if glance is not None:
-                self._log_camera(player, glance)
+        for player, senses, action in zip(self._players, sensed, actions, strict=True):
+            self._log_senses(player, senses)
             for name, value in zip(player.actions, action, strict=True):
                 self._scalar(player.path(f"actions/{name}"), value)
         for who, probabilities in (("agent", belief), ("observer", observer)):
@@ -119,16 +119,32 @@ class Stream:
         for player in self._players:
             for name in player.actions:
                 self._line(player.path(f"actions/{name}"), name.replace("_", " "))
+            for trace in player.traces:
+                self._line(player.path(f"sensors/{trace.name}"), f"{trace.name.replace('_', ' ')} [{trace.unit}]")
         self._line("reward/return", "return", (60, 160, 90))
 
     def _line(self, path: str, name: str, colour: tuple[int, ...] | None = None, width: float | None = None) -> None:
         colours = None if colour is None else [colour]
         self._recording.log(path, rr.SeriesLines(names=name, colors=colours, widths=width), static=True)
 
-    def _log_camera(self, player: Player, glance: Glance) -> None:
+    def _log_senses(self, player: Player, sensed: Sensed) -> None:
+        if sensed.camera is not None:
+            self._log_beams(f"world/rays/{player.name}".rstrip("/"), player.classes, sensed.camera)
+            self._log_line(player, sensed.camera)
+        for name, glance in zip(player.rangers, sensed.rangers, strict=True):
+            self._log_beams(f"world/rays/{player.path(name)}", BEAM, glance)
+        for picture in player.pictures:
+            self._picture(player.path(f"pictures/{picture.name}"), _pixels(picture, sensed.obs))
+        for trace in player.traces:
+            self._recording.log(player.path(f"sensors/{trace.name}"), rr.Scalars(sensed.obs[trace.part]))
+
+    def _log_beams(self, path: str, classes: Sequence[str], glance: Glance) -> None:
         strips = np.stack([np.broadcast_to(glance.origin, glance.ends.shape), glance.ends], axis=1)
-        beams = rr.LineStrips3D(strips, colors=on_paper(beam_colours(player.classes, glance.seen)), radii=0.003)
-        self._recording.log(f"world/rays/{player.name}".rstrip("/"), beams)
+        colours = on_paper(beam_colours(classes, glance.seen))
+        self._recording.log(path, rr.LineStrips3D(strips, colors=colours, radii=0.003))
+
+    def _log_line(self, player: Player, glance: Glance) -> None:
+        """A row of pixels: what was met above, how near it is below."""
         classes = np.array([colour_of(name) for name in player.classes])[glance.seen]
         near = 255 * (1 - glance.ranges / max(glance.ranges.max(), 1e-6))
         rows = np.stack([classes, np.repeat(near[:, None], 3, axis=1)])
@@ -141,3 +157,10 @@ class Stream:
 
     def _scalar(self, path: str, value: float) -> None:
         self._recording.log(path, rr.Scalars(float(value)))
+
+
+def _pixels(picture: Picture, obs: NDArray) -> NDArray:
+    """Colours of a camera's picture, `(height, width, 3)`, near is bright where distances are seen."""
+    pixels = obs[picture.part].reshape(picture.height, picture.width, -1)
+    shares = pixels if picture.far is None else np.repeat(1 - pixels / picture.far, 3, axis=2)
+    return 255 * shares

@@ -10,11 +10,22 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from embodied.errors import OptionError
+from embodied.errors import MissingExtraError, OptionError
 from embodied_scripts.turns import show, take_turns
 
 Measured = Literal[
-    "env", "sensors", "learn", "cheetah", "depth", "camera", "inference", "mind", "league", "randomise", "sim2real"
+    "env",
+    "sensors",
+    "learn",
+    "cheetah",
+    "depth",
+    "camera",
+    "inference",
+    "mind",
+    "league",
+    "randomise",
+    "sim2real",
+    "view",
 ]
 
 
@@ -29,7 +40,8 @@ class Bench:
     one, and how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of which 20
     things differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often truth lies in
     the stated intervals, whether proposed recordings tell more than random ones, and, where recordings of a real
-    servo bench lie in $EMBODIED_REALDATA, its fits.
+    servo bench lie in $EMBODIED_REALDATA, its fits. `view`: training that is watched live beside training that is not,
+    and the memory of ten minutes of watching one world at 50 Hz.
     """
 
     what: Annotated[Measured, tyro.conf.Positional]
@@ -54,6 +66,9 @@ class Bench:
         from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
         from embodied_scripts.bench_mind import mind_rates, show_coverage, show_light_dark
 
+        if self.what == "view":
+            self._bench_view()
+            return
         if self.what == "sim2real":
             from embodied_scripts.bench_sim2real import show_sim2real
 
@@ -86,6 +101,19 @@ class Bench:
             show_coverage(1 if self.small else self.episodes)
         if self.what == "league":
             show_table_games(self.small)
+        if self.json is not None:
+            self.json.write_text(json.dumps(rates, indent=1))
+
+    def _bench_view(self) -> None:
+        from rich.console import Console
+
+        try:
+            from embodied_scripts.bench_view import show_long_watch, view_rates
+        except ImportError as error:
+            raise MissingExtraError("rerun", "view") from error
+        rates = view_rates(self.rounds, *((4, 5) if self.small else ()))
+        show(self.what, rates)
+        rates |= show_long_watch(Console(soft_wrap=True), self.small)
         if self.json is not None:
             self.json.write_text(json.dumps(rates, indent=1))
 

@@ -90,7 +90,7 @@ def _filmed(agent: Agent, env: GymVecEnv, asked: Film) -> Iterator[Moment]:
         elif before is not None:
             yield before
         belief = decision.observer if decision.belief is None else decision.belief
-        glance = onlooker.glances(decision.obs, decision.first)[0]
+        glance = onlooker.sensed(decision.obs, decision.first)[0].camera
         beams = None if glance is None else Beams(glance.origin, glance.ends, beam_colours(classes, glance.seen))
         picture = painter.paint(0, beams)
         before = Moment(picture, decision.time_s - begun, belief, truth)

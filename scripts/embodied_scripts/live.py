@@ -74,7 +74,8 @@ class Live(BaseCallback):
         self._spent_s += time.perf_counter() - begun
         return True
 
-    def _on_training_end(self) -> None:
+    def close(self) -> None:
+        """Writes out what is still buffered."""
         self._stream.close()
 
     @property
@@ -94,7 +95,7 @@ class Live(BaseCallback):
     def _show(self, experience: Experience) -> None:
         """Logs the decision that was just carried out, made at what was seen before it."""
         moment = self._episode.decision(self.model, self.locals["t"], self._now_s)
-        self._reporter.take(moment, self._episode.scene, self._episode.glances)
+        self._reporter.take(moment, self._episode.scene, self._episode.sensed)
         self._episode.go_on(experience)
         if experience.ended[0] or self._episode.decisions == LONGEST:
             self._watching = False
@@ -119,7 +120,7 @@ class _Episode:
     def _look(self, experience: Experience) -> None:
         self._obs = _first_row(experience.obs)
         self.scene = self._onlooker.scene()
-        self.glances = self._onlooker.glances(self._obs, self.decisions == 0)
+        self.sensed = self._onlooker.sensed(self._obs, self.decisions == 0)
 
     def decision(self, model: Any, t: int, time_s: float) -> Decision:
         """What was decided at step `t` of the rollout."""

@@ -97,7 +97,7 @@ def _play(agent: Agent, env: GymVecEnv, stream: Stream, asked: Play, console: Co
             if len(results) == asked.episodes:
                 return
             reporter.begin(moment.time_s, f"episode {len(results) + 1}", env.privileged["hidden"][0])
-        reporter.take(moment, onlooker.scene(), onlooker.glances(moment.obs, moment.first))
+        reporter.take(moment, onlooker.scene(), onlooker.sensed(moment.obs, moment.first))
         asked.keep_time(world.task.control_hz)
 
 

@@ -308,6 +308,8 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
+        for live in watching:
+            live.close()
     return model.num_timesteps >= settings.steps
 
 

@@ -13,24 +13,26 @@ if TYPE_CHECKING:
     import mujoco
     from numpy.typing import NDArray
 
+    from embodied.body.robot import Robot
     from embodied.hidden import Discrete
     from embodied.layout import Layout
     from embodied.learn.policy import SequencePolicy
-    from embodied.view.moments import Glance, Player
+    from embodied.view.moments import Glance, Player, Sensed
     from embodied.view.stream import Stream
+    from embodied.world.beams import BeamsInWorlds
     from embodied.world.body import Body
 
 MOST_ACTIONS = 24  # that are drawn
 
 
 class Sight:
-    """The beams of the frame that the line camera of a robot delivered last: they start where it was taken."""
+    """The beams of the frame that a line camera or ranger delivered last: they start where it was taken."""
 
-    def __init__(self, body: Body, layout: Layout, control_hz: float) -> None:
-        self.camera = body.cameras[0]
+    def __init__(self, beams: BeamsInWorlds, layout: Layout, control_hz: float) -> None:
+        self._beams = beams
         self._hz = control_hz
-        late = not self.camera.fan.timing.immediate
-        self._age = layout.slice(f"{self.camera.fan.name}/age") if late else None
+        late = not beams.fan.timing.immediate
+        self._age = layout.slice(f"{beams.fan.name}/age") if late else None
         self._past: deque[tuple[Any, Any]] = deque(maxlen=64)
 
     def glance(self, obs: Any, first: bool) -> Glance:
@@ -39,11 +41,26 @@ class Sight:
 
         if first:
             self._past.clear()
-        origin, directions = self.camera.rays()
+        origin, directions = self._beams.rays()
         self._past.append((origin[0, 0].copy(), directions[0].copy()))
         lag = 0 if self._age is None else round(float(obs[self._age][0]) * self._hz)
         taken = self._past[max(-1 - lag, -len(self._past))]
-        return Glance(*taken, self.camera.ranges[0].copy(), self.camera.seen[0].copy())
+        return Glance(*taken, self._beams.ranges[0].copy(), self._beams.seen[0].copy())
+
+
+class Senses:
+    """What one robot of the first world senses, decision by decision."""
+
+    def __init__(self, body: Body, layout: Layout, control_hz: float) -> None:
+        self._camera = Sight(body.cameras[0], layout, control_hz) if body.cameras else None
+        self._rangers = [Sight(ranger, layout, control_hz) for ranger in body.rangers]
+
+    def sense(self, obs: NDArray, first: bool) -> Sensed:
+        """To be called at every decision; `obs (dim,)` is what the robot observes."""
+        from embodied.view.moments import Sensed
+
+        camera = None if self._camera is None else self._camera.glance(obs, first)
+        return Sensed(obs, camera, tuple(ranger.glance(obs, first) for ranger in self._rangers))
 
 
 class Onlooker:
@@ -67,9 +84,8 @@ class Onlooker:
                 (world.mine.name, world.body, world.layout, ()),
                 (other.name, world.duel.env.bodies[other.number], other.layout, ()),
             ]
-        self.players = [_player(name, body, says) for name, body, _, says in seats]
-        hz = world.task.control_hz
-        self._sights = [Sight(body, layout, hz) if body.cameras else None for _, body, layout, _ in seats]
+        self.players = [_player(name, body.robot, says) for name, body, _, says in seats]
+        self._senses = [Senses(body, layout, world.task.control_hz) for _, body, layout, _ in seats]
         self._data: Any = None
 
     def scene(self) -> mujoco.MjData:
@@ -79,12 +95,10 @@ class Onlooker:
         self._data = self._data or mujoco.MjData(self._world.batch.model)
         return self._world.batch.current_data(0, self._data)
 
-    def glances(self, obs: NDArray, first: bool) -> list[Glance | None]:
-        """What each sees now; `obs (dim,)` is the learner's observation."""
-        seen = [obs, self._world.facing[0]] if self._versus else [obs]
-        return [
-            None if sight is None else sight.glance(row, first) for sight, row in zip(self._sights, seen, strict=True)
-        ]
+    def sensed(self, obs: NDArray, first: bool) -> list[Sensed]:
+        """What each senses now; `obs (dim,)` is the learner's observation."""
+        rows = [obs, self._world.facing[0]] if self._versus else [obs]
+        return [senses.sense(row, first) for senses, row in zip(self._senses, rows, strict=True)]
 
     def actions(self, own: NDArray) -> list[NDArray]:
         """What each does; of an opponent, what it did last."""
@@ -103,6 +117,8 @@ class ForeignOnlooker(Onlooker):
     """Watches the first world of somebody else's environment, as far as that can be: its MuJoCo scene and actions."""
 
     def __init__(self, env: Any) -> None:
+        from embodied.view.moments import Player
+
         members = getattr(env, "envs", ())
         self._inner: Any = members[0].unwrapped if members else None
         model, data = (getattr(self._inner, name, None) for name in ("model", "data"))
@@ -110,7 +126,7 @@ class ForeignOnlooker(Onlooker):
         self.choice, self._copy = None, None
         shape = env.single_action_space.shape or (1,)
         names = tuple(f"action {i}" for i in range(math.prod(shape))) if math.prod(shape) <= MOST_ACTIONS else ()
-        self.players = [_named("", names)]
+        self.players = [Player("", names)]
 
     def scene(self) -> Any:
         if self.model is None:
@@ -120,8 +136,10 @@ class ForeignOnlooker(Onlooker):
         self._copy = self._copy or mujoco.MjData(self.model)
         return mujoco.mj_copyData(self._copy, self.model, self._inner.data)
 
-    def glances(self, obs: Any, first: bool) -> list[Glance | None]:
-        return [None]
+    def sensed(self, obs: Any, first: bool) -> list[Sensed]:
+        from embodied.view.moments import Sensed
+
+        return [Sensed(obs)]
 
     def actions(self, own: Any) -> list[NDArray]:
         import numpy as np
@@ -135,15 +153,22 @@ class ForeignOnlooker(Onlooker):
         return ""
 
 
-def _player(name: str, body: Body, says: tuple[str, ...]) -> Player:
-    classes = tuple(body.robot.cameras[0].classes) if body.robot.cameras else ()
-    return _named(name, tuple(actuator.name for actuator in body.robot.actuators) + says, classes)
+def _player(name: str, robot: Robot, says: tuple[str, ...]) -> Player:
+    from embodied.view.moments import Picture, Player, Trace
 
-
-def _named(name: str, actions: tuple[str, ...], classes: tuple[str, ...] = ()) -> Player:
-    from embodied.view.moments import Player
-
-    return Player(name, actions, classes)
+    at = robot.layout.slice
+    pictures = [
+        Picture(eye.name, at(eye.pictures[0].name), eye.height, eye.width, eye.pictures[0].high if eye.depth else None)
+        for eye in robot.eyes
+    ]
+    return Player(
+        name,
+        tuple(actuator.name for actuator in robot.actuators) + says,
+        tuple(robot.cameras[0].classes) if robot.cameras else (),
+        tuple(ranger.name for ranger in robot.rangers),
+        tuple(pictures),
+        tuple(Trace(sensor.name, sensor.unit, at(sensor.name)) for sensor in robot.sensors),
+    )
 
 
 class Reporter:
@@ -162,13 +187,13 @@ class Reporter:
         told = self._onlooker.truth(hidden)
         self._stream.event(time_s, f"{name}: {told}" if told else name)
 
-    def take(self, moment: Decision, data: Any, glances: list[Glance | None]) -> None:
-        """Logs one decision, made in the world `data` at these glances."""
+    def take(self, moment: Decision, data: Any, sensed: list[Sensed]) -> None:
+        """Logs one decision, made in the world `data` at what was sensed."""
         if moment.first:
             self._seen, self._noticed = [], set()
         self._seen.append(moment.obs)
         belief, observer, actions = moment.belief, moment.observer, self._onlooker.actions(moment.action)
-        self._stream.step(moment.time_s, data, glances, actions, belief, observer, moment.total)
+        self._stream.step(moment.time_s, data, sensed, actions, belief, observer, moment.total)
         if moment.told:
             self._once(moment, "looked: something was told")
         for who, probabilities in (("agent", belief), ("observer", observer)):

@@ -1,0 +1,120 @@
+"""What it costs to be watched: training with a live view beside training without, and the memory of a long watch."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embodied.learn.agents import NetworkAgent
+from embodied.learn.ppo import SequencePPO
+from embodied.learn.vec import GymVecEnv, make_vec
+from embodied.view.sink import free_port
+from embodied_scripts.bench_learning import SIGNPOST, use_all_threads
+from embodied_scripts.live import Live
+from embodied_scripts.playing import decisions
+from embodied_scripts.turns import take_turns
+from embodied_scripts.watching import Onlooker, Reporter, open_stream
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EVERY_S = 10.0  # from one episode that is shown to the next
+UPDATES = 6  # learned from in each turn
+WATCH_HZ, WATCH_S = 50, 600  # the long watch: so many decisions per second, for so long
+SERVER_MB = 512  # what the server may hold
+
+
+def view_rates(rounds: int, worlds: int = 128, steps: int = 64) -> dict[str, list[float]]:
+    """Environment steps per second with learning on Signpost, watched from another process and not."""
+    from embodied_policies import TransformerPolicy
+
+    use_all_threads()
+    watched, alone = (
+        SequencePPO(TransformerPolicy, make_vec(SIGNPOST, worlds), n_steps=steps, seed=0, device="cpu")
+        for _ in range(2)
+    )
+    with viewer() as (address, _):
+        live = Live(address, watched, SIGNPOST, EVERY_S)
+        turns = {"watched": _updates(watched, live), "alone": _updates(alone, None)}
+        rates = take_turns(turns, rounds)
+        live.close()
+    return rates
+
+
+def _updates(model: SequencePPO, callback: Any) -> Any:
+    def learn() -> int:
+        before = model.num_timesteps
+        model.learn(UPDATES * model.n_envs * model.n_steps, callback, reset_num_timesteps=False)
+        return model.num_timesteps - before
+
+    return learn
+
+
+def show_long_watch(console: Console, small: bool = False) -> dict[str, list[float]]:
+    """Prints and returns what logging one world with camera, belief and attention takes, and what is held then."""
+    from embodied_policies import TransformerPolicy
+
+    use_all_threads()
+    policy = SequencePPO(TransformerPolicy, make_vec(SIGNPOST, 1), n_steps=8, device="cpu").policy
+    env = GymVecEnv(make_vec(SIGNPOST, 1))
+    onlooker = Onlooker(env.gym_env)
+    wanted = 60 if small else WATCH_HZ * WATCH_S
+    with viewer() as (address, process):
+        stream = open_stream(address, onlooker, SIGNPOST, policy)
+        reporter = Reporter(stream, onlooker, policy)
+        before, spent = _memory_mb("self"), 0.0
+        moments = decisions(NetworkAgent(policy), env, 0, lambda *_: None)
+        for _, moment in zip(range(wanted), moments, strict=False):
+            begun = time.perf_counter()
+            reporter.take(moment, onlooker.scene(), onlooker.sensed(moment.obs, moment.first))
+            spent += time.perf_counter() - begun
+        stream.close()
+        held, served = _memory_mb("self") - before, _memory_mb(str(process.pid))
+    figures = {
+        "milliseconds per decision": 1e3 * spent / wanted,
+        "more held by the process that logs [MB]": max(held, 0.1),
+        f"held by the viewer's server, told to hold {SERVER_MB} [MB]": served,
+    }
+    console.print(f"{wanted:,} decisions, as many as {wanted / WATCH_HZ:.0f} s at {WATCH_HZ} Hz:", highlight=False)
+    for name, value in figures.items():
+        console.print(f"  {name}: {value:,.1f}", highlight=False)
+    return {name: [value] for name, value in figures.items()}
+
+
+@contextmanager
+def viewer() -> Iterator[tuple[str, subprocess.Popen]]:
+    """What receives recordings, without a window, in a process of its own: its address, and the process."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("rerun")), "--serve-grpc", "--port", str(port)]
+    process = subprocess.Popen([*command, "--server-memory-limit", f"{SERVER_MB}MB"], stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port)
+        yield f"rerun+http://127.0.0.1:{port}/proxy", process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(port: int, patience_s: float = 30.0) -> None:
+    begun = time.monotonic()
+    while time.monotonic() - begun < patience_s:
+        with socket.socket() as door:
+            if door.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("Rerun's server did not start")
+
+
+def _memory_mb(process: str) -> float:
+    """What a process holds in memory (resident set) [MB]; not a number where /proc does not tell."""
+    status = Path(f"/proc/{process}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), np.nan)
