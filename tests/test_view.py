@@ -13,7 +13,7 @@ import pytest
 
 rr = pytest.importorskip("rerun")
 
-from embodied.view.scene import Scene, relative_poses  # noqa: E402
+from embodied.view.scene import FRAMES_BETWEEN_ALL, Scene, relative_poses  # noqa: E402
 from embodied.view.shapes import geom_shape  # noqa: E402
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
@@ -127,6 +127,39 @@ def test_height_fields_and_shapes_that_share_a_name_are_shown():
     scene = Scene(model, recording)
     assert scene.bodies == ["world", "world/ball"]
     assert {"world/hills", "world/ball/ball", "world/ball/eye"} <= scene._taken
+
+
+PAINTED = """
+<mujoco><asset><texture name="flag" type="2d" builtin="checker" rgb1="1 0 0" rgb2="0 0 1" width="16" height="16"/>
+<material name="flag" texture="flag" rgba="1 1 1 1"/>
+<mesh name="sail" vertex="0 0 0  1 0 0  0 1 0  0 0 1" texcoord="0.1 0.2  0.9 0.2  0.1 0.7  0.6 0.8"
+face="0 2 1  0 1 3  1 2 3  0 3 2"/></asset>
+<worldbody><geom name="sail" type="mesh" mesh="sail" material="flag"/></worldbody></mujoco>"""
+
+
+def test_the_texture_of_a_mesh_is_where_its_corners_say():
+    model = mujoco.MjModel.from_xml_string(PAINTED)
+    shape = geom_shape(model, 0)
+    said = {(0, 0, 0): (0.1, 0.2), (1, 0, 0): (0.9, 0.2), (0, 1, 0): (0.1, 0.7), (0, 0, 1): (0.6, 0.8)}
+    places, coords = corners(shape).round(5), values(shape.vertex_texcoords).reshape(-1, 2)
+    for place, coord in zip(places, coords, strict=True):
+        np.testing.assert_allclose(coord, said[tuple(place + 0.0)], atol=1e-6)
+    pixels = values(shape.albedo_texture_buffer).reshape(16, 16, 3)
+    assert pixels[2, 2].tolist() != pixels[2, 13].tolist()
+    np.testing.assert_array_equal(pixels[13, 2], pixels[2, 13])
+
+
+def test_bodies_that_rest_are_logged_again_only_now_and_then():
+    model = mujoco.MjModel.from_xml_string(FIELD)
+    data = moved(model)
+    scene = Scene(model, rr.RecordingStream("test"))
+    poses = lambda: np.concatenate([data.xpos, data.xquat], axis=1).copy()  # noqa: E731
+    assert scene._moved(poses()).tolist() == [1]
+    assert [scene._moved(poses()).tolist() for _ in range(FRAMES_BETWEEN_ALL)] == [[]] * (FRAMES_BETWEEN_ALL - 1) + [
+        [1]
+    ]
+    data.xpos[1] += 0.1
+    assert scene._moved(poses()).tolist() == [1]
 
 
 def test_models_that_have_nothing_but_collision_shapes_are_shown_all_the_same():

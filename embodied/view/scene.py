@@ -14,6 +14,7 @@ from embodied.view.shapes import geom_shape, site_shape, xyzw
 
 HIDDEN_GROUPS = 3  # groups from here on are collision shapes, if there are others
 FORCE_SCALE = 0.01  # [m/N] of the arrows at contacts
+FRAMES_BETWEEN_ALL = 100
 EYE_DISTANCE = 0.05  # [m] at which the frame of a camera is drawn
 
 
@@ -38,6 +39,7 @@ class Scene:
         self._root = root
         self._contacts = contacts
         self._taken = {root}
+        self._poses, self._frames = np.full((model.nbody, 7), np.nan), 0
         self.bodies = [root]
         for body in range(1, model.nbody):
             parent = self.bodies[model.body_parentid[body]]
@@ -50,13 +52,20 @@ class Scene:
     def log(self, data: mujoco.MjData) -> None:
         """Logs where every body is, at the recording's present time."""
         pos, wxyz = relative_poses(self._model, data.xpos, data.xquat)
-        for body in range(1, self._model.nbody):
+        for body in self._moved(np.concatenate([pos, wxyz], axis=1)):
             turn = rr.Quaternion(xyzw=xyzw(wxyz[body]))
             self._recording.log(self.bodies[body], rr.Transform3D(translation=pos[body], quaternion=turn))
         if self._contacts:
             self._log_contacts(data)
         if self._model.ntendon:
             self._recording.log(f"{self._root}/tendons", tendons(self._model, data))
+
+    def _moved(self, poses: NDArray) -> NDArray[np.intp]:
+        """The bodies that have moved since they were logged; now and then all, as viewers drop what is old."""
+        moved = np.any(poses != self._poses, axis=1) | (self._frames % FRAMES_BETWEEN_ALL == 0)
+        self._frames += 1
+        self._poses = poses
+        return np.flatnonzero(moved[1:]) + 1
 
     def log_many(self, time_s: NDArray, xpos: NDArray, xquat: NDArray) -> None:
         """Logs whole trajectories as columns, faster than step by step.

@@ -23,7 +23,7 @@ KIND = mujoco.mjtGeom
 
 @dataclass(frozen=True)
 class Solid:
-    """One shape as MuJoCo has it: type, sizes [m], pose in its body, colour, and the asset of meshes and fields."""
+    """One shape as MuJoCo has it: type, sizes [m], pose in its body, colour, asset of meshes and fields, material."""
 
     kind: int
     size: NDArray[np.float64]
@@ -31,6 +31,7 @@ class Solid:
     wxyz: NDArray[np.float64]
     rgba: NDArray[np.uint8]
     asset: int = -1
+    material: int = -1
 
     @property
     def R(self) -> NDArray[np.float64]:
@@ -51,6 +52,7 @@ def geom_shape(model: mujoco.MjModel, geom: int) -> Any:
             model.geom_quat[geom],
             colour(model, model.geom_rgba[geom], int(model.geom_matid[geom])),
             int(model.geom_dataid[geom]),
+            int(model.geom_matid[geom]),
         ),
     )
 
@@ -90,9 +92,9 @@ def shape(model: mujoco.MjModel, solid: Solid) -> Any:
 def colour(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray[np.uint8]:
     """A material's colour, or the mean of its texture, goes before a shape's own."""
     rgba = rgba if material < 0 else model.mat_rgba[material]
-    texture = model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB] if material >= 0 else -1
+    texture = _texture_of(model, material)
     if texture >= 0:
-        rgba = np.append(_mean_colour(model, int(texture)) * rgba[:3], rgba[3])
+        rgba = np.append(_pixels(model, texture).mean(axis=(0, 1)) / 255 * rgba[:3], rgba[3])
     return (np.clip(rgba, 0, 1) * 255).astype(np.uint8)
 
 
@@ -124,8 +126,20 @@ def _mesh(model: mujoco.MjModel, solid: Solid) -> Any:
         vertex_positions=corners @ solid.R.T + solid.pos,
         vertex_normals=normals @ solid.R.T,
         triangle_indices=np.arange(len(corners), dtype=np.uint32).reshape(-1, 3),
-        albedo_factor=solid.rgba,
+        **_skin(model, solid, faces),
     )
+
+
+def _skin(model: mujoco.MjModel, solid: Solid, faces: slice) -> dict[str, Any]:
+    """The texture of a mesh that says where it goes, else one colour; both count from the first row of pixels."""
+    texture, start = _texture_of(model, solid.material), int(model.mesh_texcoordadr[solid.asset])
+    if texture < 0 or start < 0 or model.tex_type[texture] != mujoco.mjtTexture.mjTEXTURE_2D:
+        return {"albedo_factor": solid.rgba}
+    return {
+        "albedo_factor": (np.clip(model.mat_rgba[solid.material], 0, 1) * 255).astype(np.uint8),
+        "albedo_texture": _pixels(model, texture),
+        "vertex_texcoords": model.mesh_texcoord[start + model.mesh_facetexcoord[faces].ravel()],
+    }
 
 
 def _field(model: mujoco.MjModel, solid: Solid) -> Any:
@@ -145,8 +159,14 @@ def _field(model: mujoco.MjModel, solid: Solid) -> Any:
     )
 
 
-def _mean_colour(model: mujoco.MjModel, texture: int) -> NDArray:
+def _texture_of(model: mujoco.MjModel, material: int) -> int:
+    """The colour texture of a material, or −1."""
+    return int(model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB]) if material >= 0 else -1
+
+
+def _pixels(model: mujoco.MjModel, texture: int) -> NDArray[np.uint8]:
+    """`(height, width, 3)`; the faces of a cube one below the other."""
     start, channels = model.tex_adr[texture], model.tex_nchannel[texture]
-    count = model.tex_width[texture] * model.tex_height[texture]
-    pixels = model.tex_data[start : start + count * channels].reshape(-1, channels)
-    return pixels[:, :3].mean(axis=0) / 255
+    height, width = model.tex_height[texture], model.tex_width[texture]
+    pixels = model.tex_data[start : start + height * width * channels].reshape(height, width, channels)
+    return np.repeat(pixels, 3, axis=2) if channels == 1 else pixels[..., :3]

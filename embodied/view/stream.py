@@ -46,7 +46,7 @@ class Stream:
         curves: bool = False,
     ) -> None:
         blueprint = overview(title, players, model is not None, bool(beliefs), attention, curves)
-        self._recording, self.url = open_recording(where, blueprint)
+        self._recording, self.url = open_recording(where, blueprint, unhurried=curves)
         self._scene = None if model is None else Scene(model, self._recording)
         self._players, self._beliefs = list(players), list(beliefs)
         self.curves = Curves(self._recording) if curves else None

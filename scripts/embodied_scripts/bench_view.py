@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embodied.errors import MissingExtraError
 from embodied.learn.agents import NetworkAgent
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.vec import GymVecEnv, make_vec
@@ -93,14 +94,22 @@ def show_long_watch(console: Console, small: bool = False) -> dict[str, list[flo
 def viewer() -> Iterator[tuple[str, subprocess.Popen]]:
     """What receives recordings, without a window, in a process of its own: its address, and the process."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("rerun")), "--serve-grpc", "--port", str(port)]
-    process = subprocess.Popen([*command, "--server-memory-limit", f"{SERVER_MB}MB"], stderr=subprocess.DEVNULL)
+    command = [str(rerun_binary()), "--serve-grpc", "--port", str(port), "--server-memory-limit", f"{SERVER_MB}MB"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
         yield f"rerun+http://127.0.0.1:{port}/proxy", process
     finally:
         process.kill()
         process.wait()
+
+
+def rerun_binary() -> Path:
+    """Rerun itself; the command of that name is a script that starts it, and leaves it behind when killed."""
+    spec = find_spec("rerun_cli")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("rerun", "view")
+    return Path(spec.origin).with_name("rerun")
 
 
 def _wait_for(port: int, patience_s: float = 30.0) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from embodied.learn.vec import Experience
 
 LONGEST = 300  # decisions of an episode that are shown
-BUDGET = 0.03  # of the time of training, at most, is spent on showing
+BUDGET = 0.02  # of the time of training, at most, is spent on showing
 CURVES = {
     "rollout/ep_rew_mean": "return",
     "rollout/success_rate": "success",
