@@ -11,7 +11,7 @@ import rerun.blueprint as rrb
 
 from embodied.errors import OptionError
 
-SERVER_MEMORY, VIEWER_MEMORY = "512MB", "1GB"  # the oldest is dropped when more would be held
+SERVER_MEMORY, VIEWER_MEMORY = "256MB", "1GB"  # the oldest is dropped when more would be held
 REMOTE = "rerun+http"
 GRPC_PORT, PAGE_PORT = 9876, 9090  # if nobody else has them
 PATIENCE_S = 10.0  # at the end, for a viewer that does not answer

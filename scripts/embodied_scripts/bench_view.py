@@ -17,7 +17,7 @@ from embodied.errors import MissingExtraError
 from embodied.learn.agents import NetworkAgent
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.vec import GymVecEnv, make_vec
-from embodied.view.sink import free_port
+from embodied.view.sink import SERVER_MEMORY, free_port
 from embodied_scripts.bench_learning import SIGNPOST, use_all_threads
 from embodied_scripts.live import Live
 from embodied_scripts.playing import decisions
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 EVERY_S = 10.0  # from one episode that is shown to the next
 UPDATES = 6  # learned from in each turn
 WATCH_HZ, WATCH_S = 50, 600  # the long watch: so many decisions per second, for so long
-SERVER_MB = 512  # what the server may hold
 
 
 def view_rates(rounds: int, worlds: int = 128, steps: int = 64) -> dict[str, list[float]]:
@@ -82,7 +81,7 @@ def show_long_watch(console: Console, small: bool = False) -> dict[str, list[flo
     figures = {
         "milliseconds per decision": 1e3 * spent / wanted,
         "more held by the process that logs [MB]": max(held, 0.1),
-        f"held by the viewer's server, told to hold {SERVER_MB} [MB]": served,
+        f"held by the viewer's server, told to keep {SERVER_MEMORY} [MB]": served,
     }
     console.print(f"{wanted:,} decisions, as many as {wanted / WATCH_HZ:.0f} s at {WATCH_HZ} Hz:", highlight=False)
     for name, value in figures.items():
@@ -94,7 +93,7 @@ def show_long_watch(console: Console, small: bool = False) -> dict[str, list[flo
 def viewer() -> Iterator[tuple[str, subprocess.Popen]]:
     """What receives recordings, without a window, in a process of its own: its address, and the process."""
     port = free_port()
-    command = [str(rerun_binary()), "--serve-grpc", "--port", str(port), "--server-memory-limit", f"{SERVER_MB}MB"]
+    command = [str(rerun_binary()), "--serve-grpc", "--port", str(port), "--server-memory-limit", SERVER_MEMORY]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
