@@ -27,8 +27,8 @@ from embodied_scripts.watching import Onlooker, Reporter, open_stream
 if TYPE_CHECKING:
     from rich.console import Console
 
-EVERY_S = 10.0  # from one episode that is shown to the next
-UPDATES = 6  # learned from in each turn
+EVERY_S = 15.0  # from one episode that is shown to the next
+UPDATES = 9  # learned from in each turn
 WATCH_HZ, WATCH_S = 50, 600  # the long watch: so many decisions per second, for so long
 
 

@@ -89,7 +89,7 @@ class Train:
     view: str | None = None
     """Watch it learn in Rerun: live (a window), web (a browser page), a file that ends in .rrd, or the address of a
     viewer elsewhere. Closing the viewer does not stop the training."""
-    view_every: float = 10.0
+    view_every: float = 15.0
     """Seconds from one episode that is shown to the next; curves are always shown."""
     ray: str | None = None
     """Run the trainings of a study as Ray tasks: the address of a cluster whose machines share the run's folder, or
