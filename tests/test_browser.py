@@ -20,7 +20,8 @@ from browser import CHROMIUM, Page
 
 HOPPER = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "hopper.xml"
 PATIENCE_S = 180
-WIDTH, BELOW_TITLE = 1400, slice(50, 740)  # pixels of the page
+BELOW_TITLE = slice(50, -40)  # rows of the page
+LEFT, RIGHT = (0.0, 0.5), (0.6, 1.0)  # shares of its width
 
 
 def skin(picture: np.ndarray) -> int:
@@ -68,13 +69,19 @@ def page_of(profile: Path, *arguments: object) -> Iterator[Page]:
         os.killpg(server.pid, signal.SIGKILL)
 
 
-def await_sight(page: Page, wanted: dict[str, tuple[Callable[[np.ndarray], int], slice, slice, int]]) -> None:
+def await_sight(
+    page: Page, wanted: dict[str, tuple[Callable[[np.ndarray], int], slice, tuple[float, float], int]]
+) -> None:
     """Looks until each part of the page shows enough of what it should."""
     begun, found = time.monotonic(), dict.fromkeys(wanted, 0)
     while time.monotonic() - begun < PATIENCE_S:
         time.sleep(3)
         picture = page.picture()
-        found = {name: count(picture[rows, columns]) for name, (count, rows, columns, _) in wanted.items()}
+        width = picture.shape[1]
+        found = {
+            name: count(picture[rows, int(width * begin) : int(width * end)])
+            for name, (count, rows, (begin, end), _) in wanted.items()
+        }
         if all(found[name] > least for name, (*_, least) in wanted.items()):
             return
     raise AssertionError(f"this much of it is there: {found}")
@@ -83,19 +90,17 @@ def await_sight(page: Page, wanted: dict[str, tuple[Callable[[np.ndarray], int],
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_web_viewer_shows_a_robot_and_its_traces(tmp_path):
     with page_of(tmp_path, "view", HOPPER, "--seconds", "2", "--control", "random") as page:
-        left, right = slice(0, WIDTH // 2), slice(WIDTH * 3 // 5, WIDTH)
-        await_sight(page, {"robot": (skin, BELOW_TITLE, left, 600), "traces": (lines, BELOW_TITLE, right, 300)})
+        await_sight(page, {"robot": (skin, BELOW_TITLE, LEFT, 600), "traces": (lines, BELOW_TITLE, RIGHT, 300)})
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_web_viewer_shows_a_task_its_camera_and_what_is_believed(tmp_path):
     with page_of(tmp_path, "play", "Signpost-v0", "--player", "curious", "--episodes", "40") as page:
-        left, right = slice(0, WIDTH // 2), slice(WIDTH * 3 // 5, WIDTH)
-        top, rest = slice(60, 160), slice(170, 740)
+        top, rest = slice(60, 160), slice(170, -40)
         wanted = {
-            "red pad": (red, BELOW_TITLE, left, 600),
-            "blue pad": (blue, BELOW_TITLE, left, 600),
-            "line camera": (pale_or_grey, top, right, 2_000),
-            "traces": (lines, rest, right, 300),
+            "red pad": (red, BELOW_TITLE, LEFT, 600),
+            "blue pad": (blue, BELOW_TITLE, LEFT, 600),
+            "line camera": (pale_or_grey, top, RIGHT, 2_000),
+            "traces": (lines, rest, RIGHT, 300),
         }
         await_sight(page, wanted)

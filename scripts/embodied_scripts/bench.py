@@ -66,15 +66,8 @@ class Bench:
         from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
         from embodied_scripts.bench_mind import mind_rates, show_coverage, show_light_dark
 
-        if self.what == "view":
-            self._bench_view()
-            return
-        if self.what == "sim2real":
-            from embodied_scripts.bench_sim2real import show_sim2real
-
-            figures = show_sim2real(self.small)
-            if self.json is not None:
-                self.json.write_text(json.dumps(figures, indent=1))
+        if self.what in ("sim2real", "view"):
+            self._write(_show_sim2real(self.small) if self.what == "sim2real" else _show_view(self.rounds, self.small))
             return
         measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {
@@ -101,21 +94,25 @@ class Bench:
             show_coverage(1 if self.small else self.episodes)
         if self.what == "league":
             show_table_games(self.small)
-        if self.json is not None:
-            self.json.write_text(json.dumps(rates, indent=1))
+        self._write(rates)
 
-    def _bench_view(self) -> None:
-        from rich.console import Console
-
-        try:
-            from embodied_scripts.bench_view import show_long_watch, view_rates
-        except ImportError as error:
-            raise MissingExtraError("rerun", "view") from error
-        rates = view_rates(self.rounds, *((4, 5) if self.small else ()))
-        show(self.what, rates)
-        rates |= show_long_watch(Console(soft_wrap=True), self.small)
+    def _write(self, figures: dict[str, list[float]]) -> None:
         if self.json is not None:
-            self.json.write_text(json.dumps(rates, indent=1))
+            self.json.write_text(json.dumps(figures, indent=1))
+
+
+def _show_sim2real(small: bool) -> dict[str, list[float]]:
+    from embodied_scripts.bench_sim2real import show_sim2real
+
+    return show_sim2real(small)
+
+
+def _show_view(rounds: int, small: bool) -> dict[str, list[float]]:
+    try:
+        from embodied_scripts.bench_view import show_view
+    except ImportError as error:
+        raise MissingExtraError("rerun", "view") from error
+    return show_view(rounds, small)
 
 
 def _env_rates(rounds: int, worlds: int = 64, steps: int = 60) -> dict[str, list[float]]:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from embodied.errors import MissingExtraError
 from embodied.learn.agents import NetworkAgent
@@ -21,15 +22,19 @@ from embodied.view.sink import SERVER_MEMORY, free_port
 from embodied_scripts.bench_learning import SIGNPOST, use_all_threads
 from embodied_scripts.live import Live
 from embodied_scripts.playing import decisions
-from embodied_scripts.turns import take_turns
+from embodied_scripts.turns import show, take_turns
 from embodied_scripts.watching import Onlooker, Reporter, open_stream
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 EVERY_S = 15.0  # from one episode that is shown to the next
 UPDATES = 9  # learned from in each turn
 WATCH_HZ, WATCH_S = 50, 600  # the long watch: so many decisions per second, for so long
+
+
+def show_view(rounds: int, small: bool = False) -> dict[str, list[float]]:
+    """Prints and returns what being watched costs a training, and the memory of a long watch."""
+    rates = view_rates(rounds, *((4, 5) if small else ()))
+    show("view", rates)
+    return rates | show_long_watch(Console(soft_wrap=True), small)
 
 
 def view_rates(rounds: int, worlds: int = 128, steps: int = 64) -> dict[str, list[float]]:

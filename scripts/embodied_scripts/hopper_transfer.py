@@ -16,7 +16,7 @@ import tyro
 from embodied.distributions import Choice, Uniform
 from embodied.errors import OptionError
 from embodied.randomisation import Randomisation, Vary, Widening
-from embodied_scripts.rows import Row, gather, mean_and_error, read_rows
+from embodied_scripts.rows import Row, by_condition, gather, mean_and_error, print_table, read_rows
 
 if TYPE_CHECKING:
     from embodied.learn.policy import SequencePolicy
@@ -122,18 +122,17 @@ def _mean_return(policy: SequencePolicy, make: Callable[..., Any], worlds: Rando
 
 def show(rows: list[Row]) -> None:
     """Prints returns by condition, and how they compare with those of the naive on its own Hopper."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="return ± standard error over seeds", title_justify="left")
-    for column in ("trained", "seeds", "on the lighter", "on the Hopper as it is", "÷ naive on the lighter"):
-        table.add_column(column)
-    by = {name: [row for row in rows if row["condition"] == name] for name in CONDITIONS}
-    at_home = np.array([row["source"] for row in by["naive"]])
-    for name, mine in by.items():
-        if mine:
-            there = np.array([row["target"] for row in mine])
-            share = f"{there.mean() / at_home.mean():.0%}" if len(at_home) else ""
-            cells = [mean_and_error([row[where] for row in mine], ",.0f") for where in JUDGES]
-            table.add_row(name, str(len(mine)), *cells, share)
-    Console().print(table)
+    by = by_condition(rows, CONDITIONS)
+    at_home = np.mean([row["source"] for row in by["naive"]]) if by["naive"] else np.nan
+    lines = [
+        [
+            name,
+            str(len(mine)),
+            *(mean_and_error([row[where] for row in mine], ",.0f") for where in JUDGES),
+            f"{np.mean([row['target'] for row in mine]) / at_home:.0%}",
+        ]
+        for name, mine in by.items()
+        if mine
+    ]
+    columns = ("trained", "seeds", "on the lighter", "on the Hopper as it is", "÷ naive on the lighter")
+    print_table("return ± standard error over seeds", columns, lines)

@@ -9,8 +9,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 
-from embodied.mind.belief import DiscreteFilter
-from embodied_scripts.playing import Decision
+from embodied_scripts.playing import Decision, Observer
 from embodied_scripts.watching import ForeignOnlooker, Onlooker, Reporter, open_stream
 
 if TYPE_CHECKING:
@@ -112,8 +111,7 @@ class _Episode:
 
     def begin(self, experience: Experience) -> None:
         """Looks at the world in which an episode has just begun."""
-        choice = self._onlooker.choice
-        self._observer = None if choice is None else DiscreteFilter(choice, 1)
+        self._observer = Observer(self._onlooker.choice)
         self.total, self.decisions = 0.0, 0
         self._look(experience)
 
@@ -124,9 +122,7 @@ class _Episode:
 
     def decision(self, model: Any, t: int, time_s: float) -> Decision:
         """What was decided at step `t` of the rollout."""
-        evidence = self._onlooker.evidence(self._obs)
-        if self._observer is not None and evidence is not None:
-            self._observer.update(evidence)
+        posterior, told = self._observer.see(self._onlooker.evidence(self._obs), self.decisions == 0)
         policy, rollout = model.policy, model.rollout_buffer
         belief = None
         if model._belief_now is not None:
@@ -137,9 +133,9 @@ class _Episode:
             obs=self._obs,
             action=policy.action_head.to_env(rollout.action[:1, t])[0],
             belief=None if belief is None else belief[0].cpu().numpy(),
-            observer=None if self._observer is None or evidence is None else self._observer.probabilities[0],
+            observer=posterior,
             total=self.total,
-            told=evidence is not None and bool(np.ptp(evidence[0]) > 0),
+            told=told,
         )
 
     def go_on(self, experience: Experience) -> None:

@@ -125,6 +125,29 @@ class Decision:
     told: bool  # whether what was seen says something of what is hidden
 
 
+class Observer:
+    """What an exact filter makes of the history of one world; nothing where what is hidden is no choice."""
+
+    def __init__(self, choice: Any) -> None:
+        from embodied.mind.belief import DiscreteFilter
+
+        self._filter = DiscreteFilter(choice, 1) if labels_of(choice) else None
+
+    def see(self, evidence: Any, first: bool) -> tuple[Any, bool]:
+        """Takes in log-likelihoods `(1, k)`, or None; returns the posterior `(k,)`, if any, and whether they told."""
+        import numpy as np
+
+        if evidence is None:
+            return None, False
+        told = bool(np.ptp(evidence[0]) > 0)
+        if self._filter is None:
+            return None, told
+        if first:
+            self._filter.begin(np.ones(1, bool))
+        self._filter.update(evidence)
+        return self._filter.probabilities[0], told
+
+
 def decisions(
     agent: Agent, env: GymVecEnv, seed: int, ended: Callable[[Experience, float], None]
 ) -> Iterator[Decision]:
@@ -132,23 +155,17 @@ def decisions(
     import numpy as np
 
     from embodied.learn.vec import step
-    from embodied.mind.belief import DiscreteFilter
 
     world: Any = env.gym_env
-    observer = DiscreteFilter(world.hidden[0], 1) if labels_of(world.hidden[0]) else None
+    observer = Observer(world.hidden[0])
     env.seed(seed)
     obs, first, clock, total = env.reset(), np.ones(1, bool), 0.0, 0.0
     carry = agent.initial(1, seed)
     while True:
-        evidence = world.log_likelihood(obs)
-        if observer is not None and evidence is not None:
-            observer.begin(first)
-            observer.update(evidence)
-        posterior = None if observer is None or evidence is None else observer.probabilities[0]
+        posterior, told = observer.see(world.log_likelihood(obs), bool(first[0]))
         carry, action = agent.act(carry, obs, first)
         belief = getattr(agent, "belief", lambda _: None)(carry)
         own = None if belief is None else belief[0]
-        told = evidence is not None and bool(np.ptp(evidence[0]) > 0)
         yield Decision(clock, bool(first[0]), obs[0], action[0], own, posterior, total, told)
         experience, _ = step(env, action)
         total += float(experience.reward[0])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from embodied.errors import EmbodiedError
 
@@ -38,6 +40,21 @@ def gather(path: Path, trainings: Sequence[Future[Row]]) -> list[Row]:
     if failures:
         raise EmbodiedError(f"{len(failures)} trainings failed, the others are kept: {failures[0]}") from failures[0]
     return rows
+
+
+def by_condition(rows: Sequence[Row], conditions: Sequence[str]) -> dict[str, list[Row]]:
+    """The rows of each condition, in the order of the conditions."""
+    return {name: [row for row in rows if row["condition"] == name] for name in conditions}
+
+
+def print_table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """Prints lines below their columns."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for line in lines:
+        table.add_row(*line)
+    Console().print(table)
 
 
 def mean_and_error(values: Sequence[float], form: str = ".1%") -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embodied.distributions import Choice, Uniform
 from embodied.errors import EmbodiedError, OptionError
 from embodied.randomisation import Randomisation, Vary
-from embodied_scripts.rows import Row, gather, mean_and_error, read_rows
+from embodied_scripts.rows import Row, by_condition, gather, mean_and_error, print_table, read_rows
 
 TASK = "embodied/Signpost-v0"
 CONDITIONS = ("nominal", "uniform", "fitted", "oracle")
@@ -142,18 +142,19 @@ def _success(folder: Path, world: Randomisation | None, episodes: int) -> float 
 
 def show(rows: list[Row]) -> None:
     """Prints success by condition, and how much of the way from nominal to oracle each goes."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="success ± standard error over seeds; of the gap, with 95 % interval", title_justify="left")
-    for column in ("trained under", "seeds", "on the true robot", "on the declared robot", "of the gap closed"):
-        table.add_column(column)
-    by = {name: [row for row in rows if row["condition"] == name] for name in CONDITIONS}
-    for name, mine in by.items():
-        if mine:
-            cells = [mean_and_error([row[where] for row in mine]) for where in ("reality", "declared")]
-            table.add_row(name, str(len(mine)), *cells, _share_of_gap(by, name))
-    Console().print(table)
+    by = by_condition(rows, CONDITIONS)
+    lines = [
+        [
+            name,
+            str(len(mine)),
+            *(mean_and_error([row[where] for row in mine]) for where in ("reality", "declared")),
+            _share_of_gap(by, name),
+        ]
+        for name, mine in by.items()
+        if mine
+    ]
+    columns = ("trained under", "seeds", "on the true robot", "on the declared robot", "of the gap closed")
+    print_table("success ± standard error over seeds; of the gap, with 95 % interval", columns, lines)
 
 
 def _share_of_gap(by: dict[str, list[Row]], name: str, draws: int = 10_000) -> str:

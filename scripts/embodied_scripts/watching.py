@@ -125,7 +125,7 @@ class ForeignOnlooker(Onlooker):
         self.model = model if type(model).__name__ == "MjModel" and type(data).__name__ == "MjData" else None
         self.choice, self._copy = None, None
         shape = env.single_action_space.shape or (1,)
-        names = tuple(f"action {i}" for i in range(math.prod(shape))) if math.prod(shape) <= MOST_ACTIONS else ()
+        names = tuple(f"action_{i}" for i in range(math.prod(shape))) if math.prod(shape) <= MOST_ACTIONS else ()
         self.players = [Player("", names)]
 
     def scene(self) -> Any:
