@@ -81,6 +81,27 @@ def test_closing_the_viewer_does_not_stop_the_training_nor_change_it(unseen, tmp
 def test_a_view_that_leads_nowhere_is_an_error_before_anything_is_trained(tmp_path):
     with pytest.raises(OptionError, match="live, web"):
         train_one(Train("embodied/Signpost-v0", run_dir=tmp_path / "run", view="movie.mp4", **SHORT))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_recalled_beside_the_senses_does_not_disturb_the_view(tmp_path):
+    file = tmp_path / "live.rrd"
+    trained(tmp_path / "run", recall=("action", "reward"), view=str(file), view_every=0.0)
+    printed = subprocess.run([RERUN, "rrd", "print", file], capture_output=True, text=True, check=True).stdout
+    for part in ("/world/robot/chassis", "/camera/line", "/belief/agent/red", "/belief/observer/red"):
+        assert part in printed, part
+
+
+def test_a_task_of_somebody_elses_shows_what_its_policy_believes(tmp_path):
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    import own_task
+
+    own_task.register()
+    file = tmp_path / "live.rrd"
+    small = {"steps": 2_000, "worlds": 4, "rollout": 64, "threads": 1, "options": ("episode_s=1.0",)}
+    assert train_one(Train("mine/Knock-v0", run_dir=tmp_path / "run", view=str(file), view_every=0.0, **small))
+    printed = subprocess.run([RERUN, "rrd", "print", file], capture_output=True, text=True, check=True).stdout
+    assert "/belief/agent/left" in printed
 
 
 def test_every_sensor_is_shown_in_its_own_form(tmp_path):

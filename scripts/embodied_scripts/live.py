@@ -43,7 +43,7 @@ class Live(BaseCallback):
 
     def __init__(self, where: str, model: SequencePPO, title: str, every_s: float) -> None:
         super().__init__()
-        world: Any = model.env.gym_env  # type: ignore[union-attr]
+        world: Any = model.env.gym_env.unwrapped  # type: ignore[union-attr]
         onlooker = Onlooker(world) if hasattr(world, "task") else ForeignOnlooker(world)
         self._stream = open_stream(where, onlooker, title, model.policy, curves=True)
         self.url = self._stream.url

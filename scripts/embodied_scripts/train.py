@@ -181,14 +181,16 @@ def train_one(given: Train) -> bool:
     settings = _settings_of(folder, given) if given.resume else replace(given, steps=given.steps or STEPS)
     folder.check_free(given.resume)
     model = _build(settings)
+    live = _watched(model, settings, folder)
     if given.resume:
         model.resume(folder.policy)
     else:
         folder.begin(_jsonable(settings))
         model.save(folder.policy)
     model.set_logger(folder.logger())
+    model.logger.output_formats.extend(one.writer() for one in live)
     Console().print(_size_of(model), highlight=False)
-    finished = _learn(model, settings, folder)
+    finished = _learn(model, settings, folder, live)
     model.save(folder.policy)
     command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
     said = f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}"
@@ -288,7 +290,7 @@ def policy_class(core: str) -> Any:
     return {"transformer": TransformerPolicy, "gru": GRUPolicy, "mlp": MLPPolicy}[core]
 
 
-def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
+def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: list[Live]) -> bool:
     """Trains to the end, with progress and checkpoints; False if the person stopped it."""
     from embodied_scripts.progress import Checkpoints, Progress, Stop
 
@@ -297,7 +299,6 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder) -> bool:
     if left <= 0:
         return True
     stop = Stop()
-    watching = _watched(model, settings, folder)
     main = threading.current_thread() is threading.main_thread()  # a worker's tasks run elsewhere
     before = signal.signal(signal.SIGINT, stop.request) if main else None
     try:
@@ -322,7 +323,6 @@ def _watched(model: SequencePPO, settings: Train, folder: RunFolder) -> list[Liv
     from embodied_scripts.live import Live
 
     live = Live(settings.view, model, f"{settings.id}: {folder.path}", settings.view_every)
-    model.logger.output_formats.append(live.writer())
     if live.url:
         Console(soft_wrap=True).print(f"Open {live.url}", highlight=False)
     return [live]

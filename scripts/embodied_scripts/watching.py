@@ -97,7 +97,7 @@ class Onlooker:
 
     def sensed(self, obs: NDArray, first: bool) -> list[Sensed]:
         """What each senses now; `obs (dim,)` is the learner's observation."""
-        rows = [obs, self._world.facing[0]] if self._versus else [obs]
+        rows = [_own(obs), self._world.facing[0]] if self._versus else [_own(obs)]
         return [senses.sense(row, first) for senses, row in zip(self._senses, rows, strict=True)]
 
     def actions(self, own: NDArray) -> list[NDArray]:
@@ -106,7 +106,7 @@ class Onlooker:
 
     def evidence(self, obs: NDArray) -> NDArray | None:
         """Log-likelihood of the observation `(dim,)` under each label, `(1, k)`; None without an exact one."""
-        return self._world.log_likelihood(obs[None])
+        return self._world.log_likelihood(_own(obs)[None])
 
     def truth(self, hidden: NDArray) -> str:
         """What is hidden, in words."""
@@ -123,7 +123,9 @@ class ForeignOnlooker(Onlooker):
         self._inner: Any = members[0].unwrapped if members else None
         model, data = (getattr(self._inner, name, None) for name in ("model", "data"))
         self.model = model if type(model).__name__ == "MjModel" and type(data).__name__ == "MjData" else None
-        self.choice, self._copy = None, None
+        hidden = getattr(self._inner, "hidden", ())
+        self.choice = hidden[0] if hidden and labels_of(hidden[0]) else None
+        self._copy: Any = None
         shape = env.single_action_space.shape or (1,)
         names = tuple(f"action_{i}" for i in range(math.prod(shape))) if math.prod(shape) <= MOST_ACTIONS else ()
         self.players = [Player("", names)]
@@ -151,6 +153,11 @@ class ForeignOnlooker(Onlooker):
 
     def truth(self, hidden: Any) -> str:
         return ""
+
+
+def _own(obs: Any) -> NDArray:
+    """An observation without what is recalled beside it (`embodied.learn.recall`)."""
+    return obs["obs"] if isinstance(obs, dict) else obs
 
 
 def _player(name: str, robot: Robot, says: tuple[str, ...]) -> Player:
