@@ -14,6 +14,7 @@ pytest.importorskip("rerun")
 
 from embodied.errors import OptionError
 from embodied.view.moments import Glance, Picture, Player, Sensed, Trace
+from embodied.view.sink import SCREENS, check_destination, rerun_binary
 from embodied.view.stream import Stream, _pixels
 from embodied_scripts.bench_view import viewer
 from embodied_scripts.train import Train, train_one
@@ -82,6 +83,17 @@ def test_a_view_that_leads_nowhere_is_an_error_before_anything_is_trained(tmp_pa
     with pytest.raises(OptionError, match="live, web"):
         train_one(Train("embodied/Signpost-v0", run_dir=tmp_path / "run", view="movie.mp4", **SHORT))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_window_is_refused_where_there_is_no_screen_and_opened_by_reruns_own_program_where_there_is(monkeypatch):
+    for name in SCREENS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(OptionError, match="needs a screen"):
+        check_destination("live")
+    monkeypatch.setenv(SCREENS[0], ":0")
+    check_destination("live")
+    assert subprocess.run([rerun_binary(), "--version"], capture_output=True, check=True).stdout.startswith(b"rerun")
 
 
 def test_what_is_recalled_beside_the_senses_does_not_disturb_the_view(tmp_path):

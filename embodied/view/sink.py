@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import rerun as rr
 import rerun.blueprint as rrb
 
-from embodied.errors import OptionError
+from embodied.errors import MissingExtraError, OptionError
 
 SERVER_MEMORY, VIEWER_MEMORY = "256MB", "1GB"  # the oldest is dropped when more would be held
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 REMOTE = "rerun+http"
 GRPC_PORT, PAGE_PORT = 9876, 9090  # if nobody else has them
 PATIENCE_S = 10.0  # at the end, for a viewer that does not answer
@@ -24,6 +28,8 @@ def check_destination(where: str) -> None:
             f"the view is to go to {where!r}; known: live, web, or a file that ends in .rrd; or the address of a "
             f"viewer elsewhere, {REMOTE}://host:port/proxy"
         )
+    if where == "live" and sys.platform == "linux" and not any(os.environ.get(name) for name in SCREENS):
+        raise OptionError("a window needs a screen, and there is none here; known beside live: web, or a file.rrd")
 
 
 def open_recording(
@@ -41,7 +47,8 @@ def open_recording(
     pieces = rr.ChunkBatcherConfig.DEFAULT() if unhurried else None
     recording = rr.RecordingStream("embodied", recording_id=None, batcher_config=pieces)
     if where == "live":
-        recording.spawn(default_blueprint=blueprint, memory_limit=VIEWER_MEMORY)
+        program = str(rerun_binary())
+        rr.spawn(executable_path=program, memory_limit=VIEWER_MEMORY, default_blueprint=blueprint, recording=recording)
     elif where == "web":
         port, page = free_port(GRPC_PORT), free_port(PAGE_PORT)
         address = recording.serve_grpc(grpc_port=port, default_blueprint=blueprint, server_memory_limit=SERVER_MEMORY)
@@ -53,6 +60,18 @@ def open_recording(
         Path(where).parent.mkdir(parents=True, exist_ok=True)
         recording.save(where, default_blueprint=blueprint)
     return recording, None
+
+
+def rerun_binary() -> Path:
+    """Rerun itself, wherever `PATH` leads; the command of that name is a script that leaves it behind when killed.
+
+    Raises:
+        MissingExtraError: it did not come with the library.
+    """
+    spec = find_spec("rerun_cli")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("rerun", "view")
+    return Path(spec.origin).with_name("rerun")
 
 
 def free_port(preferred: int = 0) -> int:

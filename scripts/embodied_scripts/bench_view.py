@@ -7,18 +7,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from embodied.errors import MissingExtraError
 from embodied.learn.agents import NetworkAgent
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.vec import GymVecEnv, make_vec
-from embodied.view.sink import SERVER_MEMORY, free_port
+from embodied.view.sink import SERVER_MEMORY, free_port, rerun_binary
 from embodied_scripts.bench_learning import SIGNPOST, use_all_threads
 from embodied_scripts.live import Live
 from embodied_scripts.playing import decisions
@@ -106,14 +104,6 @@ def viewer() -> Iterator[tuple[str, subprocess.Popen]]:
     finally:
         process.kill()
         process.wait()
-
-
-def rerun_binary() -> Path:
-    """Rerun itself; the command of that name is a script that starts it, and leaves it behind when killed."""
-    spec = find_spec("rerun_cli")
-    if spec is None or spec.origin is None:
-        raise MissingExtraError("rerun", "view")
-    return Path(spec.origin).with_name("rerun")
 
 
 def _wait_for(port: int, patience_s: float = 30.0) -> None:

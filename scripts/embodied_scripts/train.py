@@ -107,6 +107,10 @@ class Train:
             raise OptionError("--with-memoryless is for a transformer; beside others, train --core mlp")
         if self.threads < 0:
             raise OptionError("threads must be at least 1, or 0 for one per core")
+        if not self.view_every >= 0:
+            raise OptionError(f"view_every must be 0 or more seconds, not {self.view_every}")
+        if self.view is not None and (self.seeds > 1 or self.with_memoryless or self.ray is not None):
+            raise OptionError("--view watches one training: leave out --seeds, --with-memoryless and --ray")
         if self.teacher is not None and self.recall:
             raise OptionError("a teacher sees what the robot sees: leave out --recall")
         if self.start_from is not None:
