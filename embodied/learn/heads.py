@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -195,14 +197,18 @@ class ChoiceHead(nn.Module):
         """Choices explore as long as none is certain."""
 
 
-def action_head(features: int, space: spaces.Space, use_sde: bool = False) -> GaussianHead | ChoiceHead:
-    """Returns the head for an action space.
+def action_head(
+    features: int, space: spaces.Space, use_sde: bool = False, initial_std: float = 0.5
+) -> GaussianHead | ChoiceHead:
+    """Returns the head for an action space; `initial_std` is what a Gaussian explores with at first [half ranges].
 
     Raises:
         OptionError: the space is none of Box, Discrete and MultiDiscrete, or cannot be explored as asked.
     """
+    if not 0 < initial_std < math.inf:
+        raise OptionError(f"initial_std must be positive, not {initial_std}")
     if isinstance(space, spaces.Box):
-        return StateDependentHead(features, space) if use_sde else GaussianHead(features, space)
+        return (StateDependentHead if use_sde else GaussianHead)(features, space, initial_std)
     if use_sde:
         raise OptionError(f"state-dependent exploration needs actions of a Box, not {type(space).__name__}")
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):

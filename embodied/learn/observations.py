@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embodied.errors import OptionError
+from embodied.learn.scaling import RunningScale
 
 MASK = "action_mask"  # a Dict observation may hold which actions are allowed; the policy does not see it as a number
 SMALLEST_PICTURE = 12  # pixels; smaller boxes of three dimensions are flattened
@@ -125,18 +126,22 @@ class Codec:
 
 
 class Encoder(nn.Module):
-    """Features of rows: vectors through one linear layer, each picture through a small network; all added up."""
+    """Features of rows: vectors through one linear layer, each picture through a small network; all added up.
+
+    With `normalises`, vectors are also brought to zero mean and unit spread, as `observe` comes to know them.
+    """
 
     offset: Tensor
     scale: Tensor
 
-    def __init__(self, codec: Codec, features: int) -> None:
+    def __init__(self, codec: Codec, features: int, normalises: bool = False) -> None:
         super().__init__()
         offset, scale = zip(*(_normaliser(part) for part in codec.parts), strict=True)
         self.register_buffer("offset", torch.cat(offset), persistent=False)
         self.register_buffer("scale", torch.cat(scale), persistent=False)
         columns = [torch.arange(part.start, part.stop) for part in codec.vectors]
         self._columns = torch.cat(columns) if codec.pictures and columns else None
+        self.running = RunningScale(codec.size, _measured(codec)) if normalises else None
         self.linear = nn.Linear(sum(part.size for part in codec.vectors), features) if columns else None
         self._pictures = [(part.start, part.stop, tuple(part.space.shape or ())) for part in codec.pictures]
         self.pictures = nn.ModuleList(_picture_network(part.space, features) for part in codec.pictures)
@@ -157,8 +162,20 @@ class Encoder(nn.Module):
         return total
 
     def normalised(self, rows: Tensor) -> Tensor:
-        """Rows with bounded numbers in [-1, 1]."""
-        return (rows - self.offset) * self.scale
+        """Rows with bounded numbers in [-1, 1]; in spreads from their mean, where that is kept."""
+        rows = (rows - self.offset) * self.scale
+        return rows if self.running is None else self.running(rows)
+
+    def observe(self, rows: Tensor) -> None:
+        """Takes note of how numbers are spread in rows `(n, size)`, if it normalises them."""
+        if self.running is not None:
+            self.running.update((rows - self.offset) * self.scale)
+
+
+def _measured(codec: Codec) -> Tensor:
+    """Which numbers of a row are measurements: neither pixels nor indicators."""
+    parts = [part for part in codec.vectors if isinstance(part.space, spaces.Box)]
+    return torch.cat([torch.arange(0), *(torch.arange(part.start, part.stop) for part in parts)])
 
 
 def _picture_network(space: spaces.Space, features: int) -> nn.Sequential:

@@ -23,6 +23,7 @@ from embodied.learn.belief_form import BeliefForm, Form
 from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card, save_policy
 from embodied.learn.heads import ReturnScale, StateDependentHead, action_head
 from embodied.learn.observations import Codec, Encoder, mask_of
+from embodied.learn.scaling import RunningScale
 
 CRITIC_WIDTH = 128
 
@@ -30,6 +31,7 @@ CRITIC_WIDTH = 128
 class Core(nn.Module, ABC):
     """A network with memory that reads one step at a time, or many at once with the same result."""
 
+    remembers: ClassVar[bool] = True
     features: int
 
     @abstractmethod
@@ -126,6 +128,8 @@ class SequencePolicy(BasePolicy):
         lr_schedule: what Stable-Baselines3 passes; the optimiser is the trainer's.
         use_sde: explore with noise that depends on the state (Box actions only).
         forecasts: have a head that predicts the next observation from features and action.
+        normalises: bring measurements to zero mean and unit spread, as `observe` comes to know them.
+        initial_std: what continuous actions are explored with at first, in half ranges of the Box.
         config: fields of `config_type`.
     """
 
@@ -140,6 +144,8 @@ class SequencePolicy(BasePolicy):
         use_sde: bool = False,
         privilege: Privilege = Privilege(),
         forecasts: bool = False,
+        normalises: bool = False,
+        initial_std: float = 0.5,
         **config: Any,
     ) -> None:
         super().__init__(observation_space, action_space)
@@ -148,12 +154,12 @@ class SequencePolicy(BasePolicy):
         self.config = self.config_type(**config)
         self.core: Core = self.core_type(self.config)
         width = self.core.features
-        self.encoder = Encoder(self.codec, width)
-        self.action_head = action_head(width, action_space, use_sde)
+        self.encoder = Encoder(self.codec, width, normalises)
+        self.action_head = action_head(width, action_space, use_sde, initial_std)
         self.belief_form = BeliefForm(privilege.hidden)
         self.belief_head = nn.Linear(width, self.belief_form.size) if privilege.hidden else None
         self.value_head = None if privilege.state else nn.Linear(width, 1)
-        self.critic = _critic(privilege) if privilege.state else None
+        self.critic = _critic(privilege, normalises) if privilege.state else None
         self.forecast_head = Forecast(width, self.action_head.size, self.codec.size) if forecasts else None
         self.return_scale = ReturnScale()
         self.half_precision = False  # whether encoder and core calculate in bfloat16; heads and losses never do
@@ -167,6 +173,7 @@ class SequencePolicy(BasePolicy):
         return {
             "use_sde": isinstance(self.action_head, StateDependentHead),
             "forecasts": self.forecast_head is not None,
+            "normalises": self.encoder.running is not None,
         }
 
     def card(self) -> dict[str, Any]:
@@ -239,7 +246,15 @@ class SequencePolicy(BasePolicy):
     def judge(self, state: Tensor, hidden: Tensor) -> Tensor:
         """The privileged critic's value of states `(…, state)` and hidden variables `(…, k)`, `(…,)`."""
         assert self.critic is not None
-        return self.return_scale.to_value(self.critic(torch.cat([state, hidden * 2 - 1], dim=-1)).squeeze(-1))
+        return self.return_scale.to_value(self.critic(_told(state, hidden)).squeeze(-1))
+
+    def observe(self, rows: Tensor, state: Tensor, hidden: Tensor) -> None:
+        """Takes note of how observations `(n, F)` and what the critic is told are spread, if they are normalised."""
+        if self.encoder.running is None:
+            return
+        self.encoder.observe(rows)
+        if self.critic is not None and isinstance(self.critic[0], RunningScale):
+            self.critic[0].update(_told(state, hidden))
 
     def value_of(self, reading: Reading, state: Tensor, hidden: Tensor) -> Tensor:
         """The value that goes with a reading: its own, or with a privileged critic what that judges."""
@@ -350,9 +365,16 @@ def _subclasses(cls: type) -> list[type]:
     return direct + [sub for child in direct for sub in _subclasses(child)]
 
 
-def _critic(privilege: Privilege) -> nn.Sequential:
+def _critic(privilege: Privilege, normalises: bool) -> nn.Sequential:
     size, width = privilege.state + len(privilege.hidden), CRITIC_WIDTH
-    return nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+    scale = [RunningScale(size)] if normalises else []
+    layers = (nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+    return nn.Sequential(*scale, *layers)
+
+
+def _told(state: Tensor, hidden: Tensor) -> Tensor:
+    """What a privileged critic is told, as one row."""
+    return torch.cat([state, hidden * 2 - 1], dim=-1)
 
 
 class Forecast(nn.Module):

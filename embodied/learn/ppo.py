@@ -61,6 +61,8 @@ class SequencePPO(Acting):
         forecast_coef: weight of the loss of predicting the next observation; 0 for no such head.
         curiosity_coef: reward, in units of its own spread, for how wrong that prediction was.
         reward_coef: weight of the environment's reward; 0 for learning from curiosity or forecasts alone.
+        normalise: bring measurements to zero mean and unit spread, as they become known; for environments whose bounds
+            are infinite, or far wider than what occurs.
         bfloat16: let encoder and core calculate in bfloat16; worth it on a GPU.
         compile: let `torch.compile` fuse the reading of sequences; needs a minute and a C++ compiler (GPU: Triton).
 
@@ -97,6 +99,7 @@ class SequencePPO(Acting):
         guidance: float | None = None,
         teacher: Agent | None = None,
         lessons: float = 0.3,
+        normalise: bool = False,
         bfloat16: bool = False,
         compile: bool = False,
         stats_window_size: int = 512,
@@ -115,11 +118,12 @@ class SequencePPO(Acting):
         self.shaping, self._guidance_given = shaping, guidance
         self.forecast_coef, self.curiosity_coef, self.reward_coef = forecast_coef, curiosity_coef, reward_coef
         self.target_kl, self.recall = target_kl, tuple(recall)
-        self.bfloat16, self.compile = bfloat16, compile
+        self.normalise, self.bfloat16, self.compile = normalise, bfloat16, compile
         self._teacher, self._lessons_share = teacher, lessons
         self._start: SequencePolicy | None = None
         if isinstance(policy, SequencePolicy):
             self._start, policy_kwargs = policy, policy.settings() | (policy_kwargs or {})
+            self.normalise |= policy.extras()["normalises"]
             policy = type(policy)
         super().__init__(
             policy=policy,  # type: ignore[arg-type]
@@ -176,6 +180,7 @@ class SequencePPO(Acting):
             privilege=self._privileged,
             use_sde=self.use_sde,
             forecasts=bool(self.forecast_coef),
+            normalises=self.normalise,
             **self.policy_kwargs,
         ).to(self.device)
         if self._start is not None:
@@ -206,7 +211,7 @@ class SequencePPO(Acting):
         """Improves the policy on the rollout: epochs of minibatches of whole sequences."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
+        rollout = self._sequences()
         self.policy.return_scale.update(rollout.returns)
         _, self._return_spread = self.policy.return_scale.mean_and_spread
         history = []
@@ -219,6 +224,7 @@ class SequencePPO(Acting):
             taught = rollout.lesson is not None
             if self.target_kl is not None and not taught and history[-1].approx_kl > 1.5 * self.target_kl:
                 break
+        self._observe(rollout)
         self._report(rollout, history)
 
     def save(self, path: str | Path, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
@@ -271,6 +277,18 @@ class SequencePPO(Acting):
         self.policy.optimizer.step()
         if self.rollout_buffer.lesson is not None:  # type: ignore[attr-defined]
             self.policy.action_head.keep_exploring(LEAST_SPREAD)
+
+    def _sequences(self) -> Rollout:
+        """The rollout; in single steps for who remembers nothing: shuffled ones say more than those in a row."""
+        rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
+        if self.policy.core.remembers or self.policy.forecast_head is not None:
+            return rollout
+        return rollout.in_single_steps(self.policy.initial(rollout.reward.numel()))
+
+    def _observe(self, rollout: Rollout) -> None:
+        """Tells the policy how what it saw is spread; only now, so that acting and training saw the same."""
+        counts = ~rollout.ignore
+        self.policy.observe(rollout.obs[counts], rollout.state[counts], rollout.hidden[counts])
 
     def _report(self, rollout: Rollout, history: list[Losses]) -> None:
         for name in Losses.__dataclass_fields__:

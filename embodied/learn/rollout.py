@@ -6,7 +6,7 @@ Shape suffixes: N environments, T steps.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -76,6 +76,14 @@ class Rollout:
     def mask_of(self, rows: Tensor) -> Tensor | None:
         """Which choices were allowed in some environments, `(B, T, …)`."""
         return None if self.mask is None else self.mask[rows]
+
+    def in_single_steps(self, memory: Any) -> Rollout:
+        """The same steps, each a sequence of its own, for who remembers nothing; `memory` is N · T empty ones."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "memory"}
+        single: dict[str, Any] = {
+            name: None if part is None else part.flatten(0, 1).unsqueeze(1) for name, part in parts.items()
+        }
+        return Rollout(**single, memory=memory)
 
     def estimate_advantages(self, wanted: Tensor, last_value: Tensor, gamma: float, gae_lambda: float) -> None:
         """Fills `advantage` and `returns` by generalised advantage estimation of the signal `wanted (N, T)`.

@@ -31,7 +31,8 @@ _RNG, _WORLD, _MEMORY = "generator", "worlds/", "memory/"
 SETTINGS = (
     "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
     "forecast_coef", "curiosity_coef", "reward_coef", "target_kl", "recall", "use_sde", "sde_sample_freq",
-    "max_grad_norm", "privileged_critic", "shaping", "guidance", "bfloat16", "compile", "seed", "n_envs",
+    "max_grad_norm", "privileged_critic", "shaping", "guidance", "normalise", "bfloat16", "compile", "seed",
+    "n_envs",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ class MixtureConfig:
     """Who the experts are.
 
     Attributes:
-        members: for each expert the name of its class, `policy`, and its `settings`.
+        members: for each expert the name of its class, `policy`, its `settings`, and whether it `normalises`.
         frozen: leave the experts as they are and learn only the router and the heads.
     """
 
@@ -124,17 +124,18 @@ class MixturePolicy(SequencePolicy):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.encoder = _Encoders(self.codec, cast(MixtureCore, self.core).widths)
+        normalising = [bool(member.get("normalises")) for member in self.config.members]
+        self.encoder = _Encoders(self.codec, cast(MixtureCore, self.core).widths, normalising)
         self.encoder.requires_grad_(not self.config.frozen)
 
 
 class _Encoders(Encoder):
-    """The experts' own encoders, side by side."""
+    """The experts' own encoders, side by side; how they normalise stays as it was learned."""
 
-    def __init__(self, codec: Codec, widths: list[int]) -> None:
+    def __init__(self, codec: Codec, widths: list[int], normalising: list[bool]) -> None:
         super().__init__(codec, 1)
         del self.linear, self.pictures
-        self.members = nn.ModuleList(Encoder(codec, width) for width in widths)
+        self.members = nn.ModuleList(Encoder(codec, *each) for each in zip(widths, normalising, strict=True))
 
     def forward(self, rows: Tensor) -> Tensor:
         return torch.cat([encoder(rows) for encoder in self.members], dim=-1)
@@ -149,7 +150,9 @@ def compose(policies: Sequence[SequencePolicy], frozen: bool = True) -> MixtureP
     Raises:
         OptionError: fewer than two, of different spaces, or explored with state-dependent noise.
     """
-    members = tuple({"policy": type(p).__name__, "settings": p.settings()} for p in policies)
+    members = tuple(
+        {"policy": type(p).__name__, "settings": p.settings(), "normalises": p.extras()["normalises"]} for p in policies
+    )
     config = MixtureConfig(members, frozen)
     first = policies[0]
     for policy in policies:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,8 @@ from embodied_policies.size import Size
 
 class MLPCore(Core):
     """Linear layers with tanh between them; its memory is empty."""
+
+    remembers: ClassVar[bool] = False
 
     def __init__(self, config: Size) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ TORSO_KG, MISSING_KG = 3.66519, 1.0  # of Gymnasium's Hopper, and how much light
 LIGHTER = 1 - MISSING_KG / TORSO_KG
 JUDGES = {"source": "naive", "target": "target"}  # where policies are judged, and as whose training that is
 ABOUT = 0.5  # masses differ by so much of what they are thought to be
-WORLDS, LEARNING_RATE = 64, 1e-3
+WORLDS, STEPS, LEARNING_RATE = 16, 128, 3e-4
 
 
 def worlds_of(condition: str) -> Randomisation:
@@ -99,9 +99,11 @@ def _row(steps: int, episodes: int, condition: str, seed: int) -> Row:
         GymVecEnv(make(WORLDS, randomise=worlds_of(condition))),
         seed=seed,
         learning_rate=lambda left: LEARNING_RATE * (0.1 + 0.9 * left),
-        n_steps=32,
-        minibatches=16,
+        n_steps=STEPS,
+        minibatches=32,
         n_epochs=10,
+        normalise=True,
+        policy_kwargs={"initial_std": 1.0},
         device="cpu",
     )
     model.learn(steps)

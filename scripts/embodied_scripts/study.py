@@ -25,6 +25,7 @@ class Case:
     make: Callable[[], Any]
     steps: int
     published: str
+    goal: float | None = None
     worlds: int = 16
     settings: dict[str, Any] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
@@ -49,6 +50,8 @@ class Study:
     """Trainings at once, each with its share of the cores (0: one per core; small networks gain little from two)."""
     out: Path = Path("runs/study.jsonl")
     """One line of JSON per finished training."""
+    picture: Path | None = None
+    """Draw how the trainings went into this file, such as curves.png."""
 
     def run(self) -> None:
         """Trains what is missing and prints the table."""
@@ -62,7 +65,10 @@ class Study:
         done = read_rows(self.out)
         finished = {(row["env"], row["core"], row["seed"]) for row in done}
         done += self._train([one for one in self._wanted(cases) if one not in finished])
-        _print({env: case for env, case in cases.items() if any(row["env"] == env for row in done)}, done)
+        shown = {env: case for env, case in cases.items() if any(row["env"] == env for row in done)}
+        _print(shown, done)
+        if self.picture is not None:
+            _draw(self.picture, shown, done)
 
     def _wanted(self, cases: dict[str, Case]) -> list[tuple[str, str, int]]:
         """Environment, core and seed of every training, first seeds first."""
@@ -91,14 +97,15 @@ def _row(study: str, env: str, core: str, seed: int, episodes: int, threads: int
     return {"env": env, "core": core, "seed": seed} | _train(STUDIES[study]()[env], core, seed, episodes)
 
 
-def _train(case: Case, core: str, seed: int, episodes: int) -> dict[str, float]:
-    """Trains one network and returns the mean return of fresh episodes, its standard error, and the seconds it took."""
+def _train(case: Case, core: str, seed: int, episodes: int) -> Row:
+    """Trains one network; returns how it went, and the mean return of fresh episodes with its standard error."""
     from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
     from embodied.learn.agents import NetworkAgent
     from embodied.learn.evaluate import evaluate
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.vec import GymVecEnv, as_vec_env
+    from embodied_scripts.curve import EpisodesMet
     from embodied_scripts.train import policy_class
 
     worlds = lambda: SyncVectorEnv([case.make] * case.worlds, autoreset_mode=AutoresetMode.SAME_STEP)  # noqa: E731
@@ -107,8 +114,9 @@ def _train(case: Case, core: str, seed: int, episodes: int) -> dict[str, float]:
     settings["learning_rate"] = lambda left: start * (0.1 + 0.9 * left)
     policy = case.policy if core == "transformer" else {}
     model = SequencePPO(policy_class(core), worlds(), seed=seed, policy_kwargs=policy, **settings)
+    episodes_met = EpisodesMet()
     began = time.perf_counter()
-    model.learn(case.steps)
+    model.learn(case.steps, callback=episodes_met)
     seconds = time.perf_counter() - began
     env: Any = as_vec_env(worlds(), None, model.recall)
     assert isinstance(env, GymVecEnv)
@@ -118,6 +126,7 @@ def _train(case: Case, core: str, seed: int, episodes: int) -> dict[str, float]:
         "error": report.reward_error,
         "seconds": round(seconds, 1),
         "steps_per_s": round(case.steps / seconds),
+        "curve": episodes_met.curve(),
     }
 
 
@@ -128,6 +137,7 @@ def _novel() -> dict[str, Case]:
             lambda: _without_velocity("CartPole-v1"),
             100_000,
             "500.0 ± 0.0",
+            500.0,
             settings={"gamma": 0.98, "gae_lambda": 0.9, "minibatches": 4, "n_epochs": 6},
             policy={"layers": 1, "context": 32},
         ),
@@ -135,6 +145,7 @@ def _novel() -> dict[str, Case]:
             lambda: _without_velocity("Pendulum-v1"),
             100_000,
             "-217.9 ± 140.4",
+            -217.9,
             worlds=8,
             settings={"gamma": 0.9, "learning_rate": 1e-3, "n_epochs": 8, "use_sde": True, "sde_sample_freq": 4},
             policy={"layers": 1, "context": 16},
@@ -143,6 +154,7 @@ def _novel() -> dict[str, Case]:
             lambda: _without_velocity("MountainCarContinuous-v0"),
             300_000,
             "91.5 ± 1.8",
+            91.5,
             settings={"gamma": 0.9999, "use_sde": True, "sde_sample_freq": -1, "n_steps": 256},
         ),
     }
@@ -156,16 +168,18 @@ def _popgym() -> dict[str, Case]:
         import popgym  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("popgym", "bench") from error
-    wanted = {f"PositionOnlyCartPole{level}": "" for level in ("Easy", "Medium", "Hard")} | {"RepeatPreviousEasy": ""}
+    goals = {"Easy": 0.95, "Medium": 0.95, "Hard": 0.9}
+    wanted = {f"PositionOnlyCartPole{level}": goal for level, goal in goals.items()} | {"RepeatPreviousEasy": 0.85}
     return {
         name: Case(
             lambda name=name: _popgym_env(name),  # type: ignore[misc]
             1_000_000,
-            published or "see the paper",
+            "see the paper",
+            goal,
             worlds=64,
             settings={"ent_coef": 0.01},
         )
-        for name, published in wanted.items()
+        for name, goal in wanted.items()
     }
 
 
@@ -178,6 +192,7 @@ def _recall() -> dict[str, Case]:
             lambda delay=delay: RecallEnv(delay),  # type: ignore[misc]
             160_000,
             "",
+            1.0,
             worlds=32,
             settings={"n_steps": 128, "learning_rate": 1e-3, "ent_coef": 0.01},
             policy={"layers": 1, "width": 32},
@@ -219,3 +234,21 @@ def _print(cases: dict[str, Case], rows: list[Row]) -> None:
             cells.append("\n".join(f"{r['return']:.3g} ± {r['error']:.2g} ({r['seconds']:.0f} s)" for r in mine))
         table.add_row(name, f"{case.steps:,}", *cells, case.published)
     Console().print(table)
+
+
+def _draw(path: Path, cases: dict[str, Case], rows: list[Row]) -> None:
+    """Draws how the trainings went; rows of before there were curves have none."""
+    from embodied.view.chart import write_curves
+
+    panels = {
+        name: {
+            core: curves
+            for core in CORES
+            if (
+                curves := [row["curve"] for row in rows if (row["env"], row["core"]) == (name, core) and "curve" in row]
+            )
+        }
+        for name in cases
+    }
+    goals = {name: case.goal for name, case in cases.items() if case.goal is not None}
+    write_curves(path, panels, goals)

@@ -70,6 +70,9 @@ class Train:
     """Begin with lessons: of the scripted player that finds out (curious), or of the policy of a run."""
     lessons: float = 0.3
     """Share of the training that lessons take, with --teacher."""
+    normalise: bool = False
+    """Bring measurements to zero mean and unit spread, as they become known: for environments of others, whose bounds
+    are often infinite or far wider than what occurs."""
     worlds: int = 128
     """Worlds that move at once."""
     rollout: int = 64
@@ -241,6 +244,7 @@ def _build(settings: Train) -> SequencePPO:
         policy_kwargs={"layers": settings.layers, "width": settings.width} | context if start_policy is None else {},
         seed=settings.seed,
         device=settings.device,
+        normalise=settings.normalise,
         bfloat16=settings.bfloat16,
         compile=settings.compile,
     )

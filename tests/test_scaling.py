@@ -1,0 +1,154 @@
+"""Numbers far from zero, or hardly moving, are learned from once they are normalised as they become known."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from test_ppo import FirstRatios
+
+from embodied.errors import OptionError
+from embodied.learn.agents import NetworkAgent
+from embodied.learn.evaluate import evaluate
+from embodied.learn.observations import Codec, Encoder
+from embodied.learn.policy import load_policy
+from embodied.learn.ppo import SequencePPO
+from embodied.learn.scaling import FARTHEST, RunningScale
+from embodied.learn.vec import as_vec_env
+from embodied_policies import MixturePolicy, MLPPolicy, TransformerPolicy
+from embodied_policies.mixture import compose
+
+OBS = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+TURN = spaces.Box(-1, 1, (1,), np.float32)
+
+
+class FarAway(gym.Env):
+    """Two thermometers far from zero: a hundredth of a degree tells which of two buttons is right."""
+
+    observation_space, action_space = OBS, spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self._look(), {}
+
+    def _look(self):
+        self.right = int(self.np_random.integers(2))
+        return np.array([300 + 0.01 * self.right, 20 + 0.01 * self.np_random.random()], np.float32)
+
+    def step(self, action):
+        reward = float(action == self.right)
+        self.t += 1
+        return self._look(), reward, self.t == 10, False, {}
+
+
+def trained(normalise, policy=MLPPolicy, steps=8000, **settings):
+    worlds = SyncVectorEnv([FarAway] * 16, autoreset_mode=AutoresetMode.SAME_STEP)
+    model = SequencePPO(policy, worlds, n_steps=32, minibatches=4, seed=0, normalise=normalise, **settings)
+    return model.learn(steps)
+
+
+def rows_in_pieces():
+    rng = np.random.default_rng(0)
+    sizes = (1, 7, 500, 3)
+    return [torch.tensor(rng.normal([5, -2, 0], [3, 0.1, 40], (n, 3)), dtype=torch.float32) for n in sizes]
+
+
+def test_mean_and_spread_are_those_of_all_rows_however_they_came():
+    scale = RunningScale(3)
+    for piece in rows_in_pieces():
+        scale.update(piece)
+    scale.update(torch.zeros(0, 3))
+    everything = torch.cat(rows_in_pieces())
+    assert torch.allclose(scale.mean, everything.mean(0), atol=1e-4)
+    assert torch.allclose(scale.variance, everything.var(0, correction=0), rtol=1e-4)
+    standard = scale(everything)
+    assert torch.allclose(standard.mean(0), torch.zeros(3), atol=1e-3)
+    assert torch.allclose(standard.std(0), torch.ones(3), atol=1e-2)
+
+
+def test_before_anything_was_seen_rows_pass_and_afterwards_none_is_farther_than_allowed():
+    scale, odd = RunningScale(2), torch.tensor([[1e9, -1e9]])
+    assert torch.equal(scale(torch.tensor([[0.5, -0.25]])), torch.tensor([[0.5, -0.25]]))
+    scale.update(torch.zeros(10, 2))
+    assert scale(odd).tolist() == [[FARTHEST, -FARTHEST]]
+
+
+def test_measurements_are_normalised_and_indicators_and_pixels_are_not():
+    space = spaces.Dict(
+        {
+            "gear": spaces.Discrete(3),
+            "picture": spaces.Box(0, 255, (12, 12, 1), np.uint8),
+            "speed": spaces.Box(-4, 4, (2,)),
+        }
+    )
+    codec = Codec(space)
+    encoder = Encoder(codec, 8, normalises=True)
+    encoder.observe(torch.full((5, codec.size), 2.0) + torch.arange(5)[:, None])
+    row = torch.full((1, codec.size), 4.0)
+    plain, normal = Encoder(codec, 8).normalised(row), encoder.normalised(row)
+    changed = (plain != normal)[0]
+    speeds = next(part for part in codec.parts if part.path == ("speed",))
+    assert changed.nonzero().flatten().tolist() == list(range(speeds.start, speeds.stop))
+    assert normal[0, speeds.start : speeds.stop].tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("policy", [MLPPolicy, TransformerPolicy])
+def test_a_signal_that_is_small_beside_its_offset_is_learned_only_when_it_is_normalised(policy):
+    def earned(normalise):
+        model = trained(normalise, policy)
+        return evaluate(NetworkAgent(model.policy), as_vec_env(SyncVectorEnv([FarAway] * 16)), 64).reward
+
+    assert earned(True) > 9.5
+    assert earned(False) < 7.0
+
+
+def test_what_acting_saw_is_what_training_sees_while_the_scale_is_being_learned():
+    worlds = SyncVectorEnv([FarAway] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
+    model = SequencePPO(TransformerPolicy, worlds, n_steps=16, minibatches=2, seed=0, normalise=True)
+    probe = FirstRatios()
+    model.learn(4 * 16 * 5, callback=probe)
+    assert float(model.policy.encoder.running.count) == 4 * 16 * 5
+    assert probe.worst < 1e-4
+
+
+def test_a_policy_that_normalises_is_saved_loaded_and_gone_on_from(tmp_path):
+    model = trained(True, steps=600)
+    model.save(tmp_path)
+    obs = np.array([[300.0, 20.0], [300.01, 20.005]], np.float32)
+    loaded = load_policy(tmp_path)
+    reading, again = (
+        p.step(torch.tensor(obs), torch.ones(2, dtype=torch.bool), p.initial(2))[0] for p in (model.policy, loaded)
+    )
+    assert torch.equal(reading.features, again.features)
+    worlds = SyncVectorEnv([FarAway] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
+    further = SequencePPO(loaded, worlds, n_steps=8, minibatches=2)
+    assert further.normalise
+    assert torch.equal(further.policy.encoder.running.mean, model.policy.encoder.running.mean)
+
+
+def test_experts_that_normalise_are_mixed_with_those_that_do_not(tmp_path):
+    plain, normal = trained(False, steps=600).policy, trained(True, steps=600).policy
+    mixture = compose([plain, normal])
+    with torch.no_grad():
+        mixture.core.router.bias[:] = torch.tensor([-30.0, 30.0])
+    obs = np.array([[300.0, 20.0], [300.01, 20.005]], np.float32)
+    mixture.save(tmp_path)
+    for one in (mixture, MixturePolicy.load(tmp_path)):
+        assert np.array_equal(one.predict(obs, deterministic=True)[0], normal.predict(obs, deterministic=True)[0])
+
+
+def test_exploration_begins_as_widely_as_it_is_told():
+    assert MLPPolicy(OBS, TURN, initial_std=2.0).action_head.log_std.exp().tolist() == pytest.approx([2.0])
+    with pytest.raises(OptionError, match="initial_std"):
+        MLPPolicy(OBS, TURN, initial_std=0.0)
+
+
+def test_a_policy_without_memory_learns_from_single_steps_that_hold_what_the_sequences_held():
+    model = trained(False, steps=600)
+    rollout, single = model.rollout_buffer, model._sequences()
+    assert single.reward.shape == (16 * 32, 1)
+    assert torch.equal(single.obs.reshape(rollout.obs.shape), rollout.obs)
+    assert torch.equal(single.advantage.reshape(rollout.advantage.shape), rollout.advantage)
+    assert trained(False, TransformerPolicy, steps=600)._sequences().reward.shape == (16, 32)
