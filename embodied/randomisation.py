@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from embodied.distributions import Distribution
-from embodied.errors import OptionError
+from embodied.errors import OptionError, UnknownNameError
 
 How = Literal["set", "scale", "add"]
 When = Literal["build", "reset"]
@@ -95,26 +95,59 @@ class Widening:
 
 
 @dataclass(frozen=True)
+class MaximumEntropy:
+    """A curriculum: worlds differ as much as they can while the robot succeeds often enough (Tiboni et al. 2024).
+
+    Each number is drawn from a bell within its distribution. After so many episodes the bells grow, all together, to
+    where they say least about what will be drawn, but for two bounds: so much of what has been met must still be met,
+    and the success to be expected must not fall below what is asked for. Where it is below that already, they go to
+    where it is highest. They are the distributions themselves in the end, if the robot can do with that.
+
+    Attributes:
+        begin: how much of each distribution is used at first, around its median.
+        success: share of episodes that must succeed.
+        step: how far all bells together may go at once, as a divergence [nats].
+        episodes: how many are waited for before they do.
+
+    Raises:
+        OptionError: shares that are none, or no step.
+    """
+
+    begin: float = 0.1
+    success: float = 0.7
+    step: float = 0.5
+    episodes: int = 256
+
+    def __post_init__(self) -> None:
+        if not (0 < self.begin <= 1 and 0 <= self.success <= 1) or not self.step > 0 or self.episodes < 1:
+            raise OptionError(f"shares lie between 0 and 1, with a step and an episode at least: {self}")
+
+
+Curriculum = Widening | MaximumEntropy
+CURRICULA: dict[str, type[Widening] | type[MaximumEntropy]] = {c.__name__: c for c in (Widening, MaximumEntropy)}
+
+
+@dataclass(frozen=True)
 class Randomisation:
     """Everything that differs; of two that vary the same, the later holds.
 
     Attributes:
-        widening: how it grows with success; None for all of it from the beginning.
+        curriculum: how it grows with success; None for all of it from the beginning.
     """
 
     vary: tuple[Vary, ...] = ()
-    widening: Widening | None = None
+    curriculum: Curriculum | None = None
 
     def __add__(self, other: Randomisation) -> Randomisation:
-        return Randomisation((*self.vary, *other.vary), other.widening or self.widening)
+        return Randomisation((*self.vary, *other.vary), other.curriculum or self.curriculum)
 
     def save(self, path: Path | str) -> None:
         """Writes it as JSON."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         told: dict[str, Any] = {"vary": [one.jsonable() for one in self.vary]}
-        if self.widening is not None:
-            told["widening"] = asdict(self.widening)
+        if self.curriculum is not None:
+            told["curriculum"] = {"kind": type(self.curriculum).__name__} | asdict(self.curriculum)
         path.write_text(json.dumps(told, indent=2), encoding="utf-8")
 
     @classmethod
@@ -126,12 +159,21 @@ class Randomisation:
         """
         try:
             told = json.loads(Path(path).read_text(encoding="utf-8"))
-            widening = Widening(**told["widening"]) if "widening" in told else None
-            return cls(tuple(_vary(one) for one in told["vary"]), widening)
+            return cls(tuple(_vary(one) for one in told["vary"]), _curriculum(told.get("curriculum")))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, OptionError):
+            if isinstance(error, OptionError | UnknownNameError):
                 raise
             raise OptionError(f"{path} is no randomisation: {error}") from error
+
+
+def _curriculum(told: dict[str, Any] | None) -> Curriculum | None:
+    if told is None:
+        return None
+    rest = dict(told)
+    kind = rest.pop("kind", None)
+    if kind not in CURRICULA:
+        raise UnknownNameError("curriculum", kind, CURRICULA)
+    return CURRICULA[kind](**rest)
 
 
 def _vary(told: dict[str, Any]) -> Vary:

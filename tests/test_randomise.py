@@ -1,5 +1,8 @@
 """What differs from world to world, and that it differs as declared."""
 
+import csv
+from dataclasses import replace
+
 import gymnasium as gym
 import mujoco
 import numpy as np
@@ -9,8 +12,9 @@ from scipy import stats
 
 from embodied.distributions import Beta, Choice, Correlated, Distribution, Empirical, LogUniform, Normal, Uniform
 from embodied.errors import OptionError, UnknownNameError
-from embodied.randomisation import Randomisation, Vary, Widening
+from embodied.randomisation import MaximumEntropy, Randomisation, Vary, Widening
 from embodied.sysid import Fit
+from embodied.world.curriculum import divergence, entropy, log_density
 
 COVARIANCE = ((0.01, 0.008), (0.008, 0.01))
 MANY = Randomisation((
@@ -182,14 +186,18 @@ def test_a_fit_becomes_a_randomisation_that_is_spread_as_its_posterior():
         found.randomisation({"gain": "gain"})
 
 
+WIDENING = Widening(episodes=16)
+ENTROPY = MaximumEntropy(episodes=128, step=0.3)
+
+
 class Reached:
     """An environment whose success is decided by the test."""
 
-    def __init__(self, succeeds):
+    def __init__(self, succeeds, curriculum=WIDENING, rounds=60):
         vary = (Vary("left_motor/resistance", Uniform(0.5, 1.5)), Vary("density[robot/chassis]", Uniform(0.5, 1.5)))
-        self.env = worlds(64, Randomisation(vary, Widening(episodes=16)))
+        self.env = worlds(64, Randomisation(vary, curriculum))
         self.env.reset(seed=0)
-        for _ in range(60):
+        for _ in range(rounds):
             drawn = self.env.randomiser.drawn
             self.env.randomiser.learn(np.ones(64, bool), succeeds(drawn))
             self.env.reset()
@@ -207,16 +215,69 @@ def test_what_differs_grows_with_success_and_stops_where_the_robot_fails():
     assert weak.window[1, 1] == 1
 
 
-def test_a_curriculum_goes_on_where_it_stood_and_is_read_as_it_was_written(tmp_path):
-    env = Reached(lambda drawn: drawn[:, 0] < 1.2).env
-    other = Reached(lambda drawn: np.zeros(64, bool)).env
+@pytest.mark.parametrize("curriculum", [WIDENING, ENTROPY])
+def test_a_curriculum_goes_on_where_it_stood_and_is_read_as_it_was_written(tmp_path, curriculum):
+    env = Reached(lambda drawn: drawn[:, 0] < 1.2, curriculum, 30).env
+    other = Reached(lambda drawn: np.zeros(64, bool), curriculum, 30).env
     other.set_state(env.get_state())
     assert np.array_equal(other.randomiser.window, env.randomiser.window)
-    different = Randomisation(MANY.vary, Widening(begin=0.2))
+    different = Randomisation(MANY.vary, replace(curriculum, begin=0.2))
     different.save(tmp_path / "wide.json")
     assert Randomisation.load(tmp_path / "wide.json") == different
+    (tmp_path / "odd.json").write_text((tmp_path / "wide.json").read_text().replace(type(curriculum).__name__, "Wide"))
+    with pytest.raises(UnknownNameError, match="Widening"):
+        Randomisation.load(tmp_path / "odd.json")
     with pytest.raises(OptionError, match="between 0 and 1"):
         Widening(begin=2.0)
+
+
+def test_entropy_grows_to_all_that_was_declared_where_the_robot_always_succeeds_and_not_where_it_never_does():
+    always = Reached(lambda drawn: np.ones(64, bool), ENTROPY).env.randomiser
+    assert np.allclose(always.window, [[0.05, 0.95]] * 2, atol=0.01)
+    never = Reached(lambda drawn: np.zeros(64, bool), ENTROPY, 20).env.randomiser
+    assert np.allclose(never.window, [[0.45, 0.55]] * 2, atol=0.01)
+
+
+def test_entropy_grows_only_as_far_as_the_robot_succeeds_often_enough():
+    passed = lambda drawn: drawn[:, 0] < 1.1  # noqa: E731
+    reached = Reached(passed, MaximumEntropy(episodes=256, step=0.3, success=0.8), 120)
+    drawn = []
+    for _ in range(40):
+        reached.env.reset()
+        drawn.append(reached.env.randomiser.drawn.copy())
+    drawn = np.concatenate(drawn)
+    assert 0.7 < passed(drawn).mean() < 0.9
+    assert np.ptp(drawn[:, 1]) > 0.95
+    assert np.std(drawn[:, 0]) > 0.1
+
+
+def test_where_success_is_too_rare_draws_go_to_where_there_is_more_of_it():
+    right = Reached(lambda drawn: drawn[:, 0] > 1.05, MaximumEntropy(episodes=128, success=0.9), 40).env.randomiser
+    assert right.window[0].mean() > 0.6
+
+
+def test_entropy_and_divergence_of_bells_are_those_of_scipy():
+    shapes, others = np.array([[2.0, 5.0], [30.0, 4.0]]), np.array([[3.0, 3.0], [20.0, 6.0]])
+    one, other = (stats.beta(*s.T) for s in (shapes, others))
+    assert entropy(shapes) == pytest.approx(one.entropy().sum())
+    x = (np.arange(200_000)[:, None] + 0.5) / 200_000
+    density = one.pdf(x)
+    by_hand = np.mean(density * (np.log(density + 1e-300) - other.logpdf(x)), axis=0).sum()
+    assert divergence(shapes, others) == pytest.approx(by_hand, rel=1e-3)
+    assert divergence(shapes, shapes) == pytest.approx(0, abs=1e-12)
+    assert np.allclose(log_density(shapes, x[::1000]), one.logpdf(x[::1000]))
+
+
+def test_no_step_of_entropy_goes_farther_than_it_may():
+    way, reached = [], Reached(lambda drawn: np.ones(64, bool), ENTROPY, 0)
+    randomiser = reached.env.randomiser
+    for _ in range(12):
+        reached.env.reset()
+        before = randomiser._curriculum.shapes.copy()
+        randomiser.learn(np.ones(64, bool), np.ones(64, bool))
+        way.append(divergence(randomiser._curriculum.shapes, before))
+    assert max(way) <= 1.05 * ENTROPY.step
+    assert sum(step > 0 for step in way) == 6
 
 
 @pytest.mark.parametrize(
@@ -236,3 +297,30 @@ def test_a_curriculum_goes_on_where_it_stood_and_is_read_as_it_was_written(tmp_p
 def test_wrong_declarations_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_training_writes_down_what_each_world_was_given_and_a_failing_one_is_met_again(tmp_path):
+    from embodied.learn.ppo import SequencePPO
+    from embodied.learn.vec import GymVecEnv
+    from embodied_policies import MLPPolicy
+    from embodied_scripts.draws import OWN, DrawsLog
+
+    path = tmp_path / "draws.csv"
+    env = gym.make_vec(SIGNPOST, num_envs=4, randomise=MANY, episode_s=1.0, autoreset_mode="SameStep")
+    model = SequencePPO(MLPPolicy, GymVecEnv(env), n_steps=16, minibatches=2, seed=0)
+    for _ in range(2):
+        model.learn(4 * 16 * 2, callback=DrawsLog(path, env.drawn_names), reset_num_timesteps=False)
+    head, *rows = csv.reader(path.open())
+    assert head == [*OWN, *env.drawn_names]
+    assert len({(row[0], row[1]) for row in rows}) == len(rows) == 4 * (64 // 10)
+    given = [np.array(row[len(OWN) :], float) for row in rows]
+    assert len({tuple(one) for one in given}) == len(rows)
+    failing = next(k for k, row in enumerate(rows) if row[3] == "0")
+    again = gym.make_vec(SIGNPOST, num_envs=1, randomise=MANY)
+    _, info = again.reset(options={"drawn": given[failing][None]})
+    assert np.array_equal(info["drawn"][0], given[failing])
+    lost = path.read_text().splitlines()[:-3]
+    path.write_text("\n".join([*lost, "999,1,0.5"]))  # what a kill leaves
+    model.num_timesteps = int(lost[-2].split(",")[0]) - 1
+    model.learn(0, callback=DrawsLog(path, env.drawn_names), reset_num_timesteps=False)
+    assert all(int(row[0]) <= model.num_timesteps for row in list(csv.reader(path.open()))[1:])

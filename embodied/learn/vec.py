@@ -48,6 +48,7 @@ class Experience:
             empty where the environment has none.
         success: `(N,)`, or None where the environment does not say.
         mask: which choices are allowed next, `(N, …)`, or None where nothing is ever forbidden.
+        drawn: what each world was given in the episode of this step, `(N, k)`; None where worlds do not differ.
     """
 
     obs: Any
@@ -60,6 +61,7 @@ class Experience:
     final_privileged: dict[str, NDArray] = field(default_factory=dict)
     success: NDArray[np.bool_] | None = None
     mask: NDArray[np.bool_] | None = None
+    drawn: NDArray[np.float64] | None = None
 
     @property
     def ended(self) -> NDArray[np.bool_]:
@@ -133,6 +135,7 @@ class GymVecEnv(VecEnv):
             final_privileged=self._told(info),
             success=_flags(info["success"]) if "success" in info else None,
             mask=self._mask_in(obs, info),
+            drawn=info.get("final_info", info).get("drawn"),
         )
         self._was_done = experience.ended
         if experience.ended.any():
@@ -188,6 +191,8 @@ class GymVecEnv(VecEnv):
             }
             if experience.success is not None:
                 infos[i]["is_success"] = bool(experience.success[i])
+            if experience.drawn is not None:
+                infos[i]["drawn"] = experience.drawn[i]
         self._returns[experience.ended] = 0
         self._lengths[experience.ended] = 0
         return infos

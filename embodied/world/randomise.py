@@ -9,15 +9,15 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.distributions import EDGE, Distribution
+from embodied.distributions import Distribution
 from embodied.errors import OptionError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.physics.targets import Target, find_targets
-from embodied.randomisation import Randomisation, Vary, Widening
+from embodied.randomisation import Randomisation, Vary
 from embodied.seeding import WorldStreams
 from embodied.world.body import Body
+from embodied.world.curriculum import curriculum_of
 
-NO_PROBE = -1
 Rows = NDArray[np.intp]
 
 
@@ -58,7 +58,6 @@ class Randomiser:
     Attributes:
         names: of what is drawn.
         drawn: the draws, `(N, len(names))`: values, factors or summands, as declared.
-        window: between which quantiles of its distribution each is drawn, `(len(names), 2)`.
 
     Raises:
         UnknownNameError: something varies that neither body nor model has.
@@ -86,12 +85,7 @@ class Randomiser:
         self.drawn = np.zeros((batch.n, len(names)))
         self._uniform = streams.stream(*((f"randomise/{k}/{name}", 1) for k, name in enumerate(names)))
         self._renews = any(lane.every for lane in self._lanes)
-        self._widening = what.widening if names else None
-        begin = self._widening.begin if self._widening else 1.0
-        self.window = np.tile([0.5 - begin / 2, 0.5 + begin / 2], (len(names), 1))
-        self._luck = streams.stream(("randomise/probe", 2))
-        self._probing = np.full(batch.n, NO_PROBE)  # 2 · column + side
-        self._tries, self._wins = np.zeros((2, 2 * len(names)))
+        self._curriculum = curriculum_of(what.curriculum, streams, len(names))
 
     def begin(self, worlds: Rows, replay: NDArray | None = None) -> None:
         """Draws for new episodes in `worlds`, or takes what is to be replayed, `(N, len(names))`, and writes it."""
@@ -99,17 +93,17 @@ class Randomiser:
             return
         if replay is not None:
             self.drawn[worlds] = replay[worlds]
-            self._probing[worlds] = NO_PROBE
+            self._forget(slice(0, len(self.names)), worlds)
         else:
-            u = self._windowed(self._uniform.uniform(0, worlds=worlds))
-            if self._widening is not None:
-                self._probe(u, worlds, self._widening)
+            u = self._uniform.uniform(0, worlds=worlds)
+            if self._curriculum is not None:
+                u = self._curriculum.begin(u, worlds)
             first = self._streams.episodes[worlds] == 1
             for lane in self._lanes:
                 new = first if lane.vary.when == "build" else np.ones(len(worlds), bool)
                 if new.any():
                     self.drawn[worlds[new], lane.columns] = lane.by.quantile(u[new, lane.columns])
-                self._forget_probes(lane, worlds[~new])
+                self._forget(lane.columns, worlds[~new])
         self._write(self._lanes, worlds)
 
     def renew(self, steps: NDArray, worlds: Rows) -> None:
@@ -119,47 +113,27 @@ class Randomiser:
         for k, lane in enumerate(self._lanes):
             due = (steps % lane.every == 0) & (steps > 0) if lane.every else np.zeros(0, bool)
             if due.any():
-                u = self._windowed(self._uniform.uniform(steps[due], worlds=worlds[due]))
+                u = self._uniform.uniform(steps[due], worlds=worlds[due])
+                if self._curriculum is not None:
+                    u = self._curriculum.spread(u)
                 self.drawn[worlds[due], lane.columns] = lane.by.quantile(u[:, lane.columns])
                 self._write([later for later in self._lanes[k:] if later.of_model], worlds[due])
 
     def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
-        """Moves the window where episodes that probed it have `ended`, by their `success`, `(N,)` each."""
-        if self._widening is None:
-            return
-        probes = self._probing[ended & (self._probing >= 0)]
-        np.add.at(self._tries, probes, 1)
-        np.add.at(self._wins, self._probing[ended & success & (self._probing >= 0)], 1)
-        for probe in np.flatnonzero(self._tries >= self._widening.episodes):
-            self._move(*divmod(int(probe), 2), self._wins[probe] / self._tries[probe], self._widening)
-            self._tries[probe] = self._wins[probe] = 0
+        """Lets the curriculum, if there is one, take in how episodes `ended`, `(N,)` each."""
+        if self._curriculum is not None:
+            self._curriculum.learn(ended, success)
 
-    def _move(self, column: int, side: int, success: float, how: Widening) -> None:
-        """Moves one quantile outwards or back, never across where it began."""
-        outwards = how.step if success >= how.wider else -how.step if success < how.narrower else 0.0
-        reach = abs(self.window[column, side] - 0.5)
-        reach = float(np.clip(reach + outwards, how.begin / 2, 0.5))
-        self.window[column, side] = 0.5 + (reach if side else -reach)
+    @property
+    def window(self) -> NDArray[np.float64]:
+        """Between which quantiles of its distribution each number is drawn, `(len(names), 2)`."""
+        everything = np.tile([0.0, 1.0], (len(self.names), 1))
+        return everything if self._curriculum is None else self._curriculum.window
 
-    def _windowed(self, u: NDArray) -> NDArray:
-        low, high = self.window.T
-        return low + (high - low) * u
-
-    def _probe(self, u: NDArray, worlds: Rows, how: Widening) -> None:
-        """Puts one number of some worlds at the end of its window."""
-        luck = self._luck.uniform(0, worlds=worlds)
-        which = np.minimum((luck[:, 1] * u.shape[1] * 2).astype(int), 2 * u.shape[1] - 1)
-        probes = luck[:, 0] < how.probing
-        self._probing[worlds] = np.where(probes, which, NO_PROBE)
-        rows = np.flatnonzero(probes)
-        column, side = np.divmod(which[rows], 2)
-        u[rows, column] = np.minimum(self.window[column, side], 1 - EDGE)
-
-    def _forget_probes(self, lane: _Lane, kept: Rows) -> None:
-        """Worlds that keep what they drew before do not probe it."""
-        column = self._probing[kept] // 2
-        mine = (self._probing[kept] >= 0) & (column >= lane.columns.start) & (column < lane.columns.stop)
-        self._probing[kept[mine]] = NO_PROBE
+    def _forget(self, columns: slice, worlds: Rows) -> None:
+        """What worlds keep from before says nothing about what is drawn now."""
+        if self._curriculum is not None and len(worlds):
+            self._curriculum.forget(columns, worlds)
 
     def _write(self, lanes: Sequence[_Lane], worlds: Rows) -> None:
         derives = False

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.run import RunFolder
     from embodied.learn.vec import GymVecEnv
+    from embodied_scripts.draws import DrawsLog
     from embodied_scripts.live import Live
 
 STEPS = 1_500_000
@@ -312,7 +313,9 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: lis
     try:
         with Progress(settings.steps, str(folder.path)) as progress:
             model.learn(
-                left, callback=[stop, progress, Checkpoints(folder.policy), *watching], reset_num_timesteps=False
+                left,
+                callback=[stop, progress, Checkpoints(folder.policy), *_draws(model, folder), *watching],
+                reset_num_timesteps=False,
             )
     finally:
         if before is not None:
@@ -320,6 +323,14 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: lis
         for live in watching:
             live.close()
     return model.num_timesteps >= settings.steps
+
+
+def _draws(model: SequencePPO, folder: RunFolder) -> list[DrawsLog]:
+    """What writes down what each world was given, if worlds differ."""
+    from embodied_scripts.draws import DrawsLog
+
+    names = getattr(getattr(model.env, "gym_env", None), "drawn_names", ())
+    return [DrawsLog(folder.path / "draws.csv", names)] if names else []
 
 
 def _watched(model: SequencePPO, settings: Train, folder: RunFolder) -> list[Live]:
