@@ -14,6 +14,7 @@ from embodied.physics.targets import find_targets
 from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
 from embodied.sysid.gap import gap, repeat_floor
+from embodied.sysid.outcome import outcomes
 from embodied.sysid.plant import held
 from embodied_scripts.identify import Bench, Excite, GapOf, Identify
 
@@ -165,6 +166,27 @@ def test_the_gap_is_never_below_what_the_robot_repeats():
     for seconds in (3.05, 3.7, 5.9):  # as long as the longest horizon, and not twice that
         short = recorded(plant, {}, 1).part(0.0, seconds)
         assert np.isfinite(gap(plant, {}, [short]).by_horizon).all()
+
+
+def test_what_became_of_held_commands_is_told_of_the_robot_and_of_the_simulation():
+    time = np.arange(500) / 100
+    told = np.where(time < 2, 1.0, np.where(time < 4, -0.5, 0.25 * np.sin(9 * time)))  # held, held, never held
+    way = lambda goal, since, tau: goal * (1 - np.exp(-(time - since) / tau))  # noqa: E731
+    real = np.where(time < 2, way(1.0, 0, 0.2), 1.0 + way(-1.5, 2, 0.1))[:, None]
+    weak = np.where(time < 2, way(0.8, 0, 0.4), 0.8 + way(-1.3, 2, 0.1))[:, None]
+    log = Recording(time, told, {"position": real})
+    found = outcomes(log, real, weak, tolerance=0.05)
+    assert found.reached.tolist() == [[True, False], [True, True]]
+    assert found.settled_s == pytest.approx(np.array([[0.6, 1.2], [0.3, 0.3]]), abs=0.06)
+    assert found.foretold == 0.5
+    assert found.late_s == pytest.approx(0.3, abs=0.06)
+    itself = outcomes(log, real, real, tolerance=0.05)
+    assert itself.foretold == 1.0
+    assert itself.late_s == 0.0
+    restless = outcomes(log, real + 0.2 * np.sin(7 * time)[:, None], real, tolerance=0.05)
+    assert np.isnan(restless.settled_s[:, 0]).all()
+    assert np.isnan(restless.late_s)
+    assert np.isnan(outcomes(Recording(time, time, {"position": real}), real, real, 0.05).foretold)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.sysid.fit import segments
+from embodied.sysid.outcome import Outcomes, outcomes
 from embodied.sysid.plant import Plant
 from embodied.sysid.recording import Recording
 
 HORIZONS_S = (0.1, 0.5, 2.0)
+NEAR = 0.05  # rad, within which a command counts as reached
 ALIKE = 1e-6  # commands that differ by no more than this are the same
 
 
@@ -25,15 +27,22 @@ class Gap:
         centred: the same without a constant offset, that is around the median error, `(R, J)`.
         by_horizon: error at `HORIZONS_S` after the simulation began where the robot was, `(R, H, J)`; NaN for shorter
             recordings.
+        outcomes: for each recording, what became of commands that were held; none where commands are not for what is
+            measured, column by column.
     """
 
     replayed: NDArray[np.float64]
     centred: NDArray[np.float64]
     by_horizon: NDArray[np.float64]
+    outcomes: tuple[Outcomes, ...]
 
 
-def gap(plant: Plant, values: Mapping[str, float], recordings: Sequence[Recording]) -> Gap:
-    """Replays recordings with parameters such as `Fit.values`; `{}` is the plant as it is."""
+def gap(plant: Plant, values: Mapping[str, float], recordings: Sequence[Recording], tolerance: float = NEAR) -> Gap:
+    """Replays recordings with parameters such as `Fit.values`; `{}` is the plant as it is.
+
+    Args:
+        tolerance: how near to its command a robot must come to have reached it, in the unit of the signal.
+    """
     candidate = {name: np.array([value]) for name, value in values.items()}
     simulated = plant.simulate(candidate, recordings)
     errors = [s[0] - plant.measured(r) for s, r in zip(simulated, recordings, strict=True)]
@@ -41,6 +50,11 @@ def gap(plant: Plant, values: Mapping[str, float], recordings: Sequence[Recordin
         replayed=np.array([np.nanmean(np.abs(e), 0) for e in errors]),
         centred=np.array([np.nanmean(np.abs(e - np.nanmedian(e, 0)), 0) for e in errors]),
         by_horizon=np.array([_by_horizon(plant, candidate, recording) for recording in recordings]),
+        outcomes=tuple(
+            outcomes(r, plant.measured(r), s[0], tolerance)
+            for s, r in zip(simulated, recordings, strict=True)
+            if r.command.shape == s[0].shape
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from embodied.errors import OptionError
 if TYPE_CHECKING:
     from embodied.sysid import Fit, Recording, ServoPlant
     from embodied.sysid.gap import Gap
+    from embodied.sysid.outcome import Outcomes
 
 FRICTIONS: dict[str, tuple[str, ...]] = {
     "coulomb": (),
@@ -176,6 +178,8 @@ class GapOf:
     """Recordings that the model was not fitted to."""
     fit: Path | None = None
     """What `embodied identify` wrote."""
+    tolerance: float = 0.05
+    """How near to its command a robot must come to have reached it, in the unit of the signal."""
     json: Path | None = None
     """Also write all errors, by recording, column and horizon."""
 
@@ -187,15 +191,19 @@ class GapOf:
         from embodied.learn.checkpoint import load_json, save_json
         from embodied.sysid import Fit
         from embodied.sysid.gap import HORIZONS_S, gap, repeat_floor
+        from embodied.sysid.outcome import joined
 
+        if not self.tolerance > 0:
+            raise OptionError(f"tolerance must be positive, not {self.tolerance}")
         plant, recordings = self.bench.plant(), _loaded(self.recordings)
         sets: dict[str, dict[str, float]] = {"model as it is": {}}
         if self.fit is not None:
             sets["fitted"] = Fit.from_jsonable(load_json(self.fit)).values
         table = Table("parameters", "recording", "replayed", "centred", *(f"{h:g} s on" for h in HORIZONS_S))
-        told = {}
+        told, foretold = {}, {}
         for name, values in sets.items():
-            found = gap(plant, values, recordings)
+            found = gap(plant, values, recordings, self.tolerance)
+            foretold[name] = found.outcomes
             told[name] = {part: getattr(found, part).tolist() for part in ("replayed", "centred", "by_horizon")}
             for r, path in enumerate(self.recordings):
                 horizons = [f"{error:.4f}" for error in found.by_horizon[r].mean(1)]
@@ -207,8 +215,30 @@ class GapOf:
         floor = repeat_floor(plant, recordings)
         said = "nothing was repeated" if floor is None else f"the robot differs from itself by {floor.mean():.4f}"
         console.print(f"Mean absolute errors over columns, in the unit of the signal; {said}.", highlight=False)
+        for name, several in foretold.items():
+            if said := _of_outcomes(several):
+                console.print(f"{name}: {said}", highlight=False)
+                told[name]["outcomes"] = _numbers_of(joined(list(several)))
         if self.json is not None:
             save_json(self.json, told)
+
+
+def _of_outcomes(several: Sequence[Outcomes]) -> str:
+    """What is said of commands that were held; nothing if there were none."""
+    from embodied.sysid.outcome import joined
+
+    if not several or not len((all_of_them := joined(list(several))).reached):
+        return ""
+    came = f"{all_of_them.reached[:, 0].mean():.0%} of {len(all_of_them.reached)} commands that were held"
+    return (
+        f"the robot reached {came}; whether it does is foretold of {all_of_them.foretold:.0%}, "
+        f"when it has settled to {all_of_them.late_s:.2f} s"
+    )
+
+
+def _numbers_of(outcomes: Outcomes) -> dict[str, Any]:
+    settled = [[None if math.isnan(when) else when for when in both] for both in outcomes.settled_s.tolist()]
+    return {"reached": outcomes.reached.tolist(), "settled_s": settled, "foretold": outcomes.foretold}
 
 
 def _loaded(paths: Sequence[Path]) -> list[Recording]:
