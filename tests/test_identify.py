@@ -183,7 +183,7 @@ def test_what_became_of_held_commands_is_told_of_the_robot_and_of_the_simulation
     itself = outcomes(log, real, real, tolerance=0.05)
     assert itself.foretold == 1.0
     assert itself.late_s == 0.0
-    restless = outcomes(log, real + 0.2 * np.sin(7 * time)[:, None], real, tolerance=0.05)
+    restless = outcomes(log, real + 0.3 * np.sin(23 * time)[:, None], real, tolerance=0.05)
     assert np.isnan(restless.settled_s[:, 0]).all()
     assert np.isnan(restless.late_s)
     assert np.isnan(outcomes(Recording(time, time, {"position": real}), real, real, 0.05).foretold)
