@@ -75,6 +75,11 @@ class WorldStreams:
         self.episodes[worlds] += np.uint64(1)
         self.keys[worlds] = mix(mix(self.seeds[worlds] + _GOLDEN) + self.episodes[worlds] * _GOLDEN)
 
+    def fork(self, number: int) -> None:
+        """Gives every world noise of its own from now on, even to worlds that were the same so far."""
+        own = mix(np.arange(self.n, dtype=np.uint64) + mix(np.array([number % 2**64], np.uint64) + _GOLDEN))
+        self.keys[:] = mix(self.keys + own)
+
     def stream(self, *lanes: tuple[str, int]) -> Stream:
         """Returns a stream that draws, at once, `size` values for each `(name, size)`.
 

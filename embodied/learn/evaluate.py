@@ -32,6 +32,7 @@ class Report:
         bits: mean information in the history about the hidden variable [bits].
         certain: share of episodes whose history made an ideal observer certain.
         seconds_to_certainty: when it became so, mean over those episodes [s].
+        lead_s: how long before the end of the episode that was, mean over those episodes [s].
         belief_bits: information in the agent's own belief, against the prior [bits].
         calibration_error, belief_nll: of the agent's own belief at its last decision.
     """
@@ -45,6 +46,7 @@ class Report:
     bits: float | None
     certain: float | None
     seconds_to_certainty: float | None
+    lead_s: float | None
     belief_bits: float | None
     calibration_error: float | None
     belief_nll: float | None
@@ -164,6 +166,7 @@ def _report(kept: _Episodes, env: GymVecEnv, observer: _Observer) -> Report:
     hz = getattr(getattr(env.gym_env, "task", None), "control_hz", None)
     certain_at = np.array(kept.certain_at)
     sure = certain_at[np.isfinite(certain_at)]
+    lead = np.array(kept.steps)[: len(certain_at)] - certain_at
     prior = observer.variable.entropy_bits if observer.variable else 0.0
     belief = np.array(kept.belief) if kept.belief else None
     success, success_error = _mean_and_error(kept.success)
@@ -178,6 +181,7 @@ def _report(kept: _Episodes, env: GymVecEnv, observer: _Observer) -> Report:
         bits=prior - float(np.mean(kept.entropy)) if kept.entropy else None,
         certain=float(np.isfinite(certain_at).mean()) if kept.entropy else None,
         seconds_to_certainty=float(sure.mean()) / hz if len(sure) and hz else None,
+        lead_s=float(lead[np.isfinite(lead)].mean()) / hz if len(sure) and hz else None,
         belief_bits=None if belief is None else prior - negative_log_likelihood(belief, kept.truth) / float(np.log(2)),
         calibration_error=None if belief is None else calibration_error(belief, kept.truth, CALIBRATION_BINS),
         belief_nll=None if belief is None else negative_log_likelihood(belief, kept.truth),

@@ -161,6 +161,22 @@ class BatchEnv(TaskFace, VectorEnv):
         self._painter = self._painter or Painter(self.batch)
         return tuple(self._painter.paint(world) for world in range(self.num_envs))
 
+    def imagine(self, hidden: NDArray) -> None:
+        """Lets the hidden variables of all worlds be others, `(N, k)`, and leaves everything else as it is.
+
+        Raises:
+            OptionError: the task cannot, or the values are of another shape.
+        """
+        expected = (self.num_envs, len(self.hidden))
+        if np.shape(hidden) != expected:
+            raise OptionError(f"hidden variables are of shape {expected}, not {np.shape(hidden)}")
+        self.task.imagine(np.asarray(hidden, np.float64))
+
+    @property
+    def last_obs(self) -> NDArray[np.float32]:
+        """What was observed last, `(N, dim)`."""
+        return self._obs.copy()
+
     def get_state(self) -> dict[str, NDArray]:
         """Returns everything that decides what happens next, by name: physics, sensors, commands, task, randomness."""
         fields = {f"{MODEL}{name}": values for name, values in self.batch.own_fields().items()}

@@ -65,6 +65,7 @@ class FrameBuffer:
         self.held = np.zeros((n, *shape), dtype)
         self._read = np.full(n, -1, np.int64)
         self._worlds = np.arange(n)
+        self._worlds.flags.writeable = False  # it is no state
 
     def exchange(self, captured: NDArray, step: NDArray, rows: Worlds) -> NDArray[np.bool_]:
         """Keeps what was captured at decision `step (n,)`, moves `held` on; returns where it is new, `(n,)`."""

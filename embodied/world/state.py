@@ -6,7 +6,7 @@ authors need to write nothing for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -45,6 +45,22 @@ def restore_state(root: Any, saved: dict[str, NDArray]) -> None:
                 _set(owner, key, np.array(new))
         else:
             _set(owner, key, type(value)(new.item()))
+
+
+def per_world(one: dict[str, NDArray], other: dict[str, NDArray]) -> tuple[str, ...]:
+    """Names of what each world has for itself: what is as long as there are worlds, in two states of as many as differ.
+
+    Raises:
+        CheckpointError: the states are not of the same environment.
+    """
+    if set(one) != set(other):
+        raise CheckpointError(f"states of two environments: {', '.join(sorted(set(one) ^ set(other))[:5])} differ")
+    return tuple(name for name, value in one.items() if value.shape[:1] != other[name].shape[:1])
+
+
+def spread(rows: Sequence[NDArray], times: int) -> NDArray:
+    """Each row so many times, `(len(rows) · times, …)`."""
+    return np.repeat(np.stack(rows), times, axis=0)
 
 
 def _walk(root: Any) -> Iterator[tuple[str, Any, Any, Any]]:

@@ -124,6 +124,14 @@ class Task(ABC):
     def truth(self) -> NDArray[np.float64]:
         """The hidden variables, `(N, k)`; a discrete one is the index of its label."""
 
+    def imagine(self, hidden: NDArray[np.float64]) -> None:
+        """Lets the hidden variables be others, `(N, k)`, and leaves everything else as it is.
+
+        Raises:
+            OptionError: the task cannot.
+        """
+        raise OptionError(f"{type(self).__name__} cannot imagine other hidden variables: it has no `imagine`")
+
     @abstractmethod
     def state(self) -> NDArray[np.float64]:
         """The privileged state for critics, `(N, d)`, scaled to about [-1, 1]; not the hidden variables."""

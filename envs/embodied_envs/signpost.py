@@ -107,6 +107,7 @@ class Signpost(Task):
         self._read = np.zeros(n, bool)
         self._pads = np.zeros((n, 2, 2))
         self._sign = np.zeros((n, 2))
+        self._sign_slot = np.zeros((n, 3))
         camera = self.robot.cameras[0]
         self._sealed = np.array([camera.classes.index(f"sign says {c}") for c in COLOURS])
         self._classes = self.robot.layout.slice("camera/class")
@@ -120,7 +121,7 @@ class Signpost(Task):
         for i, colour in enumerate(COLOURS):
             self._things.stand(f"pad_{colour}", worlds, slots[:, i])
             self._pads[worlds, i] = _in_front(slots[:, i], PAD_SETBACK)
-        self._sign[worlds] = slots[:, 2, :2]
+        self._sign[worlds], self._sign_slot[worlds] = slots[:, 2, :2], slots[:, 2]
         self._show("sign", worlds, slots[:, 2], self._good[worlds])
         for i in range(self.options.decoys):
             self._show(f"decoy{i}", worlds, slots[:, 3 + i], draw.choice(f"hearsay{i}", (0.5, 0.5)))
@@ -142,6 +143,10 @@ class Signpost(Task):
 
     def truth(self) -> NDArray[np.float64]:
         return self._good[:, None].astype(np.float64)
+
+    def imagine(self, hidden: NDArray[np.float64]) -> None:
+        self._good[:] = hidden[:, 0]
+        self._show("sign", np.arange(len(hidden)), self._sign_slot, self._good)
 
     def state(self) -> NDArray[np.float64]:
         return np.concatenate(

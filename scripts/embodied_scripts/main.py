@@ -12,6 +12,7 @@ from rich.markup import escape
 from embodied.errors import EmbodiedError
 from embodied_scripts.attend import Attend
 from embodied_scripts.bench import Bench
+from embodied_scripts.controls import Controls
 from embodied_scripts.evaluate import Evaluate
 from embodied_scripts.export import Export
 from embodied_scripts.film import Film
@@ -30,6 +31,7 @@ from embodied_scripts.view import View
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Controls, tyro.conf.subcommand("controls")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Attend, tyro.conf.subcommand("attend")]
     | Annotated[Film, tyro.conf.subcommand("film")]

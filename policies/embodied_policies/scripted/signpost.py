@@ -40,6 +40,7 @@ class PadSeeker:
         colours: the colours of the pads, in the order of the hidden variable.
         curious: drive to the sign and read it before the choice.
         told: returns the index of the good pad in each world, `(n,)`; None to pick one at random.
+        sure: by how many pixels one colour must lead before it is believed; without end, it goes on looking.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class PadSeeker:
         colours: Sequence[str],
         curious: bool = False,
         told: Callable[[], NDArray] | None = None,
+        sure: float = SURE,
     ) -> None:
+        self._sure = sure
         self._view = layout.slice("camera/class")
         self._pads = np.array([classes.index(f"{colour} pad") for colour in colours])
         self._says = np.array([classes.index(f"sign says {colour}") for colour in colours])
@@ -67,7 +70,7 @@ class PadSeeker:
         pixels = self._pixels(obs)
         votes = pixels[..., self._says].sum(axis=1)
         lead = np.where(first, 0.0, carry.lead) + votes[:, 0] - votes[:, 1]
-        decided = (target == UNDECIDED) & (np.abs(lead) >= SURE)
+        decided = (target == UNDECIDED) & (np.abs(lead) >= self._sure)
         target = np.where(decided, (lead < 0).astype(np.intp), target)
         pads = pixels[np.arange(len(obs)), :, self._pads[target]]
         seen = np.where((target == UNDECIDED)[:, None], pixels[..., self._sign].max(axis=2), pads)

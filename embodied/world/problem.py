@@ -1,0 +1,194 @@
+"""A task as a decision problem for the mind: worlds are what could be, skills are what can be done.
+
+Shape suffixes: K values of the hidden variable, M samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from embodied.errors import OptionError
+from embodied.hidden import Discrete
+from embodied.skill import Skill
+from embodied.world.env import BatchEnv
+from embodied.world.state import per_world, spread
+
+OVER = -1  # the situation of an episode that has ended
+State = dict[str, NDArray]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a skill leads to from one situation.
+
+    Attributes:
+        reward: what is earned meanwhile, `(K, M)`; evidence: log-likelihood of what is seen meanwhile under every value
+            of the hidden variable, `(K, M, K)`; over: whether the episode ends with it, `(K, M)`.
+        after: the situation that it leads to.
+    """
+
+    reward: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+    over: NDArray[np.bool_]
+    after: int
+
+
+class TaskProblem:
+    """A task with a discrete hidden variable, from a situation on that is known but for that variable.
+
+    It follows `embodied.mind.problem.Problem`: a state is a situation and a value of the hidden variable, `(n, 2)`; an
+    observation is the evidence that a skill brings, `(n, K)`: how likely each value makes what was seen. Situations are
+    reached by MuJoCo: whatever is tried for the first time is played by M worlds for each value, with sensors and their
+    noise, and remembered. Particles that are in the same situation share those worlds, so thousands of them cost no
+    more than one. All skills are played at once.
+
+    Args:
+        env: A · K · M worlds to imagine in, for A skills, in "NextStep" mode. Its task must be able to `imagine`.
+        skills: what can be done, by name.
+        here: an environment of the same task in whose world `world` it begins; at least one of the two environments
+            must have more than one world, and not as many as the other.
+        seed: decides the noise that is imagined.
+
+    Attributes:
+        imagined_s: time that has been simulated, over all worlds [s].
+
+    Raises:
+        OptionError: the task has no discrete hidden variable, or no exact likelihood of it; or the worlds to imagine in
+            are of another mode, or of a number that does not do.
+    """
+
+    discount = 1.0
+
+    def __init__(
+        self, env: BatchEnv, skills: Mapping[str, Skill], here: BatchEnv, world: int = 0, seed: int = 0
+    ) -> None:
+        variable = env.hidden[0] if env.hidden else None
+        if not isinstance(variable, Discrete):
+            raise OptionError(f"{type(env.task).__name__} has no discrete hidden variable to decide about")
+        if env.autoreset_mode is not AutoresetMode.NEXT_STEP:
+            raise OptionError("worlds to imagine in must be in NextStep mode, in which an ended episode stays seen")
+        courses = len(skills) * len(variable.labels)
+        if not skills or env.num_envs % courses or env.num_envs == here.num_envs:
+            raise OptionError(
+                f"{env.num_envs} worlds, beside {here.num_envs} real ones, to imagine {len(skills)} skills under "
+                f"{len(variable.labels)} values in: a multiple of both, and not as many as there are"
+            )
+        self.variable, self.skills = variable, dict(skills)
+        self.imagined_s = 0.0
+        self._env, self._seed = env, seed
+        self._k = len(variable.labels)
+        self._block = env.num_envs // len(skills)  # worlds for each skill
+        self._samples = self._block // self._k
+        env.reset(seed=seed)
+        now, real = env.get_state(), here.get_state()
+        self._per_world = per_world(now, real)
+        self._situations: list[list[State]] = [[now | self._alone(real, world)] * self._k]
+        self._courses: dict[tuple[int, str], Course] = {}
+
+    @property
+    def actions(self) -> list[str]:
+        """Names of the skills."""
+        return list(self.skills)
+
+    def initial(self, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Draws values of the hidden variable from its prior, in the first situation."""
+        return np.column_stack([np.zeros(n, np.intp), rng.choice(self._k, n, p=self.variable.prior)])
+
+    def step(self, states: NDArray, action: str, rng: np.random.Generator) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Plays a skill from states `(n, 2)`; returns states, evidence `(n, K)`, rewards `(n,)` and done `(n,)`."""
+        n = len(states)
+        after, evidence = np.column_stack([np.full(n, OVER), states[:, 1]]), np.zeros((n, self._k))
+        reward, done = np.zeros(n), np.ones(n, bool)
+        for situation in np.unique(states[:, 0]):
+            if situation == OVER:
+                continue
+            rows = np.flatnonzero(states[:, 0] == situation)
+            course, hidden = self.course(int(situation), action), states[rows, 1]
+            sample = rng.integers(0, self._samples, len(rows))
+            evidence[rows], reward[rows] = course.evidence[hidden, sample], course.reward[hidden, sample]
+            done[rows] = course.over[hidden, sample]
+            after[rows, 0] = np.where(done[rows], OVER, course.after)
+        return after, evidence, reward, done
+
+    def log_likelihood(self, evidence: NDArray, states: NDArray, action: str) -> NDArray[np.float64]:
+        """How likely what was seen is in each of the states, up to what is the same for all, `(n,)`."""
+        told = np.broadcast_to(evidence, (len(states), self._k))
+        own = np.take_along_axis(told, states[:, 1:].astype(np.intp), axis=1)[:, 0]
+        return own - told.max(axis=1)
+
+    def likelihood(self, evidence: NDArray, states: NDArray, action: str) -> NDArray[np.float64]:
+        """The same, not as a logarithm."""
+        return np.exp(self.log_likelihood(evidence, states, action))
+
+    def course(self, situation: int, name: str) -> Course:
+        """What a skill leads to; all skills are played when the first is asked for."""
+        if (situation, name) not in self._courses:
+            self._play(situation)
+        return self._courses[situation, name]
+
+    def _play(self, situation: int) -> None:
+        """Plays every skill in its share of the worlds, until it or the episode is over."""
+        env, hz = self._env, self._env.task.control_hz
+        obs = self._stand(situation)
+        blocks = {name: slice(i * self._block, (i + 1) * self._block) for i, name in enumerate(self.skills)}
+        left = {name: skill.seconds * hz for name, skill in self.skills.items()}
+        carries = {name: skill.agent.initial(self._block, self._seed) for name, skill in self.skills.items()}
+        going, first = np.ones(env.num_envs, bool), np.ones(self._block, bool)
+        reward, evidence = np.zeros(env.num_envs), np.zeros((env.num_envs, self._k))
+        actions = np.zeros((env.num_envs, *env.single_action_space.sample().shape), np.float32)
+        while left:
+            for name in left:
+                rows = blocks[name]
+                carries[name], actions[rows] = self.skills[name].agent.act(carries[name], obs[rows], first)
+            obs, earned, terminated, truncated, _ = env.step(actions)
+            self.imagined_s += going.sum() / hz
+            reward += earned * going
+            evidence += self._evidence(obs) * going[:, None]
+            going &= ~(terminated | truncated)
+            first = np.zeros(self._block, bool)
+            left = {name: more - 1 for name, more in left.items()}
+            for name in [name for name, more in left.items() if more <= 0 or not going[blocks[name]].any()]:
+                rows = blocks[name]
+                self._courses[situation, name] = self._course_of(rows, reward[rows], evidence[rows], ~going[rows])
+                del left[name]
+                going[rows] = False
+
+    def _course_of(self, rows: slice, reward: NDArray, evidence: NDArray, over: NDArray) -> Course:
+        shape = (self._k, self._samples)
+        after = OVER if over.all() else self._arrive(rows.start, over.reshape(shape))
+        return Course(reward.reshape(shape), evidence.reshape(*shape, self._k), over.reshape(shape), after)
+
+    def _stand(self, situation: int) -> NDArray[np.float32]:
+        """Puts every world into a situation, each block with its own hidden value and each world with its own noise."""
+        states, skills = self._situations[situation], len(self.skills)
+        repeated = {name: spread([state[name] for state in states], self._samples) for name in self._per_world}
+        everywhere = {name: np.concatenate([rows] * skills) for name, rows in repeated.items()}
+        self._env.set_state(states[0] | everywhere)
+        self._env.streams.fork(self._seed * 1_000_003 + situation)
+        self._env.imagine(np.tile(np.repeat(np.arange(self._k), self._samples), skills)[:, None])
+        return self._env.last_obs
+
+    def _evidence(self, obs: NDArray) -> NDArray[np.float64]:
+        evidence = self._env.log_likelihood(obs)
+        if evidence is None:
+            raise OptionError(f"{type(self._env.task).__name__} knows no exact likelihood of its hidden variable")
+        return evidence
+
+    def _arrive(self, start: int, over: NDArray[np.bool_]) -> int:
+        """Remembers where the worlds stand now: one for each value, of those whose episode goes on if there are any."""
+        now, any_world = self._env.get_state(), int(np.flatnonzero(~over)[0])
+        worlds = [
+            h * self._samples + int(np.flatnonzero(~over[h])[0]) if not over[h].all() else any_world
+            for h in range(self._k)
+        ]
+        self._situations.append([now | self._alone(now, start + world) for world in worlds])
+        return len(self._situations) - 1
+
+    def _alone(self, state: State, world: int) -> State:
+        """What one world has for itself."""
+        return {name: state[name][world] for name in self._per_world}

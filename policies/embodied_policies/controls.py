@@ -1,0 +1,56 @@
+"""Controls for active perception: the same agent with its looking taken away, in part or altogether."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.agent import Agent, Carry
+
+Blank = Callable[[NDArray], NDArray]  # observations (n, dim) as they would be if nothing had been found out in them
+
+
+class FixedGaze:
+    """The agent, with one of its actions held: the head that it would turn."""
+
+    def __init__(self, agent: Agent, column: int, value: float) -> None:
+        self._agent, self._column, self._value = agent, column, value
+
+    def initial(self, n: int, seed: int) -> Carry:
+        """The agent's own carry."""
+        return self._agent.initial(n, seed)
+
+    def act(self, carry: Carry, obs: NDArray, first: NDArray) -> tuple[Carry, NDArray]:
+        """The agent's own action but for the head."""
+        carry, action = self._agent.act(carry, obs, first)
+        action = np.array(action)
+        action[:, self._column] = self._value
+        return carry, action
+
+
+@dataclass
+class _Looked:
+    carry: Carry
+    times: NDArray[np.intp]  # (n,), decisions in which something was found out
+
+
+class FrozenLooks:
+    """The agent, whose channel of information is cut once it has looked so many times; with 0, from the beginning."""
+
+    def __init__(self, agent: Agent, blank: Blank, looks: int) -> None:
+        self._agent, self._blank, self._looks = agent, blank, looks
+
+    def initial(self, n: int, seed: int) -> _Looked:
+        """The agent's own carry, before any look."""
+        return _Looked(self._agent.initial(n, seed), np.zeros(n, np.intp))
+
+    def act(self, carry: _Looked, obs: NDArray, first: NDArray) -> tuple[_Looked, NDArray]:
+        """The agent's own action on what it is still allowed to find out."""
+        blank = self._blank(obs)
+        times = np.where(first, 0, carry.times)
+        shown = np.where((times < self._looks)[:, None], obs, blank)
+        inner, action = self._agent.act(carry.carry, shown, first)
+        return _Looked(inner, times + (obs != blank).any(axis=1)), action

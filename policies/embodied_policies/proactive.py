@@ -1,0 +1,130 @@
+"""The planner as an agent: it decides which skill to take up next, by what it believes and could find out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.agent import Carry
+from embodied.mind.planner import Planner
+from embodied.mind.problem import Problem
+from embodied.skill import Skill
+
+
+@dataclass(frozen=True)
+class _Mind:
+    """What goes on about one world: who plans, what is being done, for how many more decisions, and what it showed."""
+
+    planner: Planner
+    skill: str
+    left: float
+    begins: bool
+    carry: Carry
+    evidence: NDArray[np.float64]  # (K,)
+
+
+@dataclass
+class Effort:
+    """Seconds that thinking took: before the first decision of each episode, and for every decision."""
+
+    prepared_s: list[float] = field(default_factory=list)
+    decided_s: list[float] = field(default_factory=list)
+
+
+class ProactiveAgent:
+    """Plans in every world on its own, whenever a skill is over, and leaves the acting to skills.
+
+    A carry holds planners, which change as they go: it serves one course of events.
+
+    Args:
+        problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`; its
+            states' second column is the hidden value.
+        skills: what the problem's actions stand for.
+        evidence: log-likelihood of observations `(n, dim)` under every value of the hidden variable, `(n, K)`.
+        control_hz: decisions of an environment per second.
+        seconds: of thought for each decision.
+        particles: of the planner's belief.
+
+    Attributes:
+        effort: how long thinking took.
+    """
+
+    def __init__(
+        self,
+        problem_of: Callable[[int], Problem],
+        skills: Mapping[str, Skill],
+        evidence: Callable[[NDArray], NDArray],
+        control_hz: float,
+        seconds: float = 0.1,
+        particles: int = 64,
+    ) -> None:
+        self._problem_of, self._skills, self._evidence = problem_of, dict(skills), evidence
+        self._control_hz, self._seconds, self._particles = control_hz, seconds, particles
+        self._seed = 0
+        self.effort = Effort()
+
+    def initial(self, n: int, seed: int) -> list[_Mind | None]:
+        """Returns the carry of worlds in which nothing has begun."""
+        self._seed = seed
+        return [None] * n
+
+    def act(
+        self, carry: list[_Mind | None], obs: NDArray, first: NDArray
+    ) -> tuple[list[_Mind | None], NDArray[np.float32]]:
+        """Goes on with skills, and decides anew where one is over; actions as the skills give them."""
+        seen = self._evidence(obs)
+        minds: list[_Mind | None] = []
+        actions = []
+        for world, before in enumerate(carry):
+            if before is None or first[world]:
+                mind = self._begin(world, len(seen[world]))
+            else:
+                mind = self._observe(before, seen[world])
+            mind, action = self._go_on(mind, obs[world : world + 1])
+            minds.append(mind)
+            actions.append(action)
+        return minds, np.concatenate(actions)
+
+    def belief(self, carry: list[_Mind | None]) -> NDArray[np.float64]:
+        """Probabilities of the hidden variable, with what the present skill has shown so far, `(n, K)`."""
+        return np.stack([_belief(mind) for mind in carry if mind is not None])
+
+    def _begin(self, world: int, values: int) -> _Mind:
+        began = time.perf_counter()
+        problem = self._problem_of(world)
+        planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._particles)
+        self.effort.prepared_s.append(time.perf_counter() - began)
+        return self._decide(planner, values)
+
+    def _observe(self, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
+        """Takes in what was seen since the last action; decides anew if the skill is over."""
+        mind = replace(mind, evidence=mind.evidence + seen)
+        if mind.left > 0:
+            return mind
+        mind.planner.update(mind.skill, mind.evidence)
+        return self._decide(mind.planner, len(seen))
+
+    def _decide(self, planner: Planner, values: int) -> _Mind:
+        began = time.perf_counter()
+        name = planner.act()
+        self.effort.decided_s.append(time.perf_counter() - began)
+        agent = self._skills[name].agent
+        decisions = self._skills[name].seconds * self._control_hz
+        return _Mind(planner, name, decisions, True, agent.initial(1, self._seed), np.zeros(values))
+
+    def _go_on(self, mind: _Mind, obs: NDArray) -> tuple[_Mind, NDArray]:
+        """Acts once as the skill would."""
+        carry, action = self._skills[mind.skill].agent.act(mind.carry, obs, np.array([mind.begins]))
+        return replace(mind, left=mind.left - 1, begins=False, carry=carry), action
+
+
+def _belief(mind: _Mind) -> NDArray[np.float64]:
+    """What a planner believes of the hidden variable, and what was seen since it last took something in."""
+    belief = mind.planner.belief
+    prior = np.bincount(belief.states[:, 1].astype(int), belief.weights, minlength=len(mind.evidence))
+    posterior = prior * np.exp(mind.evidence - mind.evidence.max())
+    return posterior / posterior.sum()

@@ -1,0 +1,173 @@
+"""A task becomes a decision problem, and the planner wins what can be found out in it."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from conftest import SIGNPOST
+
+import embodied_envs  # noqa: F401
+from embodied.errors import OptionError
+from embodied.learn.evaluate import evaluate
+from embodied.learn.vec import GymVecEnv, make_vec
+from embodied.mind.planner import Planner
+from embodied.skill import Skill
+from embodied.world.problem import OVER, TaskProblem
+from embodied_policies.controls import FixedGaze, FrozenLooks
+from embodied_scripts.controls import blank_of
+from embodied_scripts.players import planning_agent, reference_players, skills_of
+
+
+def worlds(n, **options):
+    env = gym.make_vec(SIGNPOST, num_envs=n, threads=1, **options)
+    env.reset(seed=3)
+    return env
+
+
+def problem(here=None, world=1, samples=2, **options):
+    here = here or worlds(3, **options)
+    imagined = gym.make_vec(SIGNPOST, num_envs=6 * samples, threads=2, **options)
+    return TaskProblem(imagined, skills_of(SIGNPOST, here.task), here, world)
+
+
+@pytest.fixture(scope="module")
+def signpost():
+    return problem()
+
+
+def test_imagining_changes_what_is_hidden_and_what_the_sign_will_show_and_nothing_else():
+    env = worlds(2)
+    before, obs = env.get_state(), env.last_obs
+    truth = env.task.truth()
+    env.imagine(1 - truth)
+    assert np.array_equal(env.task.truth(), 1 - truth)
+    assert np.array_equal(env.last_obs, obs)
+    changed = {
+        name for name, value in env.get_state().items() if not np.array_equal(value, before[name], equal_nan=True)
+    }
+    assert {name for name in changed if "_good" not in name and "_position" not in name} <= {"physics"}
+    env.imagine(truth)
+    again = env.get_state()
+    assert np.array_equal(again["physics"], before["physics"])
+
+
+def test_worlds_begin_where_the_real_one_stands_and_their_noise_is_their_own():
+    here = worlds(3)
+    for _ in range(5):
+        here.step(np.tile([0.5, -0.2, 0.0], (3, 1)))
+    one = problem(here, world=2)
+    one._stand(0)
+    position = one._env.batch.array("qpos")
+    assert np.array_equal(position, np.tile(here.batch.array("qpos")[2], (len(position), 1)))
+    action = np.tile([0.5, -0.2, 0.0], (3, 1))
+    imagined, _, _, _, _ = one._env.step(np.tile(action[0], (len(position), 1)))
+    real, _, _, _, _ = here.step(action)
+    assert np.allclose(one._env.batch.array("qpos")[0], here.batch.array("qpos")[2], atol=2e-3)
+    ranges = here.task.robot.layout.slice("camera/range")
+    assert len({tuple(row) for row in imagined[:, ranges]}) == len(imagined)
+    assert not any(np.array_equal(row, real[2, ranges]) for row in imagined[:, ranges])
+
+
+def test_a_skill_leads_where_it_leads_and_what_is_hidden_decides_what_it_earns(signpost):
+    rng = np.random.default_rng(0)
+    states = signpost.initial(200, rng)
+    assert states[:, 1].mean() == pytest.approx(0.5, abs=0.1)
+    after, evidence, reward, done = signpost.step(states, "go to red", rng)
+    assert done.all()
+    assert (after[:, 0] == OVER).all()
+    assert (reward[states[:, 1] == 0] > 0.9).all()
+    assert (reward[states[:, 1] == 1] < -0.4).all()
+    again = signpost.step(after, "look", rng)
+    assert np.array_equal(again[0], after)
+    assert not again[2].any()
+    assert again[3].all()
+
+
+def test_evidence_comes_when_the_sign_is_near_and_speaks_for_the_truth(signpost):
+    rng = np.random.default_rng(0)
+    states, told = signpost.initial(64, rng), []
+    for _ in range(6):
+        states, evidence, _, done = signpost.step(states, "look", rng)
+        assert not done.any()
+        likelihood = signpost.likelihood(evidence, states, "look")
+        assert likelihood.shape == (64,)
+        told.append(np.mean(likelihood == 1.0))
+    assert told[0] == 1.0  # far from the sign, every value explains what is seen
+    own = evidence[np.arange(64), states[:, 1]]
+    assert (own > evidence[np.arange(64), 1 - states[:, 1]]).all()
+
+
+def test_particles_that_stand_in_the_same_place_share_what_is_simulated(signpost):
+    rng = np.random.default_rng(0)
+    signpost.step(signpost.initial(10, rng), "look", rng)
+    simulated = signpost.imagined_s
+    signpost.step(signpost.initial(5000, rng), "look", rng)
+    assert signpost.imagined_s == simulated
+
+
+def test_the_planner_looks_before_it_goes_and_goes_where_the_sign_says(signpost):
+    planner = Planner(signpost, simulations=64, particles=32)
+    assert planner.act() == "look"
+    planner.update("look", np.array([0.0, -20.0]))
+    assert planner.act() == "go to red"
+    planner.reset()
+    planner.update("look", np.array([-20.0, 0.0]))
+    assert planner.act() == "go to blue"
+
+
+def test_the_proactive_agent_finds_out_and_commits():
+    env = GymVecEnv(make_vec(SIGNPOST, 2, threads=2))
+    agent = planning_agent(env, seconds=0.05, samples=2)
+    report = evaluate(agent, env, 4)
+    assert report.success == 1.0
+    assert report.bits > 0.9
+    assert report.belief_bits > 0.9
+    assert report.lead_s > 0
+    assert len(agent.effort.decided_s) >= 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TaskProblem(worlds(7), skills_of(SIGNPOST, worlds(1).task), worlds(3)), "a multiple of both"),
+        (lambda: TaskProblem(worlds(6), skills_of(SIGNPOST, worlds(1).task), worlds(6)), "beside 6 real ones"),
+        (lambda: TaskProblem(worlds(6), {}, worlds(3)), "0 skills"),
+        (lambda: TaskProblem(worlds(6, autoreset_mode="SameStep"), {"a": None}, worlds(3)), "NextStep"),
+        (lambda: worlds(2).imagine(np.zeros((3, 1))), "shape"),
+        (lambda: gym.make_vec("embodied/LightDark-v0", num_envs=2).imagine(np.zeros((2, 3))), "cannot imagine"),
+        (lambda: Skill(None, 0.0), "longer than"),
+    ],
+)
+def test_what_cannot_be_imagined_is_named(make, message):
+    with pytest.raises(OptionError, match=message):
+        make()
+
+
+def test_with_its_channel_cut_a_player_that_reads_is_no_better_than_a_blind_one_and_one_look_goes_a_long_way():
+    env = GymVecEnv(make_vec(SIGNPOST, 32, threads=2))
+    curious = reference_players(env)["curious"]
+    blank = blank_of(env.gym_env.task)
+    cut = evaluate(FrozenLooks(curious, blank, 0), env, 64)
+    assert cut.success < 0.1  # it never comes to know, and looks on
+    whole, endless = evaluate(curious, env, 64), evaluate(FrozenLooks(curious, blank, 1000), env, 64)
+    assert endless.success == whole.success > 0.95
+    assert evaluate(FixedGaze(curious, 2, 1.0), env, 64).success < whole.success
+
+
+def test_what_is_read_is_taken_out_and_all_else_stays():
+    env = GymVecEnv(make_vec(SIGNPOST, 8, threads=1))
+    task, curious = env.gym_env.task, reference_players(env)["curious"]
+    view, classes = task.robot.layout.slice("camera/class"), task.robot.cameras[0].classes
+    says = [classes.index(f"sign says {colour}") for colour in ("red", "blue")]
+    obs, first, read = env.reset(), np.ones(8, bool), 0
+    carry = curious.initial(8, 0)
+    for _ in range(40):
+        carry, action = curious.act(carry, obs, first)
+        obs, _, first, _ = env.step(action)
+        blank = blank_of(task)(obs)
+        pixels = blank[:, view].reshape(8, -1, len(classes))
+        read += obs[:, view].reshape(8, -1, len(classes))[..., says].sum()
+        assert not pixels[..., says].any()
+        assert (pixels.sum(axis=2) == obs[:, view].reshape(8, -1, len(classes)).sum(axis=2)).all()
+        rest = np.delete(obs, np.r_[view], axis=1)
+        assert np.array_equal(np.delete(blank, np.r_[view], axis=1), rest)
+    assert read > 50
