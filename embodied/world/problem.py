@@ -128,11 +128,11 @@ class TaskProblem:
     def course(self, situation: int, name: str) -> Course:
         """What a skill leads to; all skills are played when the first is asked for."""
         if (situation, name) not in self._courses:
-            self._play(situation)
+            self.play(situation)
         return self._courses[situation, name]
 
-    def _play(self, situation: int) -> None:
-        """Plays every skill in its share of the worlds, until it or the episode is over."""
+    def play(self, situation: int) -> None:
+        """Plays every skill from a situation on, in its share of the worlds, until it or the episode is over."""
         env, hz = self._env, self._env.task.control_hz
         obs = self._stand(situation)
         blocks = {name: slice(i * self._block, (i + 1) * self._block) for i, name in enumerate(self.skills)}

@@ -22,6 +22,7 @@ Measured = Literal[
     "camera",
     "inference",
     "mind",
+    "imagine",
     "league",
     "randomise",
     "sim2real",
@@ -36,7 +37,8 @@ class Bench:
     `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`: on
     HalfCheetah-v5; `depth`: by layers and context. `sensors`: what the imperfections of the sensors cost. `camera`:
     pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, its play of
-    SimpleLightDark, and whether the particle filter of LightDark is calibrated. `league`: eight opponents beside
+    SimpleLightDark, and whether the particle filter of LightDark is calibrated. `imagine`: what skills of Signpost
+    lead to, played in MuJoCo, beside bare physics. `league`: eight opponents beside
     one, and how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of which 20
     things differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often truth lies in
     the stated intervals, whether proposed recordings tell more than random ones, and, where recordings of a real
@@ -64,7 +66,7 @@ class Bench:
         import embodied_envs  # noqa: F401  (registers the ids)
         from embodied_scripts.bench_league import league_rates, show_table_games
         from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
-        from embodied_scripts.bench_mind import mind_rates, show_coverage, show_light_dark
+        from embodied_scripts.bench_mind import imagination_rates, mind_rates, show_coverage, show_light_dark
 
         if self.what in ("sim2real", "view"):
             self._write(_show_sim2real(self.small) if self.what == "sim2real" else _show_view(self.rounds, self.small))
@@ -79,6 +81,7 @@ class Bench:
             "camera": _camera_rates,
             "inference": inference_rates,
             "mind": mind_rates,
+            "imagine": imagination_rates,
             "league": league_rates,
             "randomise": _randomise_rates,
         }

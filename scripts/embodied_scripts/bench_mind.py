@@ -42,6 +42,43 @@ def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, lis
     return take_turns({"the planner's players": thinking, "the problem alone": bare}, rounds)
 
 
+def imagination_rates(rounds: int, worlds: int = 48, steps: int = 0) -> dict[str, list[float]]:
+    """Decisions of a world per second: as the planner imagines skills in Signpost, and bare physics of as many worlds.
+
+    `steps` is as long as skills take.
+    """
+    import gymnasium as gym
+
+    from embodied.world.problem import TaskProblem
+    from embodied_scripts.players import skills_of
+    from embodied_scripts.turns import take_turns
+
+    env_id = "embodied/Signpost-v0"
+    here: Any = gym.make_vec(env_id, 1)
+    bare: Any = gym.make_vec(env_id, worlds)
+    for env in (here, bare):
+        env.reset(seed=0)
+    skills = skills_of(env_id, here.task)
+    courses = len(skills) * len(here.hidden[0].labels)
+    imagined: Any = gym.make_vec(env_id, max(1, worlds // courses) * courses, autoreset_mode="NextStep")
+    problem = TaskProblem(imagined, skills, here)
+
+    def imagining() -> int:
+        before = problem.imagined_s
+        problem.play(0)
+        return round((problem.imagined_s - before) * here.task.control_hz)
+
+    def stepping() -> int:
+        for _ in range(20):
+            bare.batch._engine.step(nstep=bare.substeps)
+        return 20 * worlds
+
+    rates = take_turns({"imagining skills": imagining, "bare physics": stepping}, rounds)
+    for env in (here, bare, imagined):
+        env.close()
+    return rates
+
+
 def show_light_dark(episodes: int, seconds: float) -> None:
     """Plays SimpleLightDark and prints how well, beside what is published."""
     played = play_light_dark(episodes, seconds)

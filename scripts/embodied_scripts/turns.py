@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-UNITS = {"camera": "pictures", "inference": "decisions", "mind": "particle steps"}
+UNITS = {"camera": "pictures", "inference": "decisions", "mind": "particle steps", "imagine": "decisions of worlds"}
 
 
 def take_turns(contestants: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
