@@ -4,8 +4,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from embodied.errors import OptionError
+from embodied.learn.told import Told
+from embodied.learn.vec import GymVecEnv
 from embodied_scripts.hopper import make_vec
-from embodied_scripts.hopper_transfer import LIGHTER, MISSING_KG, TORSO_KG, worlds_of
+from embodied_scripts.hopper_transfer import LIGHTER, MISSING_KG, TORSO_KG, _worlds, worlds_of
 
 
 def torso_kg(randomise, n=1):
@@ -42,3 +45,39 @@ def test_the_torso_is_a_kilogram_lighter_and_randomised_about_that():
     masses = torso_kg(worlds_of("uniform"), 64) / (TORSO_KG * LIGHTER)
     assert 0.5 <= masses.min() < 0.7
     assert 1.3 < masses.max() <= 1.5
+
+
+def test_who_is_told_sees_what_its_world_was_given_until_the_episode_has_ended():
+    env = GymVecEnv(Told(make_vec(8, threads=1, autoreset_mode="SameStep", randomise=worlds_of("told"))))
+    before = env.reset()["drawn"]
+    assert before.shape == (8, 4)
+    assert len(np.unique(before[:, 0])) == 8
+    for _ in range(60):
+        obs, _, ended, _ = env.step(np.ones((8, 3), np.float32))
+        final = env.experience.final_obs["drawn"]
+        assert np.array_equal(final, before)
+        assert np.array_equal(obs["drawn"][~ended], before[~ended])
+        assert (obs["drawn"][ended] != before[ended]).all()
+        before = obs["drawn"]
+        if ended.any():
+            break
+    assert ended.any()
+
+
+def test_who_is_told_is_told_the_same_things_wherever_it_is_judged():
+    names = {_worlds("told", 2, worlds_of(where)).gym_env.drawn_names for where in ("told", "naive", "target")}
+    assert len(names) == 1
+    torso = [_worlds("told", 1, worlds_of(where)).reset()["drawn"][0, 0] for where in ("naive", "target")]
+    assert torso == pytest.approx([LIGHTER, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Told(make_vec(2, autoreset_mode="SameStep")), "nothing to tell"),
+        (lambda: Told(make_vec(2, randomise=worlds_of("told"))), "same-step"),
+    ],
+)
+def test_nothing_is_told_where_there_is_nothing_to_tell(make, message):
+    with pytest.raises(OptionError, match=message):
+        make()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
@@ -20,8 +19,9 @@ from embodied_scripts.rows import Row, by_condition, gather, mean_and_error, pri
 
 if TYPE_CHECKING:
     from embodied.learn.policy import SequencePolicy
+    from embodied.learn.vec import GymVecEnv
 
-CONDITIONS = ("naive", "uniform", "widened", "target")
+CONDITIONS = ("naive", "uniform", "widened", "target", "memory", "told")
 TORSO_KG, MISSING_KG = 3.66519, 1.0  # of Gymnasium's Hopper, and how much lighter it is thought to be
 LIGHTER = 1 - MISSING_KG / TORSO_KG
 JUDGES = {"source": "naive", "target": "target"}  # where policies are judged, and as whose training that is
@@ -35,7 +35,7 @@ def worlds_of(condition: str) -> Randomisation:
     if condition == "naive":
         return thought
     if condition == "target":
-        return Randomisation()
+        return Randomisation()  # as Gymnasium has it
     torso = Vary("density[*torso]", Uniform((1 - ABOUT) * LIGHTER, (1 + ABOUT) * LIGHTER))
     rest = [Vary(f"density[*{part}]", Uniform(1 - ABOUT, 1 + ABOUT)) for part in ("thigh", "leg", "foot")]
     return Randomisation((torso, *rest), Widening() if condition == "widened" else None)
@@ -44,7 +44,8 @@ def worlds_of(condition: str) -> Randomisation:
 @dataclass
 class HopperTransfer:
     """Train Gymnasium's Hopper with its torso 1 kg lighter (naive, and with masses that differ from world to world),
-    and as it is; judge all on the Hopper as it is.
+    and as it is; judge all on the Hopper as it is. Beside the network without memory, one with memory, which can find
+    the masses out, and one that is told them.
 
     Finished rows are kept in the folder, so an interrupted study goes on.
     """
@@ -87,36 +88,47 @@ def _row(steps: int, episodes: int, condition: str, seed: int) -> Row:
     import torch
 
     from embodied.learn.ppo import SequencePPO
-    from embodied.learn.vec import GymVecEnv
-    from embodied_policies import MLPPolicy
-    from embodied_scripts.hopper import make_vec
+    from embodied_policies import GRUPolicy, MLPPolicy
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    make = partial(make_vec, threads=1, autoreset_mode="SameStep")
+    make = partial(_worlds, condition)
     model = SequencePPO(
-        MLPPolicy,
-        GymVecEnv(make(WORLDS, randomise=worlds_of(condition))),
+        GRUPolicy if condition == "memory" else MLPPolicy,
+        make(WORLDS, worlds_of(condition)),
         seed=seed,
         learning_rate=lambda left: LEARNING_RATE * (0.1 + 0.9 * left),
         n_steps=STEPS,
-        minibatches=32,
+        minibatches=WORLDS if condition == "memory" else 2 * WORLDS,
         n_epochs=10,
         normalise=True,
         policy_kwargs={"initial_std": 1.0},
         device="cpu",
     )
     model.learn(steps)
-    judged = {where: _mean_return(model.policy, make, worlds_of(world), episodes) for where, world in JUDGES.items()}
+    judged = {
+        where: _mean_return(model.policy, make(64, worlds_of(world)), episodes) for where, world in JUDGES.items()
+    }
     return {"condition": condition, "seed": seed, "steps": steps, "episodes": episodes} | judged
 
 
-def _mean_return(policy: SequencePolicy, make: Callable[..., Any], worlds: Randomisation, episodes: int) -> float:
+def _worlds(condition: str, n: int, randomise: Randomisation) -> GymVecEnv:
+    """Worlds as a condition observes them; who is told is told of all that may differ, even where it does not."""
+    from embodied.learn.told import Told
+    from embodied.learn.vec import GymVecEnv
+    from embodied_scripts.hopper import make_vec
+
+    if condition != "told":
+        return GymVecEnv(make_vec(n, threads=1, autoreset_mode="SameStep", randomise=randomise))
+    given = {vary.what: vary for vary in randomise.vary}
+    every = [given.get(vary.what, Vary(vary.what, Choice((1.0,)))) for vary in worlds_of("told").vary]
+    return GymVecEnv(Told(make_vec(n, threads=1, autoreset_mode="SameStep", randomise=Randomisation(tuple(every)))))
+
+
+def _mean_return(policy: SequencePolicy, env: GymVecEnv, episodes: int) -> float:
     from embodied.learn.agents import NetworkAgent
     from embodied.learn.evaluate import evaluate
-    from embodied.learn.vec import GymVecEnv
 
-    env = GymVecEnv(make(64, randomise=worlds))
     report = evaluate(NetworkAgent(policy, deterministic=True), env, episodes)
     env.close()
     return report.reward
