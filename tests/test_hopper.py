@@ -65,7 +65,9 @@ def test_who_is_told_sees_what_its_world_was_given_until_the_episode_has_ended()
 
 
 def test_who_is_told_is_told_the_same_things_wherever_it_is_judged():
-    names = {_worlds("told", 2, worlds_of(where)).gym_env.drawn_names for where in ("told", "naive", "target")}
+    names = {
+        _worlds("told", 2, worlds_of(where)).gym_env.unwrapped.drawn_names for where in ("told", "naive", "target")
+    }
     assert len(names) == 1
     torso = [_worlds("told", 1, worlds_of(where)).reset()["drawn"][0, 0] for where in ("naive", "target")]
     assert torso == pytest.approx([LIGHTER, 1.0])
