@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 Carry = Any
@@ -23,3 +26,25 @@ class Agent(Protocol):
     def initial(self, n: int, seed: int) -> Carry: ...
 
     def act(self, carry: Carry, obs: NDArray, first: NDArray) -> tuple[Carry, NDArray]: ...
+
+
+class Skilled(Agent, Protocol):
+    """An agent that can be told what to set out for, and goes on from where it is.
+
+    Attributes:
+        skills: what it can set out for, by name, and after how many seconds something else may be decided; without end
+            (`inf`), it is left to it until the episode is over.
+    """
+
+    @property
+    def skills(self) -> Mapping[str, float]: ...
+
+    def intend(self, carry: Carry, which: NDArray[np.intp]) -> Carry:
+        """Returns the carry with another intention in each world, an index of `skills` `(n,)`."""
+        ...
+
+
+def worlds_of(carry: Carry, worlds: NDArray[np.intp]) -> Carry:
+    """The carry of some worlds, of a carry that is a dataclass of arrays whose first axis is worlds."""
+    arrays = {f.name: getattr(carry, f.name) for f in fields(carry)}
+    return replace(carry, **{name: a[worlds] for name, a in arrays.items() if isinstance(a, np.ndarray)})

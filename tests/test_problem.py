@@ -10,11 +10,10 @@ from embodied.errors import OptionError
 from embodied.learn.evaluate import evaluate
 from embodied.learn.vec import GymVecEnv, make_vec
 from embodied.mind.planner import Planner
-from embodied.skill import Skill
 from embodied.world.problem import OVER, TaskProblem
 from embodied_policies.controls import FixedGaze, FrozenLooks
 from embodied_scripts.controls import blank_of
-from embodied_scripts.players import planning_agent, reference_players, skills_of
+from embodied_scripts.players import planning_agent, reference_players, skilled_player
 
 
 def worlds(n, **options):
@@ -26,7 +25,11 @@ def worlds(n, **options):
 def problem(here=None, world=1, samples=2, **options):
     here = here or worlds(3, **options)
     imagined = gym.make_vec(SIGNPOST, num_envs=6 * samples, threads=2, **options)
-    return TaskProblem(imagined, skills_of(SIGNPOST, here.task), here, world)
+    return TaskProblem(imagined, skilled_player(SIGNPOST, here.task), here, world)
+
+
+def player():
+    return skilled_player(SIGNPOST, worlds(1).task)
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +130,12 @@ def test_the_proactive_agent_finds_out_and_commits():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TaskProblem(worlds(7), skills_of(SIGNPOST, worlds(1).task), worlds(3)), "a multiple of both"),
-        (lambda: TaskProblem(worlds(6), skills_of(SIGNPOST, worlds(1).task), worlds(6)), "beside 6 real ones"),
-        (lambda: TaskProblem(worlds(6), {}, worlds(3)), "0 skills"),
-        (lambda: TaskProblem(worlds(6, autoreset_mode="SameStep"), {"a": None}, worlds(3)), "NextStep"),
+        (lambda: TaskProblem(worlds(7), player(), worlds(3)), "a multiple of both"),
+        (lambda: TaskProblem(worlds(6), player(), worlds(6)), "beside 6 real ones"),
+        (lambda: TaskProblem(worlds(6, autoreset_mode="SameStep"), player(), worlds(3)), "NextStep"),
         (lambda: worlds(2).imagine(np.zeros((3, 1))), "shape"),
         (lambda: gym.make_vec("embodied/LightDark-v0", num_envs=2).imagine(np.zeros((2, 3))), "cannot imagine"),
-        (lambda: Skill(None, 0.0), "longer than"),
+        (lambda: gym.make_vec("embodied/Weigh-v0", num_envs=2).evidence(np.zeros((2, 99))), "no likelihood"),
     ],
 )
 def test_what_cannot_be_imagined_is_named(make, message):

@@ -5,18 +5,17 @@ Shape suffixes: K values of the hidden variable, M samples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from embodied.agent import Carry, Skilled, worlds_of
 from embodied.errors import OptionError
 from embodied.hidden import Discrete
-from embodied.skill import Skill
 from embodied.world.env import BatchEnv
-from embodied.world.state import per_world, spread
+from embodied.world.state import per_world
 
 OVER = -1  # the situation of an episode that has ended
 State = dict[str, NDArray]
@@ -38,6 +37,14 @@ class Course:
     after: int
 
 
+@dataclass(frozen=True)
+class _Situation:
+    """Where everything stands, for each value of the hidden variable, and what the agent carries there, K worlds."""
+
+    states: list[State]
+    carry: Carry
+
+
 class TaskProblem:
     """A task with a discrete hidden variable, from a situation on that is known but for that variable.
 
@@ -49,9 +56,8 @@ class TaskProblem:
 
     Args:
         env: A · K · M worlds to imagine in, for A skills, in "NextStep" mode. Its task must be able to `imagine`.
-        skills: what can be done, by name.
-        here: an environment of the same task in whose world `world` it begins; at least one of the two environments
-            must have more than one world, and not as many as the other.
+        agent: acts on observations; what it can set out for is what can be decided.
+        here: an environment of the same task in whose world `world` an episode has just begun; not of as many worlds.
         seed: decides the noise that is imagined.
 
     Attributes:
@@ -64,36 +70,36 @@ class TaskProblem:
 
     discount = 1.0
 
-    def __init__(
-        self, env: BatchEnv, skills: Mapping[str, Skill], here: BatchEnv, world: int = 0, seed: int = 0
-    ) -> None:
+    def __init__(self, env: BatchEnv, agent: Skilled, here: BatchEnv, world: int = 0, seed: int = 0) -> None:
         variable = env.hidden[0] if env.hidden else None
         if not isinstance(variable, Discrete):
             raise OptionError(f"{type(env.task).__name__} has no discrete hidden variable to decide about")
         if env.autoreset_mode is not AutoresetMode.NEXT_STEP:
             raise OptionError("worlds to imagine in must be in NextStep mode, in which an ended episode stays seen")
-        courses = len(skills) * len(variable.labels)
+        skills = len(agent.skills)
+        courses = skills * len(variable.labels)
         if not skills or env.num_envs % courses or env.num_envs == here.num_envs:
             raise OptionError(
-                f"{env.num_envs} worlds, beside {here.num_envs} real ones, to imagine {len(skills)} skills under "
+                f"{env.num_envs} worlds, beside {here.num_envs} real ones, to imagine {skills} skills under "
                 f"{len(variable.labels)} values in: a multiple of both, and not as many as there are"
             )
-        self.variable, self.skills = variable, dict(skills)
+        self.variable, self._agent = variable, agent
         self.imagined_s = 0.0
         self._env, self._seed = env, seed
         self._k = len(variable.labels)
-        self._block = env.num_envs // len(skills)  # worlds for each skill
+        self._block = env.num_envs // skills  # worlds for each skill
         self._samples = self._block // self._k
         env.reset(seed=seed)
         now, real = env.get_state(), here.get_state()
         self._per_world = per_world(now, real)
-        self._situations: list[list[State]] = [[now | self._alone(real, world)] * self._k]
+        begun = agent.initial(self._k, seed)
+        self._situations = [_Situation([now | self._alone(real, world)] * self._k, begun)]
         self._courses: dict[tuple[int, str], Course] = {}
 
     @property
     def actions(self) -> list[str]:
         """Names of the skills."""
-        return list(self.skills)
+        return list(self._agent.skills)
 
     def initial(self, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Draws values of the hidden variable from its prior, in the first situation."""
@@ -134,59 +140,53 @@ class TaskProblem:
     def play(self, situation: int) -> None:
         """Plays every skill from a situation on, in its share of the worlds, until it or the episode is over."""
         env, hz = self._env, self._env.task.control_hz
-        obs = self._stand(situation)
-        blocks = {name: slice(i * self._block, (i + 1) * self._block) for i, name in enumerate(self.skills)}
-        left = {name: skill.seconds * hz for name, skill in self.skills.items()}
-        carries = {name: skill.agent.initial(self._block, self._seed) for name, skill in self.skills.items()}
-        going, first = np.ones(env.num_envs, bool), np.ones(self._block, bool)
+        obs, carry = self._stand(situation)
+        left = {name: seconds * hz for name, seconds in self._agent.skills.items()}
+        rows = {name: slice(i * self._block, (i + 1) * self._block) for i, name in enumerate(self.actions)}
+        going, first = np.ones(env.num_envs, bool), np.zeros(env.num_envs, bool)
         reward, evidence = np.zeros(env.num_envs), np.zeros((env.num_envs, self._k))
-        actions = np.zeros((env.num_envs, *env.single_action_space.sample().shape), np.float32)
         while left:
-            for name in left:
-                rows = blocks[name]
-                carries[name], actions[rows] = self.skills[name].agent.act(carries[name], obs[rows], first)
-            obs, earned, terminated, truncated, _ = env.step(actions)
+            carry, action = self._agent.act(carry, obs, first)
+            obs, earned, terminated, truncated, _ = env.step(action)
             self.imagined_s += going.sum() / hz
             reward += earned * going
-            evidence += self._evidence(obs) * going[:, None]
+            evidence += env.evidence(obs) * going[:, None]
             going &= ~(terminated | truncated)
-            first = np.zeros(self._block, bool)
             left = {name: more - 1 for name, more in left.items()}
-            for name in [name for name, more in left.items() if more <= 0 or not going[blocks[name]].any()]:
-                rows = blocks[name]
-                self._courses[situation, name] = self._course_of(rows, reward[rows], evidence[rows], ~going[rows])
+            for name in [name for name, more in left.items() if more <= 0 or not going[rows[name]].any()]:
+                mine = rows[name]
+                after = self._arrive(mine.start, going[mine].reshape(self._k, self._samples), carry)
+                self._courses[situation, name] = self._course(reward[mine], evidence[mine], ~going[mine], after)
                 del left[name]
-                going[rows] = False
+                going[mine] = False
 
-    def _course_of(self, rows: slice, reward: NDArray, evidence: NDArray, over: NDArray) -> Course:
+    def _course(self, reward: NDArray, evidence: NDArray, over: NDArray, after: int) -> Course:
         shape = (self._k, self._samples)
-        after = OVER if over.all() else self._arrive(rows.start, over.reshape(shape))
         return Course(reward.reshape(shape), evidence.reshape(*shape, self._k), over.reshape(shape), after)
 
-    def _stand(self, situation: int) -> NDArray[np.float32]:
-        """Puts every world into a situation, each block with its own hidden value and each world with its own noise."""
-        states, skills = self._situations[situation], len(self.skills)
-        repeated = {name: spread([state[name] for state in states], self._samples) for name in self._per_world}
-        everywhere = {name: np.concatenate([rows] * skills) for name, rows in repeated.items()}
-        self._env.set_state(states[0] | everywhere)
-        self._env.streams.fork(self._seed * 1_000_003 + situation)
-        self._env.imagine(np.tile(np.repeat(np.arange(self._k), self._samples), skills)[:, None])
-        return self._env.last_obs
+    def _stand(self, situation: int) -> tuple[NDArray[np.float32], Carry]:
+        """Puts every world into a situation, each block with its own intention and hidden value, each world with its
+        own noise; returns what was observed there, and the agent's carry."""
+        here, env = self._situations[situation], self._env
+        value = np.tile(np.repeat(np.arange(self._k), self._samples), len(self.actions))
+        own = {name: np.stack([state[name] for state in here.states])[value] for name in self._per_world}
+        env.set_state(here.states[0] | own)
+        env.streams.fork(self._seed * 1_000_003 + situation)
+        env.imagine(value[:, None])
+        intention = np.repeat(np.arange(len(self.actions)), self._block)
+        return env.last_obs, self._agent.intend(worlds_of(here.carry, value), intention)
 
-    def _evidence(self, obs: NDArray) -> NDArray[np.float64]:
-        evidence = self._env.log_likelihood(obs)
-        if evidence is None:
-            raise OptionError(f"{type(self._env.task).__name__} knows no exact likelihood of its hidden variable")
-        return evidence
-
-    def _arrive(self, start: int, over: NDArray[np.bool_]) -> int:
-        """Remembers where the worlds stand now: one for each value, of those whose episode goes on if there are any."""
-        now, any_world = self._env.get_state(), int(np.flatnonzero(~over)[0])
-        worlds = [
-            h * self._samples + int(np.flatnonzero(~over[h])[0]) if not over[h].all() else any_world
-            for h in range(self._k)
+    def _arrive(self, start: int, going: NDArray[np.bool_], carry: Carry) -> int:
+        """Remembers where the worlds stand now: one for each value, of those `going` on `(K, M)` if there are any."""
+        if not going.any():
+            return OVER
+        anyone = int(np.flatnonzero(going)[0])
+        of_value = [
+            h * self._samples + int(np.flatnonzero(going[h])[0]) if going[h].any() else anyone for h in range(self._k)
         ]
-        self._situations.append([now | self._alone(now, start + world) for world in worlds])
+        worlds, now = start + np.array(of_value), self._env.get_state()
+        states = [now | self._alone(now, world) for world in worlds]
+        self._situations.append(_Situation(states, worlds_of(carry, worlds)))
         return len(self._situations) - 1
 
     def _alone(self, state: State, world: int) -> State:

@@ -6,7 +6,7 @@ authors need to write nothing for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -56,11 +56,6 @@ def per_world(one: dict[str, NDArray], other: dict[str, NDArray]) -> tuple[str, 
     if set(one) != set(other):
         raise CheckpointError(f"states of two environments: {', '.join(sorted(set(one) ^ set(other))[:5])} differ")
     return tuple(name for name, value in one.items() if value.shape[:1] != other[name].shape[:1])
-
-
-def spread(rows: Sequence[NDArray], times: int) -> NDArray:
-    """Each row so many times, `(len(rows) · times, …)`."""
-    return np.repeat(np.stack(rows), times, axis=0)
 
 
 def _walk(root: Any) -> Iterator[tuple[str, Any, Any, Any]]:

@@ -147,6 +147,13 @@ class Task(ABC):
         """
         return None
 
+    def evidence(self, obs: NDArray) -> NDArray[np.float64] | None:
+        """The same for what every world has just observed, `(N, dim)`, where it may be known how everything stands.
+
+        By this a planner judges what it saw; only what is hidden must not be used.
+        """
+        return self.log_likelihood(obs)
+
 
 class TaskFace:
     """What environments show of their task to those who measure: the hidden variables and the exact likelihood."""
@@ -166,3 +173,14 @@ class TaskFace:
     def log_likelihood(self, obs: NDArray) -> NDArray | None:
         """Exact log-likelihood of observations `(n, dim)` under each hidden value (see `Task`)."""
         return self.task.log_likelihood(obs)
+
+    def evidence(self, obs: NDArray) -> NDArray[np.float64]:
+        """Log-likelihood of what all worlds have just observed, `(N, dim)`, knowing how everything stands (see `Task`).
+
+        Raises:
+            OptionError: the task knows none.
+        """
+        evidence = self.task.evidence(obs)
+        if evidence is None:
+            raise OptionError(f"{type(self.task).__name__} knows no likelihood of its hidden variable")
+        return evidence

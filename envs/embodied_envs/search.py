@@ -186,6 +186,35 @@ class Search(Task):
     def truth(self) -> NDArray[np.float64]:
         return self._place[:, None].astype(np.float64)
 
+    def imagine(self, hidden: NDArray[np.float64]) -> None:
+        self._place[:] = hidden[:, 0]
+        for place in range(self.options.objects):
+            self._put(place, np.arange(len(hidden)))
+
+    def evidence(self, obs: NDArray) -> NDArray[np.float64]:
+        """Each pixel that reads what stands at a place is a vote for or against it.
+
+        At which place a pixel looks is told by a ray, which knows where things stand and not which of them they are.
+        """
+        camera, (origin, direction) = self.robot.cameras[0], self._camera.rays()
+        _, geom = self._world.batch.rays(origin, direction, self._world.batch.model.body("robot/head").id)
+        pixels = obs[:, self.robot.layout.slice("camera/class")].reshape(*geom.shape, -1)
+        read = [pixels[..., camera.classes.index(kind)] for kind in ("target", "decoy")]
+        new = obs[:, self.robot.layout.slice("camera/new")]
+        right, wrong = math.log1p(-self.options.misread), math.log(max(self.options.misread, 1e-9))
+        place = self._place_of(geom)[:, :, None] == np.arange(self.options.objects)
+        wanted, other = (np.einsum("np,npk->nk", kind, place) * new for kind in read)
+        elsewhere = wanted.sum(axis=1, keepdims=True) - wanted, other.sum(axis=1, keepdims=True) - other
+        return right * (wanted + elsewhere[1]) + wrong * (other + elsewhere[0])
+
+    def _place_of(self, geom: NDArray[np.intp]) -> NDArray[np.intp]:
+        """At which place the thing stands that a geom `(N, P)` belongs to; −1 for all else."""
+        decoy = np.arange(self.options.objects - 1)
+        decoys = decoy + (decoy >= self._place[:, None])
+        places = np.column_stack([self._place, decoys])
+        met = geom[:, :, None] == self._thing_geoms
+        return np.where(met.any(axis=2), np.take_along_axis(places, met.argmax(axis=2), axis=1), NOTHING)
+
     def state(self) -> NDArray[np.float64]:
         gaze, clock = self.gaze(), self._world.elapsed_s / self.episode_s
         where = self._at.reshape(len(gaze), -1) / REACH

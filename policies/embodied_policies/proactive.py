@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.agent import Carry
+from embodied.agent import Carry, Skilled
 from embodied.mind.planner import Planner
 from embodied.mind.problem import Problem
-from embodied.skill import Skill
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class _Mind:
     planner: Planner
     skill: str
     left: float
-    begins: bool
     carry: Carry
     evidence: NDArray[np.float64]  # (K,)
 
@@ -43,8 +41,9 @@ class ProactiveAgent:
     Args:
         problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`; its
             states' second column is the hidden value.
-        skills: what the problem's actions stand for.
-        evidence: log-likelihood of observations `(n, dim)` under every value of the hidden variable, `(n, K)`.
+        agent: acts on observations; its skills are the problem's actions.
+        evidence: log-likelihood of what all worlds have just observed, `(n, dim)`, under every value of the hidden
+            variable, `(n, K)`.
         control_hz: decisions of an environment per second.
         seconds: of thought for each decision.
         particles: of the planner's belief.
@@ -56,13 +55,13 @@ class ProactiveAgent:
     def __init__(
         self,
         problem_of: Callable[[int], Problem],
-        skills: Mapping[str, Skill],
+        agent: Skilled,
         evidence: Callable[[NDArray], NDArray],
         control_hz: float,
         seconds: float = 0.1,
         particles: int = 64,
     ) -> None:
-        self._problem_of, self._skills, self._evidence = problem_of, dict(skills), evidence
+        self._problem_of, self._agent, self._evidence = problem_of, agent, evidence
         self._control_hz, self._seconds, self._particles = control_hz, seconds, particles
         self._seed = 0
         self.effort = Effort()
@@ -98,7 +97,7 @@ class ProactiveAgent:
         problem = self._problem_of(world)
         planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._particles)
         self.effort.prepared_s.append(time.perf_counter() - began)
-        return self._decide(planner, values)
+        return self._decide(planner, self._agent.initial(1, self._seed), values)
 
     def _observe(self, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
         """Takes in what was seen since the last action; decides anew if the skill is over."""
@@ -106,20 +105,19 @@ class ProactiveAgent:
         if mind.left > 0:
             return mind
         mind.planner.update(mind.skill, mind.evidence)
-        return self._decide(mind.planner, len(seen))
+        return self._decide(mind.planner, mind.carry, len(seen))
 
-    def _decide(self, planner: Planner, values: int) -> _Mind:
+    def _decide(self, planner: Planner, carry: Carry, values: int) -> _Mind:
         began = time.perf_counter()
         name = planner.act()
         self.effort.decided_s.append(time.perf_counter() - began)
-        agent = self._skills[name].agent
-        decisions = self._skills[name].seconds * self._control_hz
-        return _Mind(planner, name, decisions, True, agent.initial(1, self._seed), np.zeros(values))
+        carry = self._agent.intend(carry, np.array([list(self._agent.skills).index(name)]))
+        return _Mind(planner, name, self._agent.skills[name] * self._control_hz, carry, np.zeros(values))
 
     def _go_on(self, mind: _Mind, obs: NDArray) -> tuple[_Mind, NDArray]:
-        """Acts once as the skill would."""
-        carry, action = self._skills[mind.skill].agent.act(mind.carry, obs, np.array([mind.begins]))
-        return replace(mind, left=mind.left - 1, begins=False, carry=carry), action
+        """Acts once as it was decided."""
+        carry, action = self._agent.act(mind.carry, obs, np.zeros(1, bool))
+        return replace(mind, left=mind.left - 1, carry=carry), action
 
 
 def _belief(mind: _Mind) -> NDArray[np.float64]:

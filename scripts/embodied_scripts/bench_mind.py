@@ -50,7 +50,7 @@ def imagination_rates(rounds: int, worlds: int = 48, steps: int = 0) -> dict[str
     import gymnasium as gym
 
     from embodied.world.problem import TaskProblem
-    from embodied_scripts.players import skills_of
+    from embodied_scripts.players import skilled_player
     from embodied_scripts.turns import take_turns
 
     env_id = "embodied/Signpost-v0"
@@ -58,10 +58,10 @@ def imagination_rates(rounds: int, worlds: int = 48, steps: int = 0) -> dict[str
     bare: Any = gym.make_vec(env_id, worlds)
     for env in (here, bare):
         env.reset(seed=0)
-    skills = skills_of(env_id, here.task)
-    courses = len(skills) * len(here.hidden[0].labels)
+    player = skilled_player(env_id, here.task)
+    courses = len(player.skills) * len(here.hidden[0].labels)
     imagined: Any = gym.make_vec(env_id, max(1, worlds // courses) * courses, autoreset_mode="NextStep")
-    problem = TaskProblem(imagined, skills, here)
+    problem = TaskProblem(imagined, player, here)
 
     def imagining() -> int:
         before = problem.imagined_s

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -12,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import embodied_policies
-from embodied.agent import Agent
+from embodied.agent import Agent, Skilled
 from embodied.errors import UnknownNameError
 from embodied.learn.agents import RandomAgent
 from embodied.learn.opponents import SeatedAgent
 from embodied.learn.policy import load_policy
 from embodied.learn.vec import GymVecEnv, describe_env
-from embodied.skill import Skill
 from embodied.world.problem import TaskProblem
 from embodied_envs import lightdark, search, weigh
 from embodied_policies.proactive import ProactiveAgent
@@ -59,15 +57,15 @@ def duel_players(env_id: str, duel: Any) -> dict[str, tuple[Agent, Agent]]:
     return {"trained": (SeatedAgent(policy, 0), SeatedAgent(policy, 1))} | players
 
 
-def skills_of(env_id: str, task: Any) -> dict[str, Skill]:
-    """What a planner chooses from in a task: to find out for a while, or to commit itself.
+def skilled_player(env_id: str, task: Any) -> Skilled:
+    """The scripted player of a task that can be told what to set out for.
 
     Raises:
-        UnknownNameError: nobody has written skills for that task.
+        UnknownNameError: nobody has written one for that task.
     """
-    if env_id not in _SKILLS:
-        raise UnknownNameError("task with skills to plan with", env_id, _SKILLS)
-    return _SKILLS[env_id](task)
+    if env_id not in _SKILLED:
+        raise UnknownNameError("task with skills to plan with", env_id, _SKILLED)
+    return _SKILLED[env_id](task)
 
 
 def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> ProactiveAgent:
@@ -81,14 +79,14 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
     """
     about = describe_env(env)
     real: Any = env.gym_env
-    skills = skills_of(about["id"], real.task)
-    courses = len(skills) * len(real.hidden[0].labels)
+    player = skilled_player(about["id"], real.task)
+    courses = len(player.skills) * len(real.hidden[0].labels)
     worlds = (samples + (samples * courses == real.num_envs)) * courses
     imagined: Any = gym.make_vec(about["id"], worlds, autoreset_mode="NextStep", **about["options"])
     return ProactiveAgent(
-        lambda world: TaskProblem(imagined, skills, real, world, seed=world),
-        skills,
-        real.log_likelihood,
+        lambda world: TaskProblem(imagined, player, real, world, seed=world),
+        player,
+        real.evidence,
         real.task.control_hz,
         seconds,
     )
@@ -135,16 +133,10 @@ def _first(hidden: NDArray) -> NDArray:
     return hidden[:, 0]
 
 
-def _skills_of_signpost(task: Any) -> dict[str, Skill]:
-    shown = (task.robot.layout, task.robot.cameras[0].classes, task.hidden[0].labels)
-    look = Skill(PadSeeker(*shown, curious=True, sure=math.inf), 1.0)
-    colours = task.hidden[0].labels
-    return {"look": look} | {
-        f"go to {c}": Skill(PadSeeker(*shown, told=partial(np.array, i))) for i, c in enumerate(colours)
-    }
-
-
-_SKILLS = {"embodied/Signpost-v0": _skills_of_signpost}
+_SKILLED: dict[str, Callable[[Any], Any]] = {
+    "embodied/Signpost-v0": lambda task: _signpost(task)[0](curious=True, sure=math.inf),
+    "embodied/Search-v0": lambda task: _search(task)[0](directed=True),
+}
 _PLAYERS = {
     "embodied/Signpost-v0": _signpost,
     "embodied/LightDark-v0": _lightdark,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from embodied_policies.scripted.driving import Odometry, commands, towards
 
 BACK = 0.55  # m, how far behind the row it drives
 ARRIVED = 0.06  # m
+UNDECIDED = -1  # for a place: look along the row
 SURE = 4.0  # sum of votes, pixels for minus pixels against, at which the thing in view is known
 CENTRED = 0.15  # of half the view
 PAN_STEP = 0.25  # of a quarter turn per half view, when it follows what it sees
@@ -37,6 +38,7 @@ class RowSeeker:
         start: where it stands at first, x and y.
         curious: look until what is wanted is seen; else go to one place and declare what is there.
         told: returns the place of what is wanted, `(n,)`; None to pick one at random.
+        directed: looks on until it is told to declare what is at a place (`intend`).
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class RowSeeker:
         start: tuple[float, float],
         curious: bool = False,
         told: Callable[[], NDArray] | None = None,
+        directed: bool = False,
     ) -> None:
+        self._directed = directed
         self._odometry = Odometry(layout)
         self._view, self._classes = layout.slice("camera/class"), len(classes)
         self._wanted, self._other = classes.index("target"), classes.index("decoy")
@@ -63,7 +67,17 @@ class RowSeeker:
         """Returns the carry before an episode."""
         zero = np.zeros(n)
         none = np.zeros(n, np.intp)
-        return _Search(np.tile(self._start, (n, 1)), none, zero, zero, none, np.random.default_rng(seed))
+        place = np.full(n, UNDECIDED) if self._directed else none
+        return _Search(np.tile(self._start, (n, 1)), none, zero, zero, place, np.random.default_rng(seed))
+
+    @property
+    def skills(self) -> dict[str, float]:
+        """To look behind screens for two seconds, or to declare what is at a place."""
+        return {"look": 2.0} | {f"declare {place}": math.inf for place in range(len(self._x))}
+
+    def intend(self, carry: _Search, which: NDArray[np.intp]) -> _Search:
+        """Sets out to look, or for a place, `(n,)`."""
+        return replace(carry, place=np.asarray(which) - 1)
 
     def act(self, carry: _Search, obs: NDArray, first: NDArray) -> tuple[_Search, NDArray]:
         """Returns actions `(n, 4)`: wheels, head, and whether this is it."""
@@ -71,15 +85,17 @@ class RowSeeker:
         pose = np.where(first[:, None], self._start, self._odometry.advance(carry.pose, obs))
         point, votes, pan = (np.where(first, 0, a) for a in (carry.point, carry.votes, carry.pan))
         place = np.where(first, self._choose(carry, n), carry.place)
+        along = place == UNDECIDED
         goal = self._waypoint(point, place)
         wheels, distance = towards(pose, goal, cruise=0.5)
-        point = np.where(distance < ARRIVED, np.minimum(point + 1, self._last), point)
+        point = np.where(distance < ARRIVED, np.minimum(point + 1, len(self._entry) + along), point)
         pixels = obs[:, self._view].reshape(n, -1, self._classes)
         wanted, other = pixels[..., self._wanted], pixels[..., self._other]
         things = wanted + other + pixels[..., self._thing]
         votes = np.maximum(0.7 * votes, 0) + (wanted.sum(axis=1) - other.sum(axis=1))
         looking = point >= len(self._entry)
-        holds = looking & (votes > SURE) if self._curious else looking & (distance < ARRIVED)
+        found = (votes > SURE) & self._curious
+        holds = looking & np.where(along, found, distance < ARRIVED)
         centre = np.linspace(1, -1, pixels.shape[1])
         shown = wanted if self._curious or self._told is not None else things
         bearing = (shown * centre).sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
@@ -92,23 +108,19 @@ class RowSeeker:
         carry = _Search(pose, point, votes, pan, place, carry.generator)
         return carry, commands(wheels, pan, np.where(this, 1.0, -1.0))
 
-    @property
-    def _last(self) -> int:
-        return len(self._entry) + (1 if self._curious else 0)
-
     def _waypoint(self, point: NDArray, place: NDArray) -> NDArray:
         """Through the first gap; then along the row from its left end to its right, or to the place that was chosen."""
-        along = [self._x[0] - 0.05, self._x[-1] + 0.05] if self._curious else None
         goal = self._entry[np.minimum(point, len(self._entry) - 1)].copy()
-        if along is not None:
-            for i, x in enumerate(along):
-                goal[point == len(self._entry) + i] = [x, self._y]
-        else:
-            there = point >= len(self._entry)
-            goal[there] = np.column_stack([self._x[place], np.full(len(place), self._y)])[there]
+        beyond = point - len(self._entry)
+        ends = np.array([self._x[0] - 0.05, self._x[-1] + 0.05])
+        x = np.where(place == UNDECIDED, ends[np.clip(beyond, 0, 1)], self._x[place])
+        there = beyond >= 0
+        goal[there] = np.column_stack([x, np.full(len(x), self._y)])[there]
         return goal
 
     def _choose(self, carry: _Search, n: int) -> NDArray:
         if self._told is not None:
             return np.asarray(self._told(), np.intp)
+        if self._curious or self._directed:
+            return np.full(n, UNDECIDED)
         return carry.generator.integers(0, len(self._x), n)

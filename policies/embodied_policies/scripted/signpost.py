@@ -5,8 +5,9 @@ They drive by what the camera shows: turn until the pad that they want is in vie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class PadSeeker:
         told: Callable[[], NDArray] | None = None,
         sure: float = SURE,
     ) -> None:
-        self._sure = sure
+        self._sure, self._colours = sure, tuple(colours)
         self._view = layout.slice("camera/class")
         self._pads = np.array([classes.index(f"{colour} pad") for colour in colours])
         self._says = np.array([classes.index(f"sign says {colour}") for colour in colours])
@@ -63,6 +64,15 @@ class PadSeeker:
     def initial(self, n: int, seed: int) -> _Target:
         """Returns a carry without a target."""
         return _Target(np.zeros(n, np.intp), np.zeros(n), np.random.default_rng(seed))
+
+    @property
+    def skills(self) -> dict[str, float]:
+        """To look at the sign for a second, or to go to a pad."""
+        return {"look": 1.0} | {f"go to {colour}": math.inf for colour in self._colours}
+
+    def intend(self, carry: _Target, which: NDArray[np.intp]) -> _Target:
+        """Sets out to look, or for a pad, `(n,)`."""
+        return replace(carry, index=np.asarray(which) - 1)
 
     def act(self, carry: _Target, obs: NDArray, first: NDArray) -> tuple[_Target, NDArray]:
         """Returns actions `(n, 3)`: left wheel, right wheel, head (kept ahead)."""
