@@ -159,6 +159,10 @@ class Randomisation:
         """
         try:
             told = json.loads(Path(path).read_text(encoding="utf-8"))
+            if unknown := set(told) - {"vary", "curriculum"}:
+                raise OptionError(
+                    f"{path} is no randomisation: {', '.join(sorted(unknown))} beside vary and curriculum"
+                )
             return cls(tuple(_vary(one) for one in told["vary"]), _curriculum(told.get("curriculum")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, OptionError | UnknownNameError):

@@ -180,6 +180,8 @@ def test_what_became_of_held_commands_is_told_of_the_robot_and_of_the_simulation
     assert found.settled_s == pytest.approx(np.array([[0.6, 1.2], [0.3, 0.3]]), abs=0.06)
     assert found.foretold == 0.5
     assert found.late_s == pytest.approx(0.3, abs=0.06)
+    half = Recording(time, np.floor(time / 0.5), {"position": real})
+    assert len(outcomes(half, real, real, 0.05).reached) == 9  # the tenth was cut off
     itself = outcomes(log, real, real, tolerance=0.05)
     assert itself.foretold == 1.0
     assert itself.late_s == 0.0

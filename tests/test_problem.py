@@ -6,13 +6,15 @@ import pytest
 from conftest import SIGNPOST
 
 import embodied_envs  # noqa: F401
-from embodied.errors import OptionError
+from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied.layout import Channel, Layout
 from embodied.learn.evaluate import evaluate
 from embodied.learn.vec import GymVecEnv, make_vec
 from embodied.mind.planner import Planner
 from embodied.world.problem import OVER, TaskProblem
+from embodied.world.state import per_world
 from embodied_policies.controls import FixedGaze, FrozenLooks
-from embodied_scripts.controls import blank_of
+from embodied_scripts.controls import blank_of, unmeasured
 from embodied_scripts.players import planning_agent, reference_players, skilled_player
 
 
@@ -46,7 +48,12 @@ def test_imagining_changes_what_is_hidden_and_what_the_sign_will_show_and_nothin
     assert np.array_equal(env.last_obs, obs)
     now = env.get_state()
     changed = {name for name, value in now.items() if not np.array_equal(value, before[name], equal_nan=True)}
-    assert {name for name in changed if "_good" not in name and "_position" not in name} <= {"physics"}
+    things = "task/_things/_position"
+    assert changed == {"physics", "task/_good", things}
+    signs = [int(env.batch.model.body(f"sign_{c}").mocapid[0]) for c in ("red", "blue")]
+    assert np.array_equal(np.delete(now[things], signs, axis=1), np.delete(before[things], signs, axis=1))
+    moved = (now["physics"] != before["physics"]).any(axis=0).sum()
+    assert 0 < moved <= 2 * 3  # numbers of physics: where two boards stand
     env.imagine(truth)
     again = env.get_state()
     assert np.array_equal(again["physics"], before["physics"])
@@ -149,9 +156,31 @@ def test_with_its_channel_cut_a_player_that_reads_is_no_better_than_a_blind_one_
     blank = blank_of(env.gym_env.task)
     cut = evaluate(FrozenLooks(curious, blank, 0), env, 64)
     assert cut.success < 0.1  # it never comes to know, and looks on
+    assert cut.bits == 0.0  # of what it was shown
     whole, endless = evaluate(curious, env, 64), evaluate(FrozenLooks(curious, blank, 1000), env, 64)
     assert endless.success == whole.success > 0.95
     assert evaluate(FixedGaze(curious, 2, 1.0), env, 64).success < whole.success
+
+
+def test_where_nothing_is_read_the_channel_is_all_that_is_seen_ranged_and_felt():
+    env = gym.make_vec("embodied/LightDark-v0", num_envs=2)
+    obs, layout = env.reset(seed=0)[0], env.task.robot.layout
+    blank = blank_of(env.task)(obs)
+    assert not blank[:, layout.slice("eye/class")].any()
+    assert not blank[:, layout.slice("ring/valid")].any()
+    assert (blank[:, layout.slice("ring/range")] == layout.high[layout.slice("ring/range")]).all()
+    assert np.array_equal(blank[:, layout.slice("gyro")], obs[:, layout.slice("gyro")])
+    with pytest.raises(UnknownNameError, match="channel of information"):
+        unmeasured(Layout((Channel("gyro", 1, -1.0, 1.0, "rad/s"),)))
+
+
+def test_states_whose_first_axis_is_not_worlds_are_refused_rather_than_confused():
+    one, other = {"a": np.zeros((2, 5))}, {"a": np.zeros((3, 5))}
+    assert per_world(one, other) == ("a",)
+    with pytest.raises(CheckpointError, match="b is not told apart"):
+        per_world(one | {"b": np.zeros((4, 2))}, other | {"b": np.zeros((4, 3))})
+    with pytest.raises(CheckpointError, match="c differ"):
+        per_world(one | {"c": np.zeros(2)}, other)
 
 
 def test_what_is_read_is_taken_out_and_all_else_stays():
@@ -172,3 +201,56 @@ def test_what_is_read_is_taken_out_and_all_else_stays():
         rest = np.delete(obs, np.r_[view], axis=1)
         assert np.array_equal(np.delete(blank, np.r_[view], axis=1), rest)
     assert read > 50
+
+
+def test_in_search_what_pixels_read_speaks_for_the_true_place_and_never_before_anything_is_read():
+    env = GymVecEnv(make_vec("embodied/Search-v0", 16, threads=2))
+    curious, task = reference_players(env)["curious"], env.gym_env.task
+    obs, first, told = env.reset(), np.ones(16, bool), np.zeros((16, 3))
+    truth, going, carry = task.truth()[:, 0].astype(int), np.ones(16, bool), curious.initial(16, 0)
+    for t in range(110):
+        carry, action = curious.act(carry, obs, first)
+        action[:, 3] = -1.0  # it says nothing, so that no episode ends
+        obs, _, first, _ = env.step(action)
+        told += env.gym_env.evidence(obs)
+        assert t > 5 or not told.any()
+        going &= ~first
+    assert going.all()
+    assert np.array_equal(told.argmax(axis=1), truth)
+    second = np.sort(told, axis=1)[:, -2]
+    assert (told.max(axis=1) - second).min() > np.log(19)  # surer than 95 %
+
+
+def test_imagined_things_of_search_change_places_and_the_evidence_of_pixels_does_not():
+    env = gym.make_vec("embodied/Search-v0", num_envs=3, threads=1)
+    env.reset(seed=0)
+    positions = env.batch.array("mocap_pos").copy()
+    screens = [i for i in range(env.batch.model.nbody) if env.batch.model.body(i).name.startswith("screen")]
+    mocap = env.batch.model.body_mocapid
+    for place in range(3):
+        env.imagine(np.full((3, 1), place))
+        target = env.batch.array("mocap_pos")[:, mocap[env.batch.model.body("target").id], :2]
+        assert np.allclose(target, env.task._at[:, place])
+        things = np.sort(env.batch.array("mocap_pos")[..., 0], axis=1)
+        assert np.allclose(things, np.sort(positions[..., 0], axis=1))
+        assert np.array_equal(env.batch.array("mocap_pos")[:, mocap[screens]], positions[:, mocap[screens]])
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_directed_seeker_declares_the_place_that_it_is_sent_to(right):
+    env = make_vec("embodied/Search-v0", 8, threads=2)
+    agent = skilled_player("embodied/Search-v0", env.task)
+    obs, info = env.reset(seed=5)
+    place = (info["hidden"][:, 0].astype(int) + (not right)) % 3
+    carry, success, going = agent.initial(8, 0), np.zeros(8, bool), np.ones(8, bool)
+    for t in range(190):
+        if t == 30:  # after looking for a while
+            carry = agent.intend(carry, 1 + place)
+        carry, action = agent.act(carry, obs, np.zeros(8, bool))
+        obs, _, terminated, truncated, info = env.step(action)
+        ended = (terminated | truncated) & going
+        success[ended] = info.get("final_info", info)["success"][ended]
+        going &= ~ended
+        if not going.any():
+            break
+    assert success.mean() == float(right)

@@ -1,7 +1,9 @@
 """What differs from world to world, and that it differs as declared."""
 
 import csv
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import mujoco
@@ -11,7 +13,7 @@ from conftest import SIGNPOST, equal, trace
 from scipy import stats
 
 from embodied.distributions import Beta, Choice, Correlated, Distribution, Empirical, LogUniform, Normal, Uniform
-from embodied.errors import OptionError, UnknownNameError
+from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.randomisation import MaximumEntropy, Randomisation, Vary, Widening
 from embodied.sysid import Fit
 from embodied.world.curriculum import divergence, entropy, log_density
@@ -256,6 +258,20 @@ def test_where_success_is_too_rare_draws_go_to_where_there_is_more_of_it():
     assert right.window[0].mean() > 0.6
 
 
+def test_what_is_not_drawn_by_the_curriculum_teaches_it_nothing():
+    failing = lambda drawn: np.abs(drawn[:, 1] - 1) < 0.02  # noqa: E731
+    for kept in ({"when": "build"}, {"every_s": 0.1}):
+        density = Vary("density[robot/chassis]", Uniform(0.5, 1.5), **kept)
+        env = worlds(64, Randomisation((Vary("left_motor/resistance", Uniform(0.5, 1.5)), density), ENTROPY))
+        env.reset(seed=0)
+        for _ in range(30):
+            for _ in range(2):
+                env.step(np.zeros((64, 3)))
+            env.randomiser.learn(np.ones(64, bool), failing(env.randomiser.drawn))
+            env.reset()
+        assert np.ptp(env.randomiser.window[1]) < 0.2
+
+
 def test_entropy_and_divergence_of_bells_are_those_of_scipy():
     shapes, others = np.array([[2.0, 5.0], [30.0, 4.0]]), np.array([[3.0, 3.0], [20.0, 6.0]])
     one, other = (stats.beta(*s.T) for s in (shapes, others))
@@ -280,6 +296,13 @@ def test_no_step_of_entropy_goes_farther_than_it_may():
     assert sum(step > 0 for step in way) == 6
 
 
+def former():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "former.json"
+        path.write_text('{"vary": [], "widening": {}}')
+        return Randomisation.load(path)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -292,6 +315,7 @@ def test_no_step_of_entropy_goes_farther_than_it_may():
         (lambda: Correlated((1.0,), ((-1.0,),)), OptionError, "negative directions"),
         (lambda: Distribution.from_jsonable({"kind": "Unifrom"}), UnknownNameError, "did you mean 'Uniform'"),
         (lambda: Randomisation.load("nowhere.json"), OptionError, "no randomisation"),
+        (lambda: former(), OptionError, "widening beside vary and curriculum"),
     ],
 )  # fmt: skip
 def test_wrong_declarations_are_named(make, error, message):
@@ -323,4 +347,9 @@ def test_a_training_writes_down_what_each_world_was_given_and_a_failing_one_is_m
     path.write_text("\n".join([*lost, "999,1,0.5"]))  # what a kill leaves
     model.num_timesteps = int(lost[-2].split(",")[0]) - 1
     model.learn(0, callback=DrawsLog(path, env.drawn_names), reset_num_timesteps=False)
-    assert all(int(row[0]) <= model.num_timesteps for row in list(csv.reader(path.open()))[1:])
+    kept = [line for line in lost[1:] if int(line.split(",")[0]) <= model.num_timesteps]
+    assert path.read_text().splitlines()[1:] == kept
+    assert 0 < len(kept) < len(rows)
+    path.write_text("step,world,return,success,gravity\n")
+    with pytest.raises(CheckpointError, match="another randomisation: gravity"):
+        model.learn(0, callback=DrawsLog(path, env.drawn_names), reset_num_timesteps=False)

@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from conftest import SIGNPOST
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from test_ppo import FirstRatios
@@ -75,6 +76,16 @@ def test_before_anything_was_seen_rows_pass_and_afterwards_none_is_farther_than_
     assert scale(odd).tolist() == [[FARTHEST, -FARTHEST]]
 
 
+def test_what_is_no_number_or_absurd_does_not_spoil_the_scale():
+    scale = RunningScale(2)
+    scale.update(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
+    scale.update(torch.tensor([[torch.inf, 0.0], [torch.nan, 0.0]]))
+    assert scale.mean.tolist() == [2.0, 2.0]
+    scale.update(torch.tensor([[1e30, 2.0]]))
+    assert torch.isfinite(scale.variance).all()
+    assert torch.isfinite(scale(torch.tensor([[torch.inf, 5.0]]))).all()
+
+
 def test_measurements_are_normalised_and_indicators_and_pixels_are_not():
     space = spaces.Dict(
         {
@@ -126,6 +137,10 @@ def test_a_policy_that_normalises_is_saved_loaded_and_gone_on_from(tmp_path):
     further = SequencePPO(loaded, worlds, n_steps=8, minibatches=2)
     assert further.normalise
     assert torch.equal(further.policy.encoder.running.mean, model.policy.encoder.running.mean)
+    plain = SequencePPO(MLPPolicy, worlds, n_steps=8, minibatches=2).policy
+    begun = SequencePPO(plain, worlds, n_steps=8, minibatches=2, normalise=True)
+    assert float(begun.policy.encoder.running.count) == 0
+    assert torch.equal(begun.policy.encoder.linear.weight, plain.encoder.linear.weight)
 
 
 def test_experts_that_normalise_are_mixed_with_those_that_do_not(tmp_path):
@@ -137,6 +152,15 @@ def test_experts_that_normalise_are_mixed_with_those_that_do_not(tmp_path):
     mixture.save(tmp_path)
     for one in (mixture, MixturePolicy.load(tmp_path)):
         assert np.array_equal(one.predict(obs, deterministic=True)[0], normal.predict(obs, deterministic=True)[0])
+
+
+def test_a_mixture_with_a_critic_that_normalises_is_saved_and_goes_on(tmp_path):
+    experts = [SequencePPO(MLPPolicy, SIGNPOST, n_envs=2, n_steps=8, minibatches=1).policy for _ in range(2)]
+    model = SequencePPO(compose(experts), SIGNPOST, n_envs=2, n_steps=8, minibatches=1, normalise=True)
+    model.learn(32)
+    assert float(model.policy.critic[0].count) == 32
+    model.save(tmp_path)
+    assert float(SequencePPO.load(tmp_path, n_envs=2).policy.critic[0].count) == 32
 
 
 def test_exploration_begins_as_widely_as_it_is_told():

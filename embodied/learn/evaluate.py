@@ -81,20 +81,22 @@ def _run(agent: Agent, env: GymVecEnv, per_world: int, seed: int) -> Report:
     obs = env.reset()
     first = np.ones(n, bool)
     carry = agent.initial(n, seed)
+    shown = getattr(agent, "shown", None)  # of agents that are shown less than there is to see
     total, steps, done_so_far = np.zeros(n), np.zeros(n, int), np.zeros(n, int)
     while (done_so_far < per_world).any():
-        observer.see(obs, first)
         truth = env.privileged.get("hidden")
         if hasattr(agent, "allowed"):
             agent.allowed = env.mask
         carry, action = agent.act(carry, obs, first)
+        observer.see(shown(carry) if shown else obs, first)
         belief = getattr(agent, "belief", lambda _: None)(carry)
         experience, _ = step(env, action)
         total += experience.reward
         steps += ~experience.ignore
         ended = experience.ended
         if ended.any():
-            observer.see_last(experience)
+            if shown is None:
+                observer.see_last(experience)
             counted = np.flatnonzero(ended & (done_so_far < per_world))
             _keep(kept, counted, experience, total, steps, observer, belief, truth)
             done_so_far[ended] += 1

@@ -26,6 +26,7 @@ from embodied.learn.observations import Codec, Encoder, mask_of
 from embodied.learn.scaling import RunningScale
 
 CRITIC_WIDTH = 128
+SCALE = "encoder.running."  # names of how observations are normalised
 
 
 class Core(nn.Module, ABC):
@@ -154,6 +155,7 @@ class SequencePolicy(BasePolicy):
         self.config = self.config_type(**config)
         self.core: Core = self.core_type(self.config)
         width = self.core.features
+        self.normalises = normalises
         self.encoder = Encoder(self.codec, width, normalises)
         self.action_head = action_head(width, action_space, use_sde, initial_std)
         self.belief_form = BeliefForm(privilege.hidden)
@@ -173,7 +175,7 @@ class SequencePolicy(BasePolicy):
         return {
             "use_sde": isinstance(self.action_head, StateDependentHead),
             "forecasts": self.forecast_head is not None,
-            "normalises": self.encoder.running is not None,
+            "normalises": self.normalises,
         }
 
     def card(self) -> dict[str, Any]:
@@ -201,7 +203,8 @@ class SequencePolicy(BasePolicy):
         mine, theirs = self.state_dict(), other.state_dict()
         fits = {name: t for name, t in theirs.items() if name in mine and mine[name].shape == t.shape}
         both = sorted({*mine, *theirs})
-        lost = [name for name in both if name.startswith(("core.", "encoder.")) and name not in fits]
+        known = [name for name in both if name.startswith(("core.", "encoder.")) and name not in fits]
+        lost = [name for name in known if not name.startswith(SCALE)]  # a scale begins anew where there was none
         if lost:
             raise OptionError(f"a {type(self).__name__} of another size cannot be gone on from: {lost[0]} differs")
         self.load_state_dict(fits, strict=False)
@@ -250,8 +253,6 @@ class SequencePolicy(BasePolicy):
 
     def observe(self, rows: Tensor, state: Tensor, hidden: Tensor) -> None:
         """Takes note of how observations `(n, F)` and what the critic is told are spread, if they are normalised."""
-        if self.encoder.running is None:
-            return
         self.encoder.observe(rows)
         if self.critic is not None and isinstance(self.critic[0], RunningScale):
             self.critic[0].update(_told(state, hidden))

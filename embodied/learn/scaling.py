@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 FARTHEST = 10.0  # spreads from the mean; numbers beyond are cut off
+LARGEST = 1e8  # number whose square can be added up
 LEAST_VARIANCE = 1e-8  # of numbers that hardly change, which would otherwise be blown up
 
 
@@ -38,7 +39,8 @@ class RunningScale(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Takes in rows `(n, size)`; none at all change nothing."""
+        """Takes in rows `(n, size)`, but for those that hold what is no number; none at all change nothing."""
+        rows = rows[rows.isfinite().all(dim=1)].clamp(-LARGEST, LARGEST)
         if not len(rows):
             return
         variance, mean = torch.var_mean(rows, dim=0, correction=0)

@@ -21,7 +21,7 @@ class Told(VectorWrapper):
     """
 
     def __init__(self, env: VectorEnv) -> None:
-        names = getattr(env, "drawn_names", ())
+        names = getattr(env.unwrapped, "drawn_names", ())
         if not names:
             raise OptionError("there is nothing to tell: the environment's worlds do not differ")
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:

@@ -53,9 +53,15 @@ def gap(plant: Plant, values: Mapping[str, float], recordings: Sequence[Recordin
         outcomes=tuple(
             outcomes(r, plant.measured(r), s[0], tolerance)
             for s, r in zip(simulated, recordings, strict=True)
-            if r.command.shape == s[0].shape
+            if r.command.shape == s[0].shape and _commanded(r)
         ),
     )
+
+
+def _commanded(recording: Recording) -> bool:
+    """Whether commands may be for positions, as far as units tell."""
+    told, positions = recording.units.get("command"), recording.units.get("position")
+    return told is None or positions is None or told == positions
 
 
 def repeat_floor(plant: Plant, recordings: Sequence[Recording]) -> NDArray[np.float64] | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from embodied.sysid.recording import Recording
 
 HELD_S = 0.5  # how long a command must stay to be one that was held
+CLOSE_S = 1e-6  # to that, for time stamps are rounded
 REST_S = 0.1  # at its end, in which the robot should be at rest
 UNCHANGED = 1e-6  # commands that differ by no more are the same
 SETTLED = 0.05  # share of the way within which it has settled
@@ -71,7 +72,8 @@ def _held(recording: Recording) -> Iterator[tuple[int, slice]]:
         changes = np.flatnonzero(np.abs(np.diff(recording.command[:, column])) > UNCHANGED) + 1
         edges = [0, *changes.tolist(), len(recording.time_s)]
         for begin, end in pairwise(edges):
-            if end - begin > 2 and recording.time_s[end - 1] - recording.time_s[begin] >= HELD_S:
+            until = recording.time_s[min(end, len(recording.time_s) - 1)]  # when it changed
+            if end - begin > 2 and until - recording.time_s[begin] >= HELD_S - CLOSE_S:
                 yield column, slice(begin, end)
 
 

@@ -11,9 +11,13 @@ from embodied.physics.batch import Batch
 from embodied.seeding import Worlds, WorldStreams
 from embodied.world.frames import FrameBuffer, Line
 
+NO_GEOM = -1
+
 
 class BeamsInWorlds:
     """A line camera or ranger of every world; `seen` and `ranges (N, pixels)` are the frame that was read last.
+
+    `geoms (N, pixels)` is on what its pixels truly rested, −1 for nothing.
 
     `parameters` holds what may differ per world, `(N, 1)` each (see `RayFan.VARIES`); a frame is as noisy as they say
     when it is captured, whenever it is read.
@@ -33,6 +37,7 @@ class BeamsInWorlds:
         self._buffer = None if line is None else FrameBuffer(line, (2 * fan.pixels + len(fan.VARIES),))
         self._parts = np.cumsum([fan.pixels, fan.pixels, *[1] * (len(fan.VARIES) - 1)])
         self.seen = np.zeros((n, fan.pixels), np.intp)
+        self.geoms = np.full((n, fan.pixels), NO_GEOM)
         self.ranges = np.full((n, fan.pixels), fan.max_range)
 
     def frame(self, step: NDArray, worlds: NDArray[np.intp] | None) -> list[NDArray]:
@@ -44,16 +49,16 @@ class BeamsInWorlds:
         """
         rows: Worlds = slice(None) if worlds is None else worlds
         distance, geom = self._batch.rays(*self.rays(worlds), self._body, worlds)
-        label, index, timing = self._class_of_geom[geom], step, []
+        index, timing = step, []
         now = {name: value[rows] for name, value in self.parameters.items()}
         if self._buffer is not None and self._line is not None:
-            new = self._buffer.exchange(np.concatenate([distance, label, *now.values()], axis=1), step, rows)
-            distance, label, *then = np.split(self._buffer.held[rows], self._parts, axis=1)
-            label, index, now = label.astype(np.intp), self._line.index[rows], dict(zip(now, then, strict=True))
+            new = self._buffer.exchange(np.concatenate([distance, geom, *now.values()], axis=1), step, rows)
+            distance, geom, *then = np.split(self._buffer.held[rows], self._parts, axis=1)
+            geom, index, now = geom.astype(np.intp), self._line.index[rows], dict(zip(now, then, strict=True))
             timing = [self._line.age(step, rows)[:, None], new[:, None]]
         bits = self._noise.bits(index + BEFORE_START, rows)
-        ranges, seen = self.fan.see(distance, label, bits, now)
-        self.ranges[rows], self.seen[rows] = ranges, seen
+        ranges, seen = self.fan.see(distance, self._class_of_geom[geom], bits, now)
+        self.ranges[rows], self.seen[rows], self.geoms[rows] = ranges, seen, geom
         return [*([ranges] if self.fan.measures else []), self.fan.encode(seen), *timing]
 
     def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:

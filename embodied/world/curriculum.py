@@ -44,7 +44,7 @@ class Curriculum(ABC):
 
     @abstractmethod
     def forget(self, columns: slice, worlds: Rows) -> None:
-        """Is told that these numbers were not drawn anew in `worlds`."""
+        """Is told that success in `worlds` says nothing of what `begin` drew for these numbers."""
 
     @abstractmethod
     def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
@@ -177,15 +177,20 @@ class GrowingEntropy(Curriculum):
 
     def _search(self, cost: Callable[[NDArray], float], success: float | None) -> NDArray[np.float64] | None:
         """Shapes of least cost within a step from these; None if none better was found."""
-        size = self.shapes.shape
-        shapes_of = lambda x: np.exp(x).reshape(size)  # noqa: E731
+        tried = ~np.isnan(self._seen[: self._count]).all(axis=0)  # nothing is known of the others: they stay
+
+        def shapes_of(x: NDArray) -> NDArray:
+            shapes = self.shapes.copy()
+            shapes[tried] = np.exp(x).reshape(-1, 2)
+            return shapes
+
         near = {"type": "ineq", "fun": lambda x: self._how.step - divergence(shapes_of(x), self.shapes)}
         often = {"type": "ineq", "fun": lambda x: self.expected_success(shapes_of(x)) - (success or 0.0)}
         found = minimize(
             lambda x: cost(shapes_of(x)),
-            np.log(self.shapes).reshape(-1),
+            np.log(self.shapes[tried]).reshape(-1),
             method="SLSQP",
-            bounds=[(0.0, math.log(NARROWEST))] * self.shapes.size,
+            bounds=[(0.0, math.log(NARROWEST))] * 2 * int(tried.sum()),
             constraints=[near, often] if success is not None else [near],
             options={"maxiter": 60},
         )

@@ -117,6 +117,7 @@ class Randomiser:
                 if self._curriculum is not None:
                     u = self._curriculum.spread(u)
                 self.drawn[worlds[due], lane.columns] = lane.by.quantile(u[:, lane.columns])
+                self._forget(lane.columns, worlds[due])
                 self._write([later for later in self._lanes[k:] if later.of_model], worlds[due])
 
     def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:

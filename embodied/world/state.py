@@ -51,11 +51,16 @@ def per_world(one: dict[str, NDArray], other: dict[str, NDArray]) -> tuple[str, 
     """Names of what each world has for itself: what is as long as there are worlds, in two states of as many as differ.
 
     Raises:
-        CheckpointError: the states are not of the same environment.
+        CheckpointError: the states are not of the same environment, or hold what is as long as there are worlds along
+            another axis than the first.
     """
     if set(one) != set(other):
         raise CheckpointError(f"states of two environments: {', '.join(sorted(set(one) ^ set(other))[:5])} differ")
-    return tuple(name for name, value in one.items() if value.shape[:1] != other[name].shape[:1])
+    own = tuple(name for name, value in one.items() if value.shape[:1] != other[name].shape[:1])
+    for name in set(one) - set(own):
+        if one[name].shape != other[name].shape:
+            raise CheckpointError(f"{name} is not told apart by worlds: its first axis must be worlds")
+    return own
 
 
 def _walk(root: Any) -> Iterator[tuple[str, Any, Any, Any]]:

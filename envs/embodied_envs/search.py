@@ -22,6 +22,7 @@ START = (0.0, -0.9)
 POINTING = 4  # pixels in the middle of the view, of which one must rest on what is declared
 NEAR = 1.0  # m, within which a thing can be declared
 NOTHING = -1  # instead of a geom
+LEAST_MISREAD = 1e-3  # that evidence reckons with: no pixel proves anything
 HALF_VIEW = math.pi / 6
 PIXEL = 2 * HALF_VIEW / 23  # rad, between two neighbours of 24
 
@@ -194,14 +195,14 @@ class Search(Task):
     def evidence(self, obs: NDArray) -> NDArray[np.float64]:
         """Each pixel that reads what stands at a place is a vote for or against it.
 
-        At which place a pixel looks is told by a ray, which knows where things stand and not which of them they are.
+        It is known at which place a pixel looked, and not which of the things stands there.
         """
-        camera, (origin, direction) = self.robot.cameras[0], self._camera.rays()
-        _, geom = self._world.batch.rays(origin, direction, self._world.batch.model.body("robot/head").id)
+        camera, geom = self.robot.cameras[0], self._camera.geoms
         pixels = obs[:, self.robot.layout.slice("camera/class")].reshape(*geom.shape, -1)
         read = [pixels[..., camera.classes.index(kind)] for kind in ("target", "decoy")]
         new = obs[:, self.robot.layout.slice("camera/new")]
-        right, wrong = math.log1p(-self.options.misread), math.log(max(self.options.misread, 1e-9))
+        misread = max(self.options.misread, LEAST_MISREAD)
+        right, wrong = math.log1p(-misread), math.log(misread)
         place = self._place_of(geom)[:, :, None] == np.arange(self.options.objects)
         wanted, other = (np.einsum("np,npk->nk", kind, place) * new for kind in read)
         elsewhere = wanted.sum(axis=1, keepdims=True) - wanted, other.sum(axis=1, keepdims=True) - other

@@ -35,6 +35,7 @@ class FixedGaze:
 class _Looked:
     carry: Carry
     times: NDArray[np.intp]  # (n,), decisions in which something was found out
+    shown: NDArray  # (n, dim), what it was shown last
 
 
 class FrozenLooks:
@@ -45,7 +46,7 @@ class FrozenLooks:
 
     def initial(self, n: int, seed: int) -> _Looked:
         """The agent's own carry, before any look."""
-        return _Looked(self._agent.initial(n, seed), np.zeros(n, np.intp))
+        return _Looked(self._agent.initial(n, seed), np.zeros(n, np.intp), np.zeros((n, 0)))
 
     def act(self, carry: _Looked, obs: NDArray, first: NDArray) -> tuple[_Looked, NDArray]:
         """The agent's own action on what it is still allowed to find out."""
@@ -53,4 +54,8 @@ class FrozenLooks:
         times = np.where(first, 0, carry.times)
         shown = np.where((times < self._looks)[:, None], obs, blank)
         inner, action = self._agent.act(carry.carry, shown, first)
-        return _Looked(inner, times + (obs != blank).any(axis=1)), action
+        return _Looked(inner, times + (obs != blank).any(axis=1), shown), action
+
+    def shown(self, carry: _Looked) -> NDArray:
+        """What it was shown of the last observations, `(n, dim)`."""
+        return carry.shown

@@ -17,6 +17,7 @@ from embodied.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
     from embodied.agent import Agent, Carry
+    from embodied.layout import Layout
     from embodied.learn.evaluate import Report
     from embodied.learn.vec import GymVecEnv
 
@@ -25,14 +26,14 @@ PAN = "pan_servo"
 SEARCHED_EPISODES, SEARCHED_SEED = 256, 50_000  # in which the best static gaze is looked for
 LEGEND = (
     "value: share of what information is worth here, from blind (0) to oracle (1). bits: gathered, by an exact filter "
-    "on the history; certain: when an ideal observer would be, on average, and how long before the end; ECE: "
-    "calibration error of the player's own belief; ms: per decision on one core."
+    "on what the player was shown; certain: when an ideal observer would be, on average, and how long before the end; "
+    "ECE: calibration error of the player's own belief; ms: of thought per step, many worlds at once (planner: few)."
 )
 
 
 @dataclass
 class Controls:
-    """Measure what a policy owes to looking: five controls, in the same worlds, beside reference players and a planner.
+    """Measure what a policy owes to looking: itself and four controls, beside reference players and a planner.
 
     The first run is the active policy, and the controls are made of it: its head held ahead, or at the best angle; its
     channel of information cut after one look, or from the beginning.
@@ -43,7 +44,8 @@ class Controls:
     episodes: int = 512
     """Episodes per player."""
     planner: int = 64
-    """Episodes of the planner, which thinks for seconds in each; 0 leaves it out."""
+    """Episodes of the planner, which thinks for seconds in each and so plays in few worlds; 0 leaves it out, as do
+    tasks that nobody has written skills for."""
     seconds: float = 0.1
     """The planner's time for a decision."""
     angles: int = 7
@@ -56,22 +58,27 @@ class Controls:
     def run(self) -> None:
         """Prints the table, and writes the JSON if asked."""
         from embodied.learn.agents import NetworkAgent
+        from embodied.learn.checkpoint import check_spaces
         from embodied.learn.vec import GymVecEnv, make_vec
         from embodied_scripts.evaluate import load_runs
-        from embodied_scripts.players import reference_players
+        from embodied_scripts.players import SKILLED, reference_players
 
         if not self.runs or min(self.episodes, self.angles) < 1 or self.planner < 0 or not self.seconds > 0:
             raise OptionError("name at least one run; episodes, angles and seconds must be positive")
         policies, about = load_runs(list(self.runs))
         env = GymVecEnv(make_vec(about["id"], min(WORLDS, self.episodes), **about["options"]))
+        for policy in policies.values():
+            check_spaces(policy.card() | {"env": about}, env.observation_space, env.action_space, about["id"])
+        references = {name: one for name, one in reference_players(env).items() if name != "random"}
+        if "oracle" not in references:
+            raise OptionError(f"{about['id']} has no blind player and no oracle to measure between")
         trained = {name: NetworkAgent(policy) for name, policy in policies.items()}
         active, *others = trained
-        players = {name: one for name, one in reference_players(env).items() if name != "random"}
-        players |= {f"active: {active}": trained[active]} | {name: trained[name] for name in others}
+        players = references | {f"active: {active}": trained[active]} | {name: trained[name] for name in others}
         players |= controls_of(trained[active], env, self.angles)
         reports = {name: _measured(player, env, self.episodes, self.seed) for name, player in players.items()}
         env.close()
-        if self.planner:
+        if self.planner and about["id"] in SKILLED:
             reports["planner"] = self._planned(about)
         _print(reports)
         if self.json is not None:
@@ -84,10 +91,11 @@ class Controls:
 
         env = GymVecEnv(make_vec(about["id"], min(THINKERS, self.planner), **about["options"]))
         agent = planning_agent(env, self.seconds)
-        report, _ = _measured(agent, env, self.planner, self.seed)
+        measured = _measured(agent, env, self.planner, self.seed)
         env.close()
-        effort = agent.effort
-        return report, 1e3 * (sum(effort.prepared_s) + sum(effort.decided_s)) / len(effort.decided_s)
+        prepared, chosen = np.mean(agent.effort.prepared_s), 1e3 * np.mean(agent.effort.decided_s)
+        print(f"the planner imagined for {prepared:.1f} s before each episode, and chose skills in {chosen:.0f} ms")
+        return measured
 
 
 def controls_of(active: Agent, env: GymVecEnv, angles: int) -> dict[str, Agent]:
@@ -121,18 +129,14 @@ def best_gaze(active: Agent, column: int, env: GymVecEnv, angles: int) -> float:
 
 
 def blank_of(task: Any) -> Callable[[NDArray], NDArray]:
-    """What observations would be if nothing could be found out: fine print unread, ranges and currents not measured.
-
-    Raises:
-        UnknownNameError: the robot has no channel of that kind.
+    """What observations would be if nothing could be found out: fine print unread; where there is none, nothing seen,
+    no range and no current measured.
     """
-    layout, camera = task.robot.layout, task.robot.cameras[0]
-    if camera.legible:
-        return unread(layout.slice(f"{camera.name}/class"), camera.classes, camera.legible)
-    names = [channel.name for channel in layout.channels]
-    if "ring/range" in names:
-        return unranged(layout.slice("ring/range"), layout.slice("ring/valid"), layout.high)
-    raise UnknownNameError("channel of information", camera.name, names)
+    layout = task.robot.layout
+    for camera in task.robot.cameras:
+        if getattr(camera, "legible", None):
+            return unread(layout.slice(f"{camera.name}/class"), camera.classes, camera.legible)
+    return unmeasured(layout)
 
 
 def unread(where: slice, classes: Any, legible: Any) -> Callable[[NDArray], NDArray]:
@@ -149,12 +153,22 @@ def unread(where: slice, classes: Any, legible: Any) -> Callable[[NDArray], NDAr
     return blank
 
 
-def unranged(ranges: slice, valid: slice, high: NDArray) -> Callable[[NDArray], NDArray]:
-    """No beam returns."""
+def unmeasured(layout: Layout) -> Callable[[NDArray], NDArray]:
+    """No pixel sees anything, no beam returns and no current flows.
+
+    Raises:
+        UnknownNameError: the robot measures nothing of the kind.
+    """
+    nothing = {"class": 0.0, "valid": 0.0, "current": 0.0, "range": np.inf}
+    channels = {c.name: nothing[kind] for c in layout.channels if (kind := c.name.split("/")[-1]) in nothing}
+    if not channels:
+        raise UnknownNameError("channel of information", "class", [c.name for c in layout.channels])
 
     def blank(obs: NDArray) -> NDArray:
         shown = obs.copy()
-        shown[:, ranges], shown[:, valid] = high[ranges], 0.0
+        for name, value in channels.items():
+            where = layout.slice(name)
+            shown[:, where] = np.minimum(value, layout.high[where])
         return shown
 
     return blank
@@ -166,8 +180,9 @@ class _Timed:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.seconds, self.decisions = 0.0, 0
-        if hasattr(agent, "belief"):
-            self.belief = agent.belief
+        for optional in ("belief", "shown"):
+            if hasattr(agent, optional):
+                setattr(self, optional, getattr(agent, optional))
 
     def initial(self, n: int, seed: int) -> Carry:
         return self._agent.initial(n, seed)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from stable_baselines3.common.callbacks import BaseCallback
 
+from embodied.errors import CheckpointError
+
 OWN = ("step", "world", "return", "success")
 
 
@@ -20,14 +22,16 @@ class DrawsLog(BaseCallback):
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         super().__init__()
-        self._path, self._names = path, names
+        self._path, self._head = path, [*OWN, *names]
         self._file: TextIOWrapper | None = None
 
     def _on_training_start(self) -> None:
-        kept = self._lines_until(self.num_timesteps)
-        self._file = self._path.open("w", newline="", encoding="utf-8")
+        whole = self._path.with_suffix(".new")
+        with whole.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([self._head, *self._lines_until(self.num_timesteps)])
+        whole.replace(self._path)
+        self._file = self._path.open("a", newline="", encoding="utf-8")
         self._table = csv.writer(self._file)
-        self._table.writerows([(*OWN, *self._names), *kept])
 
     def _on_step(self) -> bool:
         for world, info in enumerate(self.locals["infos"]):
@@ -46,10 +50,15 @@ class DrawsLog(BaseCallback):
         self._file.close()
 
     def _lines_until(self, step: int) -> list[list[str]]:
-        """What was written up to a step, without the head; a line that a kill cut short is left out."""
+        """What was written up to a step, without the head; a line that a kill cut short is left out.
+
+        Raises:
+            CheckpointError: it is of other things that differ.
+        """
         if not self._path.exists():
             return []
         with self._path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))[1:]
-        whole = len(OWN) + len(self._names)
-        return [line for line in lines if len(line) == whole and int(line[0]) <= step]
+            head, *lines = list(csv.reader(file)) or [self._head]
+        if head != self._head:
+            raise CheckpointError(f"{self._path} is of another randomisation: {', '.join(head[len(OWN) :])}")
+        return [line for line in lines if len(line) == len(head) and int(line[0]) <= step]

@@ -178,10 +178,10 @@ class GapOf:
     """Recordings that the model was not fitted to."""
     fit: Path | None = None
     """What `embodied identify` wrote."""
-    tolerance: float = 0.05
-    """How near to its command a robot must come to have reached it, in the unit of the signal."""
     json: Path | None = None
     """Also write all errors, by recording, column and horizon."""
+    tolerance: float = 0.05
+    """How near to its command a robot must come to have reached it, in the unit of the signal."""
 
     def run(self) -> None:
         """Prints errors by recording."""

@@ -63,9 +63,9 @@ def skilled_player(env_id: str, task: Any) -> Skilled:
     Raises:
         UnknownNameError: nobody has written one for that task.
     """
-    if env_id not in _SKILLED:
-        raise UnknownNameError("task with skills to plan with", env_id, _SKILLED)
-    return _SKILLED[env_id](task)
+    if env_id not in SKILLED:
+        raise UnknownNameError("task with skills to plan with", env_id, SKILLED)
+    return SKILLED[env_id](task)
 
 
 def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> ProactiveAgent:
@@ -82,7 +82,8 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
     player = skilled_player(about["id"], real.task)
     courses = len(player.skills) * len(real.hidden[0].labels)
     worlds = (samples + (samples * courses == real.num_envs)) * courses
-    imagined: Any = gym.make_vec(about["id"], worlds, autoreset_mode="NextStep", **about["options"])
+    threads = real.batch.threads
+    imagined: Any = gym.make_vec(about["id"], worlds, threads=threads, autoreset_mode="NextStep", **about["options"])
     return ProactiveAgent(
         lambda world: TaskProblem(imagined, player, real, world, seed=world),
         player,
@@ -133,7 +134,7 @@ def _first(hidden: NDArray) -> NDArray:
     return hidden[:, 0]
 
 
-_SKILLED: dict[str, Callable[[Any], Any]] = {
+SKILLED: dict[str, Callable[[Any], Any]] = {
     "embodied/Signpost-v0": lambda task: _signpost(task)[0](curious=True, sure=math.inf),
     "embodied/Search-v0": lambda task: _search(task)[0](directed=True),
 }

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from embodied.errors import OptionError
 from embodied_scripts.rows import Row, gather, read_rows
 
 CORES = ("transformer", "gru", "mlp")
@@ -250,5 +251,8 @@ def _draw(path: Path, cases: dict[str, Case], rows: list[Row]) -> None:
         }
         for name in cases
     }
+    panels = {name: curves for name, curves in panels.items() if curves}
+    if not panels:
+        raise OptionError("these rows were made before there were curves: delete them, or choose another --out")
     goals = {name: case.goal for name, case in cases.items() if case.goal is not None}
     write_curves(path, panels, goals)

@@ -329,7 +329,8 @@ def _draws(model: SequencePPO, folder: RunFolder) -> list[DrawsLog]:
     """What writes down what each world was given, if worlds differ."""
     from embodied_scripts.draws import DrawsLog
 
-    names = getattr(getattr(model.env, "gym_env", None), "drawn_names", ())
+    worlds = getattr(model.env, "gym_env", None)
+    names = getattr(getattr(worlds, "unwrapped", None), "drawn_names", ())
     return [DrawsLog(folder.path / "draws.csv", names)] if names else []
 
 
