@@ -7,19 +7,23 @@ import sys
 import time
 import types
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
 
 import embodied_envs  # noqa: F401
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.learn.arena import Arena
-from embodied.learn.checkpoint import load_json
+from embodied.learn.checkpoint import load_json, save_json
 from embodied.learn.games import DuelGames, PettingZooGames
 from embodied.learn.judging import Table, interval, play, tournament
 from embodied.learn.league import League, LeagueOptions, block_sizes
 from embodied.learn.opponents import Mixture, NetworkOpponent, RandomOpponent, ScriptedOpponent
+from embodied.learn.policy import load_policy
 from embodied.learn.pool import CorruptMemberWarning, Pool
 from embodied.learn.table_games import (
     BIASED,
@@ -190,6 +194,19 @@ def test_ratings_rise_with_strength():
     assert ratings["weak"][0] + 1 < ratings["fair"][0] < ratings["good"][0] - 1
 
 
+def test_equal_players_are_rated_alike_and_names_do_not_matter():
+    half, many = np.full((6, 6), 0.5), np.full((6, 6), 200.0)
+    equal = Table(tuple("abcdef"), half, half, half, many, half - 0.5).ratings()
+    values = np.array([mu for mu, _ in equal.values()])
+    assert np.ptp(values) < 1.5
+    score = np.array([[0.5, 0.6], [0.4, 0.5]])
+    for names, stronger in ((("old", "new"), "old"), (("new", "old"), "new")):
+        rated = Table(names, score, score, score, np.full((2, 2), 400.0), score - 0.5).ratings()
+        assert max(rated, key=lambda name: rated[name][0]) == stronger
+    few = Table(names, score, score, score, np.full((2, 2), 4.0), score - 0.5).ratings()
+    assert few["old"][1] > rated["old"][1]
+
+
 def test_from_the_command_line_a_league_is_trained_shown_and_exploited(tmp_path, monkeypatch, capsys):
     name, folder = "embodied_rps_for_test", tmp_path / "run"
     module = types.ModuleType(f"{name}.game")
@@ -267,8 +284,122 @@ def test_a_corrupt_member_is_named_and_the_league_goes_on(tmp_path):
     with pytest.warns(CorruptMemberWarning, match=broken):
         assert again.player(broken) is None
     again.learn(3_000)
-    assert broken not in again.pool.members
-    assert set(others) <= set(again.pool.members)
+    assert broken not in again.pool.with_weights
+    assert set(others) <= set(again.pool.with_weights)
+    assert (tmp_path / "pool" / "members" / broken).is_dir()  # nothing is lost: it may only be another version's
+
+
+@pytest.mark.parametrize("how", ["nan", "another game", "card"])
+def test_a_member_that_cannot_be_played_against_is_refused_by_name(tmp_path, how):
+    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(1), **SMALL)
+    league.learn(2_000)
+    (member,) = league.pool.with_weights
+    folder = tmp_path / "pool" / "members" / member
+    if how == "nan":
+        policy = load_policy(folder)
+        with torch.no_grad():
+            next(policy.parameters())[0] = torch.nan
+        policy.save(folder)
+    elif how == "another game":
+        MLPPolicy(spaces.Box(0, 1, (3,)), spaces.Discrete(2)).save(folder)
+    else:
+        card = load_json(folder / "policy.json")
+        save_json(folder / "policy.json", card | {"privilege": {"state": 10**12, "hidden": []}})
+    again = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    with pytest.warns(CorruptMemberWarning, match=member):
+        assert again.player(member) is None
+
+
+def test_who_only_looks_changes_nothing_of_a_league_in_training(tmp_path):
+    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(1), **SMALL)
+    league.learn(2_000)
+    half_written = tmp_path / "pool" / "members" / ".snapshot-0009.part"
+    half_written.mkdir()
+    before = (tmp_path / "pool" / "league.json").read_bytes()
+    watcher = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(1), writable=False, **SMALL)
+    watcher.table()
+    with pytest.raises(OptionError, match="read only"):
+        watcher.pool.add(watcher.learner.policy, "exploiter", 1)
+    assert half_written.is_dir()
+    assert (tmp_path / "pool" / "league.json").read_bytes() == before
+
+
+def test_a_league_without_members_says_so_and_founders_never_enter_its_mixture(tmp_path):
+    young = League(rock_paper_scissors(32), MLPPolicy, tmp_path / "young", None, _short(1), **SMALL)
+    for mixture in (young.average, young.nash):
+        with pytest.raises(OptionError, match="no members yet"):
+            mixture()
+    older = League(rock_paper_scissors(32), MLPPolicy, tmp_path / "older", None, _short(2), **SMALL)
+    older.learn(2_000)
+    older.nash().begin(4, 0)
+
+
+def test_both_players_of_a_game_have_luck_of_their_own():
+    games = rock_paper_scissors(96)
+    one, other = RandomOpponent(games.action_space), RandomOpponent(games.action_space)
+    scores, _ = play(games, one, [other], 4, 0)
+    assert np.mean(scores == 0.5) == pytest.approx(1 / 3, abs=0.07)
+    against_two, _ = play(games, one, [other, RandomOpponent(games.action_space)], 4, 0)
+    assert np.mean(against_two == 0.5) == pytest.approx(1 / 3, abs=0.07)
+
+
+def test_every_world_counts_from_both_seats_however_long_its_game_takes():
+    games = PettingZooGames(Patience, 32)
+    scores, _ = play(games, RandomOpponent(games.action_space), [RandomOpponent(games.action_space)] * 5, 2, 0)
+    assert scores.shape == (5, 2 * 2 * 6)
+    assert scores.mean() == pytest.approx(0.5)  # each world is won once from the first seat and once from the second
+
+
+class Patience(ParallelEnv):
+    """The first player wins; how soon depends on the world."""
+
+    metadata: ClassVar[dict] = {"name": "patience"}
+    possible_agents: ClassVar[list] = ["a", "b"]
+
+    def observation_space(self, agent):
+        return spaces.Box(0, 1, (1,), np.float32)
+
+    def action_space(self, agent):
+        return spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        self.agents, self.left = list(self.possible_agents), 1 + (seed or 0) % 7
+        return {a: np.zeros(1, np.float32) for a in self.agents}, {a: {} for a in self.agents}
+
+    def step(self, actions):
+        self.left -= 1
+        over = self.left <= 0
+        views = {a: np.zeros(1, np.float32) for a in self.agents}
+        rewards = {"a": float(over), "b": -float(over)}
+        return (
+            views,
+            rewards,
+            dict.fromkeys(self.agents, over),
+            dict.fromkeys(self.agents, False),
+            {key: {} for key in views},
+        )
+
+
+def test_masks_that_only_who_is_to_move_is_told_are_kept():
+    games = PettingZooGames(lambda: MaskedKuhn(), 8)
+    games.reset(0, np.ones(8, bool))
+    games.step((np.zeros(8, int), np.zeros(8, int)), np.arange(8) % 2 == 0)
+    assert games.allowed.shape == (2, 8, 2)
+    assert games.allowed.any(axis=2).all()
+
+
+class MaskedKuhn(KuhnPoker):
+    """Kuhn poker that tells a mask to the player to move, in the info."""
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+        self.infos[self.agent_selection] = {"action_mask": np.array([1, 0], np.int8)}
+
+    def step(self, action):
+        super().step(action)
+        self.infos = {agent: {} for agent in self.infos}
+        if self.agents:
+            self.infos[self.agent_selection] = {"action_mask": np.array([0, 1], np.int8)}
 
 
 def test_a_damaged_list_of_members_is_refused(tmp_path):

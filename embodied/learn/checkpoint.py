@@ -185,11 +185,18 @@ def _build_box(description: dict[str, Any]) -> spaces.Box:
 _BUILDERS: dict[str, Callable[[dict[str, Any]], spaces.Space]] = {
     "Box": _build_box,
     "Discrete": lambda d: spaces.Discrete(min(int(d["n"]), LARGEST_SPACE), start=int(d["start"])),
-    "MultiDiscrete": lambda d: spaces.MultiDiscrete(np.array(d["nvec"], int), start=np.array(d["start"], int)),
+    "MultiDiscrete": lambda d: spaces.MultiDiscrete(_choices(d["nvec"]), start=np.array(d["start"], int)),
     "MultiBinary": lambda d: spaces.MultiBinary([int(n) for n in d["n"]]),
     "Dict": lambda d: spaces.Dict({str(key): build_space(inner) for key, inner in d["spaces"].items()}),
     "Tuple": lambda d: spaces.Tuple([build_space(inner) for inner in d["spaces"]]),
 }
+
+
+def _choices(saved: Any) -> np.ndarray:
+    choices = np.array(saved, int)
+    if choices.sum() > LARGEST_SPACE:
+        raise ValueError(f"{choices.sum()} choices are beyond {LARGEST_SPACE}")
+    return choices
 
 
 def _bound(array: np.ndarray) -> Any:

@@ -155,10 +155,12 @@ class PettingZooGames:
             self.rows[seat, rows] = self._codec.rows(stack_observations(seen))
             self.to_move[seat, rows] = [self._boards[i].is_turn(seat) for i in rows]
             masks = [self._boards[i].mask(seat, view) for i, view in zip(rows, seen, strict=True)]
-            if masks and masks[0] is not None:
-                if self.allowed is None:
-                    self.allowed = np.ones((2, self.num_games, np.size(masks[0])), bool)
-                self.allowed[seat, rows] = masks
+            told = next((mask for mask in masks if mask is not None), None)
+            if told is not None and self.allowed is None:
+                self.allowed = np.ones((2, self.num_games, np.size(told)), bool)
+            if self.allowed is not None:  # who is not told anything may do everything
+                everything = np.ones(self.allowed.shape[-1], bool)
+                self.allowed[seat, rows] = [everything if mask is None else mask for mask in masks]
 
 
 class _Board(Protocol):

@@ -15,8 +15,7 @@ from embodied.learn.opponents import Opponent
 from embodied.mind.equilibrium import cycles, cyclic_share, nash_mixture
 
 Z = 1.96  # of a 95 % interval
-RATED_ROUNDS = 20
-GOLDEN = 0.6180339887498949
+RATED, ORDERS = 40, 8  # games of each pair that are rated, and orders in which they are
 WORLDS_PER_PAIR = 16  # at least, where there are as many
 
 
@@ -54,7 +53,9 @@ class Table:
         return [(self.names[i], self.names[j], self.names[k]) for i, j, k in cycles(self.low > 0.5)]
 
     def ratings(self) -> dict[str, tuple[float, float]]:
-        """Rating and its uncertainty (openskill's Plackett-Luce: mean and deviation), the whole table game by game.
+        """Rating and its uncertainty (openskill's Plackett-Luce: mean and deviation), from games as the table says.
+
+        The order of games is chance, and ratings are means over several such orders: who plays last must not matter.
 
         Raises:
             MissingExtraError: openskill is not installed.
@@ -63,14 +64,25 @@ class Table:
             from openskill.models import PlackettLuce
         except ImportError as error:
             raise MissingExtraError("openskill", "learn") from error
-        model = PlackettLuce()
-        rated = [model.rating(name=name) for name in self.names]
-        pairs = [(i, j) for i in range(len(rated)) for j in range(i) if self.games[i, j]]
-        for turn in range(RATED_ROUNDS):
-            for i, j in pairs if turn % 2 else pairs[::-1]:
-                won = (0.5 + turn * GOLDEN) % 1 < self.score[i, j]  # wins and defeats take turns
-                [rated[i]], [rated[j]] = model.rate([[rated[i]], [rated[j]]], scores=[float(won), float(not won)])
-        return {name: (float(r.mu), float(r.sigma)) for name, r in zip(self.names, rated, strict=True)}
+        model, rng, met = PlackettLuce(), np.random.default_rng(0), self._games_met()
+        rated = np.zeros((ORDERS, len(self.names), 2))
+        for order in rated:
+            players = [model.rating() for _ in self.names]
+            for i, j, won in met[rng.permutation(len(met))]:
+                [players[i]], [players[j]] = model.rate([[players[i]], [players[j]]], scores=[won, 1 - won])
+            order[:] = [(player.mu, player.sigma) for player in players]
+        means = rated.mean(axis=0).tolist()
+        return {name: (mu, sigma) for name, (mu, sigma) in zip(self.names, means, strict=True)}
+
+    def _games_met(self) -> NDArray[np.intp]:
+        """Up to `RATED` games of each pair, as many won as the table says: who, against whom, and whether it won."""
+        met = []
+        for i in range(len(self.names)):
+            for j in range(i):
+                count = int(min(self.games[i, j], RATED))
+                won = round(count * float(self.score[i, j]))
+                met += [(i, j, 1)] * won + [(i, j, 0)] * (count - won)
+        return np.array(met, np.intp).reshape(-1, 3)
 
 
 def interval(wins: float, games: float) -> tuple[float, float]:
@@ -88,29 +100,31 @@ def play(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores (1, ½ or 0) and pay-offs of `player` against each of `others`, `(len(others), games)` each.
 
-    Every world is played `rounds` times, each time from both seats with the same seed.
+    Every world is played `rounds` times, each time from both seats with the same seed. Each player has luck of its own.
     """
-    share = games.num_games // len(others) // 2 * 2
+    share = games.num_games // len(others) // 2 * 2  # of the worlds; what is left of the last block is not counted
     blocks = (*[share] * (len(others) - 1), games.num_games - share * (len(others) - 1))
-    ended: list[list[tuple[float, float]]] = [[] for _ in others]
+    table = np.zeros((len(others), rounds, 2, share, 2))
     for turn in range(rounds):
-        for swapped in (False, True):
+        for swapped in (0, 1):
             arena = Arena(games, blocks)
             if swapped:
                 arena.seats = 1 - arena.seats
+            luck = np.random.SeedSequence([seed, turn, swapped]).generate_state(1 + len(others)).tolist()
             for i, other in enumerate(others):
-                arena.seat(i, other, seed + turn)
-            for result in _play_once(arena, player, seed + turn * games.num_games):
-                ended[result.block].append((result.score, result.payoff))
-    fewest = min(map(len, ended))
-    table = np.array([row[:fewest] for row in ended])
-    return table[..., 0], table[..., 1]
+                arena.seat(i, other, luck[1 + i])
+            for result in _play_once(arena, player, luck[0], seed + turn * games.num_games):
+                place = result.game - arena.blocks[result.block].start
+                if place < share:
+                    table[result.block, turn, swapped, place] = result.score, result.payoff
+    flat = table.reshape(len(others), -1, 2)
+    return flat[..., 0], flat[..., 1]
 
 
-def _play_once(arena: Arena, player: Opponent, seed: int) -> list:
-    """The first game of every world."""
+def _play_once(arena: Arena, player: Opponent, luck: int, seed: int) -> list:
+    """The first game of every world; `luck` is the player's own."""
     n = arena.num_envs
-    player.begin(n, seed)
+    player.begin(n, luck)
     obs, info = arena.reset(seed=seed)
     first, over = np.ones(n, bool), np.zeros(n, bool)
     kept = []
@@ -132,7 +146,7 @@ def tournament(games: Games, players: dict[str, Opponent], rounds: int = 1, seed
     wins, counts, payoff = np.zeros((k, k)), np.zeros((k, k)), np.zeros((k, k))
     for i in range(1, k):
         for some in np.array_split(np.arange(i), min(i, -(-i * WORLDS_PER_PAIR // games.num_games))):
-            scores, returns = play(games, players[names[i]], [players[names[j]] for j in some], rounds, seed)
+            scores, returns = play(games, players[names[i]], [players[names[j]] for j in some], rounds, seed + i)
             payoff[i, some], payoff[some, i] = returns.mean(axis=1), -returns.mean(axis=1)
             counts[i, some] = counts[some, i] = scores.shape[1]
             wins[i, some] = scores.sum(axis=1)

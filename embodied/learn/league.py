@@ -18,13 +18,16 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from embodied.errors import OptionError
 from embodied.learn.arena import Arena
+from embodied.learn.checkpoint import check_spaces
 from embodied.learn.games import Games
 from embodied.learn.judging import Table, interval, play, tournament
 from embodied.learn.opponents import Mixture, NetworkOpponent, Opponent, RandomOpponent
 from embodied.learn.policy import SequencePolicy
 from embodied.learn.pool import Member, Pool
 from embodied.learn.ppo import SequencePPO
+from embodied.learn.saving import TRAINER_CARD
 from embodied.learn.vec import GymVecEnv
+from embodied.mind.equilibrium import nash_mixture
 
 LEARNER, POOL = "policy", "pool"
 FORGETTING = 0.98  # per game, of the learner's score against a member
@@ -73,6 +76,7 @@ class League:
         folder: where learner and members are kept; what is there is taken up.
         founders: scripted players, by name.
         seed: decides everything.
+        writable: whether anything in the folder may change; not beside a training that goes on there.
         learner: further keyword arguments of `SequencePPO`.
     """
 
@@ -84,13 +88,14 @@ class League:
         founders: dict[str, Callable[[], Opponent]] | None = None,
         options: LeagueOptions = LeagueOptions(),
         seed: int = 0,
+        writable: bool = True,
         **learner: Any,
     ) -> None:
         self.games, self.folder, self.options, self.seed = games, folder, options, seed
         self._founders = {RANDOM: lambda: RandomOpponent(games.action_space)} if founders is None else founders
         self._policy = policy
         self._settings = {name: value for name, value in learner.items() if name not in ("teacher", "lessons")}
-        self.pool = Pool(folder / POOL, options.size)
+        self.pool = Pool(folder / POOL, options.size, writable, self._check)
         self.pool.found(list(self._founders))
         self.arena = Arena(games, block_sizes(games.num_games, options))
         self._drawn = np.random.default_rng([seed, self.pool.made])
@@ -98,7 +103,7 @@ class League:
         for block in range(len(self.arena.blocks)):
             self.arena.seat(block, RandomOpponent(games.action_space), seed)
         self.learner = SequencePPO(policy, GymVecEnv(self.arena), seed=seed, **learner)
-        if (folder / LEARNER).is_dir():
+        if (folder / LEARNER / TRAINER_CARD).is_file():  # what is written last
             self.learner.resume(folder / LEARNER)
 
     def learn(self, steps: int, callbacks: list[BaseCallback] | None = None) -> None:
@@ -112,6 +117,10 @@ class League:
             self.count()
             keeper.snapshot_if_due()
         self.save()
+
+    def _check(self, policy: SequencePolicy) -> None:
+        """Refuses policies of another game."""
+        check_spaces(policy.card(), self.arena.single_observation_space, self.arena.single_action_space, "this game")
 
     def save(self) -> None:
         """Writes learner and pool."""
@@ -139,16 +148,23 @@ class League:
         """A league's averaged strategy: in each game one member, uniformly (as in fictitious play) or by `weights`.
 
         See also `nash`.
+
+        Raises:
+            OptionError: there are no members yet.
         """
         weights = weights or dict.fromkeys(self.pool.with_weights, 1.0)
         players = {name: self.player(name) for name in weights}
         present = [name for name, player in players.items() if player is not None]
+        if not present:
+            raise OptionError(f"the league in {self.folder} has no members yet: train it further")
         return Mixture([p for p in players.values() if p is not None], np.array([weights[name] for name in present]))
 
     def nash(self, rounds: int = 1, most: int = 20) -> Opponent:
         """The mixture of members that none of them wins against, by the pay-offs of games between them."""
         table = self.table(rounds, most)
-        return self.average({n: w for n, w in zip(table.names, table.nash, strict=True) if n not in self._founders})
+        mine = [i for i, name in enumerate(table.names) if name not in self._founders]
+        mixture = nash_mixture(table.payoff[np.ix_(mine, mine)]) if mine else np.zeros(0)
+        return self.average({table.names[i]: float(w) for i, w in zip(mine, mixture, strict=True)})
 
     def table(self, rounds: int = 1, most: int = 10) -> Table:
         """Everyone's games against everyone: founders, and up to `most` networks, evenly spread in age."""

@@ -20,7 +20,7 @@ from torch.distributions import Distribution
 
 from embodied.errors import CheckpointError, OptionError
 from embodied.learn.belief_form import BeliefForm, Form
-from embodied.learn.checkpoint import build_space, describe_space, load_weights, read_card, save_policy
+from embodied.learn.checkpoint import LARGEST_SPACE, build_space, describe_space, load_weights, read_card, save_policy
 from embodied.learn.heads import ReturnScale, StateDependentHead, action_head
 from embodied.learn.observations import Codec, Encoder, mask_of
 from embodied.learn.scaling import RunningScale
@@ -329,12 +329,15 @@ def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePol
         policy = policy_class(card["policy"])(
             build_space(card["observation_space"]),
             build_space(card["action_space"]),
-            privilege=Privilege(int(card["privilege"]["state"]), tuple(map(_form, card["privilege"]["hidden"]))),
+            privilege=_privilege(card["privilege"]),
             **card["settings"],
         )
-    except (KeyError, TypeError, ValueError, OptionError) as error:
+    except (KeyError, TypeError, ValueError, OptionError, RuntimeError, MemoryError, OverflowError) as error:
         raise CheckpointError(f"the card in {folder} does not describe a policy: {error}") from error
     load_weights(folder, policy)
+    broken = [name for name, weight in policy.state_dict().items() if not torch.isfinite(weight).all()]
+    if broken:
+        raise CheckpointError(f"the weights in {folder} are no numbers: {', '.join(broken[:3])}")
     return policy.to(device).eval()
 
 
@@ -353,9 +356,19 @@ def policy_class(name: str) -> type[SequencePolicy]:
     return known[name]
 
 
+def _privilege(saved: Any) -> Privilege:
+    """A privilege as it is written in a card."""
+    state = int(saved["state"])
+    if not 0 <= state <= LARGEST_SPACE:
+        raise ValueError(f"a privileged state of {state} numbers is none")
+    return Privilege(state, tuple(map(_form, saved["hidden"])))
+
+
 def _form(saved: Any) -> Form:
     """The form of a belief as it is written in a card."""
     if isinstance(saved, int):
+        if not 1 <= saved <= LARGEST_SPACE:
+            raise ValueError(f"a choice of {saved} is none")
         return saved
     low, high, angle = saved
     return float(low), float(high), bool(angle)

@@ -6,8 +6,10 @@ moment loses at most what was being added.
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,19 +62,28 @@ class Pool:
     Args:
         folder: where it lives; what is there is taken up.
         size: how many members with weights are kept.
+        writable: whether to change anything there; a second process beside a training must not.
+        fits: raises a `CheckpointError` for policies of another game.
 
     Raises:
         CheckpointError: `league.json` is damaged.
     """
 
-    def __init__(self, folder: Path, size: int = 24) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size: int = 24,
+        writable: bool = True,
+        fits: Callable[[SequencePolicy], None] = lambda policy: None,
+    ) -> None:
         if size < 2:
             raise OptionError("a league keeps at least 2 members")
-        self.folder, self.size = folder, size
+        self.folder, self.size, self.writable, self._fits = folder, size, writable, fits
         self.members: dict[str, Member] = {}
         self.scores: dict[str, Score] = {}
         self.made = 0
         self._loaded: dict[str, SequencePolicy] = {}
+        self._refused: set[str] = set()
         if (folder / LEAGUE).exists():
             self._take_up(load_json(folder / LEAGUE))
 
@@ -83,8 +94,8 @@ class Pool:
 
     @property
     def with_weights(self) -> list[str]:
-        """Names of the members that are networks."""
-        return [m.name for m in self.members.values() if m.kind != "founder"]
+        """Names of the members that are networks, but for those that were refused."""
+        return [m.name for m in self.members.values() if m.kind != "founder" and m.name not in self._refused]
 
     def found(self, names: list[str]) -> None:
         """Adds scripted members, which have no files."""
@@ -94,7 +105,13 @@ class Pool:
         self._write()
 
     def add(self, policy: SequencePolicy, kind: str, step: int, card: dict[str, Any] | None = None) -> Member:
-        """Freezes a policy as a new member; the oldest redundant one makes room."""
+        """Freezes a policy as a new member; the oldest redundant one makes room.
+
+        Raises:
+            OptionError: the pool is not to be changed.
+        """
+        if not self.writable:
+            raise OptionError(f"{self.folder} was opened to be read only")
         member = Member(f"{kind}-{self.made:04d}", kind, step)
         target = self.folder / MEMBERS / member.name
         part = target.with_name(f".{member.name}.part")
@@ -116,16 +133,20 @@ class Pool:
         return member
 
     def policy(self, name: str) -> SequencePolicy | None:
-        """The policy of a member; None, with a warning that names it, if its files are damaged: then it is put out."""
-        if name not in self._loaded:
+        """The policy of a member; None, with a warning that names it, if it cannot be played against.
+
+        Then it is left out as long as this process lives; its files stay as they are.
+        """
+        if name not in self._loaded and name not in self._refused:
             try:
-                self._loaded[name] = load_policy(self.folder / MEMBERS / name)
+                policy = load_policy(self.folder / MEMBERS / name)
+                self._fits(policy)
             except CheckpointError as error:
                 warnings.warn(f"{name} is refused: {error}", CorruptMemberWarning, stacklevel=2)
-                del self.members[name], self.scores[name]
-                self._write()
-                return None
-        return self._loaded[name]
+                self._refused.add(name)
+            else:
+                self._loaded[name] = policy
+        return self._loaded.get(name)
 
     def count(self, name: str, score: float, forgetting: float) -> None:
         """Counts a game of the learner against a member; older games count less and less."""
@@ -144,7 +165,7 @@ class Pool:
         while len(kept) > self.size:
             inner = [i for i in range(1, len(kept) - 1) if kept[i].name != self.champion]
             gaps = [kept[i + 1].step - kept[i - 1].step for i in inner]
-            gone.append(kept.pop(inner[int(np.argmin(gaps))]).name)
+            gone.append(kept.pop(inner[int(np.argmin(gaps))] if inner else 0).name)
         return gone
 
     def _take_up(self, saved: dict[str, Any]) -> None:
@@ -158,13 +179,17 @@ class Pool:
                 "/" in name or name.startswith(".") for name in self.members
             ):
                 raise ValueError("members and scores do not go together")
-        except (KeyError, TypeError, ValueError) as error:
+            if not all(0 <= score.wins <= score.games < math.inf for score in self.scores.values()):
+                raise ValueError("scores are no shares of games")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{self.folder / LEAGUE} is no league of this version: {error}") from error
-        for path in (self.folder / MEMBERS).glob("*"):
-            if path.is_dir() and path.name not in self.members:
+        for path in (self.folder / MEMBERS).glob("*") if self.writable else ():
+            if path.is_dir() and not path.is_symlink() and path.name not in self.members:
                 shutil.rmtree(path)  # was being added, or taken out, when the process died
 
     def _write(self) -> None:
+        if not self.writable:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         members = [asdict(member) for member in self.members.values()]
         scores = {name: asdict(score) for name, score in self.scores.items()}

@@ -96,7 +96,7 @@ class ShowLeague:
 
     def run(self) -> None:
         """Plays, prints and draws."""
-        league = open_league(self.run_dir)
+        league = open_league(self.run_dir, writable=False)
         table = league.table(self.rounds, MOST_SHOWN)
         _print(table, self.run_dir)
         target = self.picture or self.run_dir / "table.png"
@@ -119,15 +119,16 @@ class ExploitLeague:
     seed: int = 0
     """Of the exploiter."""
     join: bool = False
-    """Let the exploiter join the league, so that the learner meets it when it goes on."""
+    """Let the exploiter join the league, so that the learner meets it when it goes on; not while it is training."""
 
     def run(self) -> None:
         """Trains the exploiter and prints what it wins."""
         from rich.console import Console
 
         from embodied.learn.judging import interval
+        from embodied.learn.pool import Pool
 
-        league = open_league(self.run_dir)
+        league = open_league(self.run_dir, writable=False)
         policy, scores = league.exploit(_target(league, self.target), self.steps, self.seed)
         low, high = interval(scores.sum(), len(scores))
         Console().print(
@@ -136,7 +137,8 @@ class ExploitLeague:
             highlight=False,
         )
         if self.join:
-            member = league.pool.add(policy, "exploiter", league.learner.num_timesteps)
+            pool = Pool(league.pool.folder, league.pool.size)  # as it is by now
+            member = pool.add(policy, "exploiter", league.learner.num_timesteps)
             Console().print(f"{member.name} joined the league.", highlight=False)
 
 
@@ -205,13 +207,13 @@ def _maker(name: str, options: dict[str, Any]) -> Callable[[], Any]:
     return lambda: make(**options)
 
 
-def open_league(folder: Path) -> League:
+def open_league(folder: Path, writable: bool = True) -> League:
     """Takes up the league of a folder.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    return _build(saved_league(folder))
+    return _build(saved_league(folder), writable)
 
 
 def saved_league(path: Path) -> TrainLeague:
@@ -246,6 +248,7 @@ def _train(asked: TrainLeague) -> bool:
     if not asked.resume and not (asked.run_dir / "run.json").exists():
         settings = {key: value for key, value in asdict(asked).items() if key not in ("run_dir", "resume")}
         folder.begin(settings)
+        league.save()
     league.learner.set_logger(folder.logger())
     stop = Stop()
     before = signal.signal(signal.SIGINT, stop.request)
@@ -257,7 +260,7 @@ def _train(asked: TrainLeague) -> bool:
     return league.learner.num_timesteps >= asked.steps
 
 
-def _build(asked: TrainLeague) -> League:
+def _build(asked: TrainLeague, writable: bool = True) -> League:
     import torch
 
     from embodied.learn.league import League, LeagueOptions
@@ -278,6 +281,7 @@ def _build(asked: TrainLeague) -> League:
         founders,
         LeagueOptions(slots=asked.slots, latest=asked.latest, founders=asked.founders, members=asked.members),
         asked.seed,
+        writable,
         n_steps=asked.rollout,
         minibatches=max(1, asked.games // 8),
         learning_rate=lambda left: start * (0.1 + 0.9 * left),
@@ -336,6 +340,9 @@ def _print(table: Table, folder: Path) -> None:
         scores = [f"{100 * s:.0f}" if j != i else "·" for j, s in enumerate(table.score[i])]
         sheet.add_row(f"{i + 1} {name}", f"{mu:.1f} ±{sigma:.1f}", f"{nash[i]:.2f}", *scores)
     counted = table.games[table.games > 0]
+    if not counted.size:
+        Console().print(sheet, "Nobody has anyone to play against yet: train the league further.", highlight=False)
+        return
     least, half = int(counted.min()), 100 * _widest(table)
     sheet.caption = (
         f"Numbers: share of games won against the player of that number [%], of at least {least} games (95 %: up to "

@@ -75,6 +75,7 @@ def _cast_duel(env_id: str, player: str | None, options: dict[str, Any], worlds:
 
 def _cast_league(folder: Path, worlds: int) -> tuple[Agent, GymVecEnv, str]:
     """A league's learner in both seats."""
+    import embodied_policies
     from embodied.learn.opponents import SeatedAgent
     from embodied.learn.policy import load_policy
     from embodied.learn.vec import GymVecEnv, make_vec
@@ -84,6 +85,7 @@ def _cast_league(folder: Path, worlds: int) -> tuple[Agent, GymVecEnv, str]:
     league = saved_league(folder)
     if "." in league.id:
         raise OptionError(f"{league.id}: only this toolkit's own environments can be shown")
+    embodied_policies.register()
     policy = load_policy(folder / "policy")
     opponent = SeatedAgent(policy, 1)
     env = GymVecEnv(make_vec(resolve_id(league.id), worlds, opponent=opponent, **parse_options(league.options)))

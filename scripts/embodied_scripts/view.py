@@ -87,6 +87,8 @@ def _simulate(model: mujoco.MjModel, stream: ModelStream, asked: View) -> None:
     import mujoco
     import numpy as np
 
+    bad = mujoco.mjtWarning
+    diverged = (bad.mjWARN_BADQPOS, bad.mjWARN_BADQVEL, bad.mjWARN_BADQACC)
     data = mujoco.MjData(model)
     if model.nkey:
         mujoco.mj_resetDataKeyframe(model, data, min(max(asked.keyframe, 0), model.nkey - 1))
@@ -105,7 +107,8 @@ def _simulate(model: mujoco.MjModel, stream: ModelStream, asked: View) -> None:
                 target = rng.uniform(low, high)
             data.ctrl += (target - data.ctrl) * min(4 / asked.hz, 1.0)
         while data.time < (frame + 1) / asked.hz and frame + 1 < frames:
+            reached = data.time
             mujoco.mj_step(model, data)
-        if data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
-            stream.event(f"diverged at {data.time:.2f} s")
-            return
+            if any(data.warning[kind].number for kind in diverged):  # MuJoCo then begins anew by itself
+                stream.event(f"diverged at {reached:.2f} s")
+                return
