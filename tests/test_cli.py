@@ -249,6 +249,15 @@ def test_a_policy_is_exported_from_the_command_line(run, tmp_path):
     assert (tmp_path / "policy.json").exists()
 
 
+def test_a_league_is_watched_in_a_process_of_its_own(tmp_path):
+    small = ("--games", "32", "--rollout", "8", "--steps", "600", "--members", "1", "--options", "episode_s=1")
+    trained = embodied("league", "train", "Sumo-v0", "--run", tmp_path / "league", *small)
+    assert trained.returncode == 0, trained.stderr
+    shown = embodied("play", tmp_path / "league", "--rerun", tmp_path / "sumo.rrd", "--episodes", "1")
+    assert shown.returncode == 0, shown.stderr
+    assert (tmp_path / "sumo.rrd").stat().st_size > 10_000
+
+
 def test_a_study_that_was_interrupted_goes_on_with_what_is_missing(tmp_path):
     out = tmp_path / "study.jsonl"
     rows = [

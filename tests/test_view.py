@@ -188,3 +188,15 @@ def test_view_writes_a_foreign_model_that_moves_and_says_what_it_cannot_load(tmp
         result = embodied("view", target, "--rerun", file)
         assert result.returncode == 2
         assert message in result.stderr
+
+
+def test_a_model_that_diverges_is_shown_until_it_does_and_no_longer(tmp_path):
+    path = tmp_path / "wild.xml"
+    path.write_text(
+        '<mujoco><option timestep="0.01" integrator="Euler"/><worldbody><body><joint name="j" type="slide"/>'
+        '<geom size="0.1" mass="1"/></body></worldbody><actuator><position joint="j" kp="50000"/></actuator></mujoco>'
+    )
+    command = [sys.executable, "-m", "embodied_scripts.main", "view", path, "--rerun", tmp_path / "wild.rrd"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "wild.rrd").exists()

@@ -46,6 +46,8 @@ def _cast(target: str, player: str | None, given: tuple[str, ...], worlds: int) 
         policies, env_card = load_runs(runs_in(Path(target))[:1])
         name, policy = next(iter(policies.items()))
         env = GymVecEnv(make_vec(env_card["id"], worlds, **env_card["options"]))
+        if policy.observation_space != env.observation_space:
+            raise OptionError(f"{name} observes more than its environment tells (--recall): such runs cannot be shown")
         return NetworkAgent(policy), env, f"{env_card['id']}: {name}"
     env_id = resolve_id(target)
     options = parse_options(given)
