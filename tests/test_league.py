@@ -17,6 +17,7 @@ from pettingzoo import ParallelEnv
 
 import embodied_envs  # noqa: F401
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied.learn.agents import NetworkAgent
 from embodied.learn.arena import Arena
 from embodied.learn.checkpoint import load_json, save_json
 from embodied.learn.games import DuelGames, PettingZooGames
@@ -37,6 +38,7 @@ from embodied.world.duel import Duel
 from embodied_envs.sumo import Sumo, SumoOptions
 from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
 from embodied_scripts.league import ExploitLeague, ShowLeague, TrainLeague, games_of
+from embodied_scripts.seeking import Forgetful, SeekLeague
 
 SMALL = {"n_steps": 8, "minibatches": 4, "policy_kwargs": {"layers": 1, "width": 16}}
 
@@ -466,3 +468,22 @@ def test_what_is_no_game_of_two_is_refused_with_the_reason():
 
 def _short(members: int) -> LeagueOptions:
     return LeagueOptions(slots=4, members=members, size=60, stay=2)
+
+
+def test_what_a_seeker_finds_out_is_told_with_its_gaze_and_its_memory_taken_away(capsys):
+    SeekLeague(games=8).run()
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("as trained", "fixed gaze", "no memory", "first sight"))
+    with pytest.raises(OptionError, match="two games"):
+        SeekLeague(games=1).run()
+
+
+def test_a_forgetful_player_acts_as_at_the_beginning_whatever_it_has_seen():
+    policy = TransformerPolicy(spaces.Box(-1, 1, (4,), np.float32), spaces.Box(-1, 1, (2,), np.float32), context=8)
+    agent, rng = NetworkAgent(policy), np.random.default_rng(0)
+    forgetful, carry = Forgetful(agent), Forgetful(agent).initial(3, 0)
+    for t in range(5):
+        obs = rng.uniform(-1, 1, (3, 4)).astype(np.float32)
+        carry, action = forgetful.act(carry, obs, np.full(3, t == 0))
+        fresh = agent.act(agent.initial(3, 0), obs, np.ones(3, bool))[1]
+        assert np.allclose(action, fresh, atol=1e-6)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied_scripts.seeking import SeekLeague
 
 if TYPE_CHECKING:
     from embodied.learn.games import Games
@@ -146,12 +147,13 @@ LeagueCommand = (
     Annotated[TrainLeague, tyro.conf.subcommand("train")]
     | Annotated[ShowLeague, tyro.conf.subcommand("show")]
     | Annotated[ExploitLeague, tyro.conf.subcommand("exploit")]
+    | Annotated[SeekLeague, tyro.conf.subcommand("seek")]
 )
 
 
 @dataclass
 class LeagueOf:
-    """Self-play between two players: train a league, show who is how good, exploit it."""
+    """Self-play between two players: train a league, show who is how good, exploit it; what its seeker finds out."""
 
     what: LeagueCommand  # type: ignore[valid-type]
 

@@ -1,0 +1,157 @@
+"""`embodied league seek`: what a trained seeker finds out about the other, and what is left without gaze or memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from embodied.errors import OptionError
+
+if TYPE_CHECKING:
+    from embodied.agent import Agent, Carry
+    from embodied.body.robot import Robot
+    from embodied.learn.policy import SequencePolicy
+    from embodied.learn.vec import GymVecEnv
+
+WORLDS = 64
+PAN = "pan_servo"
+
+
+@dataclass
+class Seeking:
+    """What was found out in G games.
+
+    Attributes:
+        won: whether the seeker won, `(G,)`.
+        seen_s: when it saw the other first [s], `(G,)`; infinite if it never did.
+        bits: about where the other is, in its own belief, on average over a game, `(G,)`; NaN without a belief.
+    """
+
+    won: NDArray[np.bool_]
+    seen_s: NDArray[np.float64]
+    bits: NDArray[np.float64]
+
+
+@dataclass
+class SeekLeague:
+    """Let the first seat of a duel play the scripted player of the second: as it learned to, with its head held ahead,
+    and forgetting everything at every step."""
+
+    run_dir: Annotated[Path | None, tyro.conf.Positional] = None
+    """Folder of a league of HideSeek (default: the policy that comes with this package)."""
+    games: int = 512
+    """Games of each."""
+    seed: int = 40_000
+    """Of the worlds, the same for each."""
+
+    def run(self) -> None:
+        """Plays and prints the table."""
+        from embodied.learn.opponents import SeatedAgent
+        from embodied_policies.controls import FixedGaze
+        from embodied_scripts.rows import mean_and_error, print_table
+
+        if self.games < 2:
+            raise OptionError("two games at least")
+        policy, env = self._cast()
+        seeker = SeatedAgent(policy, 0)
+        names = [actuator.name for actuator in _robot(env).actuators]
+        players: dict[str, Agent] = {
+            "as trained": seeker,
+            "fixed gaze": FixedGaze(seeker, names.index(PAN), 0.0),
+            "no memory": Forgetful(seeker),
+        }
+        lines = []
+        for name, player in players.items():
+            found = seek(player, policy, env, self.games, self.seed)
+            seen = found.seen_s[np.isfinite(found.seen_s)]
+            lines.append([
+                name,
+                mean_and_error(found.won.astype(float).tolist()),
+                f"{np.isfinite(found.seen_s).mean():.0%}",
+                mean_and_error(seen.tolist(), ".1f") + " s" if len(seen) > 1 else "–",
+                mean_and_error(found.bits.tolist(), ".2f"),
+            ])  # fmt: skip
+        env.close()
+        columns = ("seeker", "won", "saw the other", "first sight after", "bits about its place")
+        print_table(f"{self.games} games against the scripted hider, ± standard error", columns, lines)
+
+    def _cast(self) -> tuple[SequencePolicy, GymVecEnv]:
+        """The policy of the seeker, and worlds in which it plays the scripted hider."""
+        import embodied_envs  # noqa: F401  (registers the ids)
+        import embodied_policies
+        from embodied.learn.policy import load_policy
+        from embodied.learn.vec import GymVecEnv, make_vec
+        from embodied_policies.trained import trained_folder
+
+        embodied_policies.register()
+        folder = trained_folder("HideSeek-v0") if self.run_dir is None else self.run_dir / "policy"
+        assert folder is not None
+        env = GymVecEnv(make_vec("embodied/HideSeek-v0", min(WORLDS, self.games)))
+        return load_policy(folder), env
+
+
+class Forgetful:
+    """An agent to which every step is the first."""
+
+    def __init__(self, agent: Any) -> None:
+        self._agent = agent
+
+    def initial(self, n: int, seed: int) -> Carry:
+        """The agent's own carry."""
+        return self._agent.initial(n, seed)
+
+    def act(self, carry: Carry, obs: NDArray, first: NDArray) -> tuple[Carry, NDArray]:
+        """What the agent would do at the beginning."""
+        return self._agent.act(carry, obs, np.ones(len(obs), bool))
+
+
+def seek(player: Agent, policy: SequencePolicy, env: GymVecEnv, games: int, seed: int) -> Seeking:
+    """Plays games, equally many in every world, and measures what is found out in them by `policy` that plays."""
+    from embodied.learn.vec import step
+
+    n = env.num_envs
+    per_world = -(-games // n)
+    world: Any = env.gym_env.unwrapped
+    robot, hz = _robot(env), world.task.control_hz
+    camera = robot.cameras[0]
+    view = robot.layout.slice(f"{camera.name}/class")
+    other = camera.classes.index(next(iter(camera.labels.values())))
+    env.seed(seed)
+    obs, first, carry = env.reset(), np.ones(n, bool), player.initial(n, seed)
+    steps, seen, bits, done = np.zeros(n), np.full(n, np.inf), np.zeros(n), np.zeros(n, int)
+    kept: list[tuple[bool, float, float]] = []
+    while (done < per_world).any():
+        sees = obs[:, view].reshape(n, -1, len(camera.classes))[..., other].any(axis=1)
+        seen = np.where(sees & np.isinf(seen), steps / hz, seen)
+        carry, action = player.act(carry, obs, first)
+        bits += bits_believed(policy, carry, env.privileged["hidden"])
+        steps += 1
+        experience, _ = step(env, action)
+        obs, first = experience.obs, experience.ended
+        assert experience.success is not None
+        for world in np.flatnonzero(first & (done < per_world)):
+            kept.append((bool(experience.success[world]), float(seen[world]), float(bits[world] / steps[world])))
+        done += first
+        steps[first], seen[first], bits[first] = 0, np.inf, 0
+    won, when, believed = (np.array(column) for column in zip(*kept, strict=True))
+    return Seeking(won, when, believed)
+
+
+def _robot(env: GymVecEnv) -> Robot:
+    """The body of the first seat."""
+    task: Any = env.gym_env.unwrapped.task  # type: ignore[attr-defined]
+    return next(iter(task.robots.values()))
+
+
+def bits_believed(policy: SequencePolicy, carry: Any, hidden: NDArray) -> NDArray[np.float64]:
+    """Bits that a network's belief holds about the hidden variables `(n, k)`, against their priors, `(n,)`."""
+    import torch
+
+    told = torch.as_tensor(hidden, dtype=torch.float32)
+    nats = policy.belief_form.log_density(carry.reading.belief, told).sum(-1)
+    return (nats / np.log(2)).numpy().astype(np.float64)
