@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from embodied_scripts.bench import Measured
+from embodied_scripts.curve import EpisodesMet
 from embodied_scripts.film import Film
 from embodied_scripts.play import Play
 
@@ -269,6 +270,27 @@ def test_a_study_that_was_interrupted_goes_on_with_what_is_missing(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "published" in result.stdout
     assert len(out.read_text().splitlines()) == 3
+    picture = tmp_path / "curves.png"
+    refused = embodied("study", "novel", "--cores", "mlp", "--out", out, "--picture", picture)
+    assert refused.returncode == 2
+    assert "before there were curves" in refused.stderr
+    rows[1]["curve"] = [[1000, -1200.0], [2000, -300.0]]
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawn = embodied("study", "novel", "--cores", "mlp", "--out", out, "--picture", picture)
+    assert drawn.returncode == 0, drawn.stderr
+    assert picture.stat().st_size > 5_000
+
+
+def test_a_curve_is_the_mean_of_the_episodes_that_ended_in_each_part_of_a_training():
+    met = EpisodesMet()
+    for step in range(1, 101):
+        met.num_timesteps = step
+        met.locals = {"infos": [{}, {"episode": {"r": float(step)}}] if step % 2 else [{}]}
+        met._on_step()
+    assert met.curve()[0] == (1, 1.0)
+    assert met.curve()[-1] == (99, 99.0)
+    assert len(met.curve()) == 50
+    assert EpisodesMet().curve() == []
 
 
 def test_other_networks_and_what_was_done_before_are_chosen_on_the_command_line(tmp_path):

@@ -19,14 +19,17 @@ Curve = Sequence[tuple[float, float]]  # steps, return
 
 
 def write_curves(
-    path: Path, panels: Mapping[str, Mapping[str, Sequence[Curve]]], goals: Mapping[str, float] | None = None
+    path: Path,
+    panels: Mapping[str, Mapping[str, Sequence[Curve]]],
+    kinds: Sequence[str],
+    goals: Mapping[str, float] | None = None,
 ) -> None:
     """Draws for each panel, and each kind of training in it, one curve per seed.
 
     Args:
+        kinds: all kinds there can be, so that each has the same colour in every picture.
         goals: for some panels, a return that is marked by a dotted line.
     """
-    kinds = list(dict.fromkeys(kind for curves in panels.values() for kind in curves))
     colours = {kind: COLOURS[i % len(COLOURS)] for i, kind in enumerate(kinds)}
     columns = min(ABREAST, len(panels))
     rows = -(-len(panels) // columns)
@@ -37,8 +40,9 @@ def write_curves(
         axes.set_visible(False)
     for axes in grid[:, 0]:
         axes.set_ylabel("return", fontsize=8)
-    lines = [plt.Line2D([], [], color=colours[kind], linewidth=2, label=kind) for kind in kinds]
-    figure.legend(handles=lines, loc="upper center", ncols=len(kinds), frameon=False, fontsize=9)
+    shown = [kind for kind in kinds if any(kind in curves for curves in panels.values())]
+    lines = [plt.Line2D([], [], color=colours[kind], linewidth=2, label=kind) for kind in shown]
+    figure.legend(handles=lines, loc="upper center", ncols=len(shown), frameon=False, fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.35 / (2.6 * rows + 0.4)))
     figure.savefig(path)
     plt.close(figure)

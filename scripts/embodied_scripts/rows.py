@@ -36,7 +36,7 @@ def gather(path: Path, trainings: Sequence[Future[Row]]) -> list[Row]:
         rows.append(training.result())
         with path.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
-        print(json.dumps(rows[-1]), flush=True)
+        print(json.dumps({key: value for key, value in rows[-1].items() if not isinstance(value, list)}), flush=True)
     if failures:
         raise EmbodiedError(f"{len(failures)} trainings failed, the others are kept: {failures[0]}") from failures[0]
     return rows

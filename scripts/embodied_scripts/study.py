@@ -255,4 +255,4 @@ def _draw(path: Path, cases: dict[str, Case], rows: list[Row]) -> None:
     if not panels:
         raise OptionError("these rows were made before there were curves: delete them, or choose another --out")
     goals = {name: case.goal for name, case in cases.items() if case.goal is not None}
-    write_curves(path, panels, goals)
+    write_curves(path, panels, CORES, goals)
