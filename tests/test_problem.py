@@ -154,12 +154,12 @@ def test_with_its_channel_cut_a_player_that_reads_is_no_better_than_a_blind_one_
     env = GymVecEnv(make_vec(SIGNPOST, 32, threads=2))
     curious = reference_players(env)["curious"]
     blank = blank_of(env.gym_env.task)
-    cut = evaluate(FrozenLooks(curious, blank, 0), env, 64)
+    cut = evaluate(FrozenLooks(curious, blank, 0), env, 32)
     assert cut.success < 0.1  # it never comes to know, and looks on
     assert cut.bits == 0.0  # of what it was shown
-    whole, endless = evaluate(curious, env, 64), evaluate(FrozenLooks(curious, blank, 1000), env, 64)
+    whole, endless = evaluate(curious, env, 32), evaluate(FrozenLooks(curious, blank, 1000), env, 32)
     assert endless.success == whole.success > 0.95
-    assert evaluate(FixedGaze(curious, 2, 1.0), env, 64).success < whole.success
+    assert evaluate(FixedGaze(curious, 2, 1.0), env, 32).success < whole.success
 
 
 def test_where_nothing_is_read_the_channel_is_all_that_is_seen_ranged_and_felt():
