@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ class FixedGaze:
         action = np.array(action)
         action[:, self._column] = self._value
         return carry, action
+
+    def belief(self, carry: Carry) -> NDArray | None:
+        """The agent's own."""
+        return _belief(self._agent, carry)
 
 
 @dataclass
@@ -59,3 +64,11 @@ class FrozenLooks:
     def shown(self, carry: _Looked) -> NDArray:
         """What it was shown of the last observations, `(n, dim)`."""
         return carry.shown
+
+    def belief(self, carry: _Looked) -> NDArray | None:
+        """The agent's own."""
+        return _belief(self._agent, carry.carry)
+
+
+def _belief(agent: Any, carry: Carry) -> NDArray | None:
+    return agent.belief(carry) if hasattr(agent, "belief") else None
