@@ -21,7 +21,7 @@ from embodied.learn.agents import NetworkAgent
 from embodied.learn.arena import Arena
 from embodied.learn.checkpoint import load_json, save_json
 from embodied.learn.games import DuelGames, PettingZooGames
-from embodied.learn.judging import Table, interval, play, tournament
+from embodied.learn.judging import Payoffs, Table, interval, play, tournament
 from embodied.learn.league import League, LeagueOptions, block_sizes
 from embodied.learn.opponents import Mixture, NetworkOpponent, RandomOpponent, ScriptedOpponent
 from embodied.learn.policy import load_policy
@@ -487,3 +487,32 @@ def test_a_forgetful_player_acts_as_at_the_beginning_whatever_it_has_seen():
         carry, action = forgetful.act(carry, obs, np.full(3, t == 0))
         fresh = agent.act(agent.initial(3, 0), obs, np.ones(3, bool))[1]
         assert np.allclose(action, fresh, atol=1e-6)
+
+
+def test_members_meet_once_and_the_mixture_that_none_beats_says_who_plays(tmp_path):
+    games = rock_paper_scissors(64)
+    payoffs = Payoffs(tmp_path / "payoffs.json")
+    rock, paper, scissors = Always(0), Always(1), Always(2)
+    assert payoffs.complete(games, {"rock": rock, "paper": paper}, 1, 0)
+    assert not payoffs.complete(games, {"rock": rock, "paper": paper}, 1, 0)
+    assert payoffs.complete(games, {"rock": rock, "paper": paper, "scissors": scissors}, 1, 0)
+    assert np.array_equal(payoffs.table(["rock", "paper", "scissors"]), BIASED)
+    again = Payoffs(tmp_path / "payoffs.json")
+    assert not again.complete(games, {"rock": rock, "scissors": scissors}, 1, 0)
+    assert again.table(["scissors", "rock"])[0, 1] == BIASED[2, 0]
+
+
+def test_a_league_draws_opponents_as_none_of_its_members_could_beat(tmp_path):
+    options = LeagueOptions(slots=4, latest=0.0, founders=0.0, uniform=0.0, equilibrium=1.0, members=3, stay=2)
+    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, options, **SMALL)
+    league.learn(4_000)
+    league.solve()
+    names, weights = league._mixture
+    assert names == league.pool.with_weights
+    assert weights.sum() == pytest.approx(1)
+    drawn = [league.draw() for _ in range(400)]
+    shares = np.array([drawn.count(name) for name in names]) / 400
+    assert np.abs(shares - weights).max() < 0.1
+    resumed = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, options, **SMALL)
+    assert not resumed.solve()  # all had met before
+    assert np.allclose(resumed._mixture[1], weights)

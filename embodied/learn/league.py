@@ -1,8 +1,9 @@
 """Self-play in a league: a learner against its own past, its present, scripted founders, and exploiters.
 
 Opponents are drawn as in fictitious play: some games against the learner as it is, some against past members drawn
-uniformly (δ-uniform: from the newer part), the others against those it does worst against (prioritised fictitious
-self-play, Vinyals et al. 2019).
+uniformly (δ-uniform: from the newer part), some as none of the members could beat (policy-space response oracles;
+Lanctot et al. 2017), the others those that it does worst against (prioritised fictitious self-play, Vinyals et al.
+2019).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from embodied.errors import OptionError
 from embodied.learn.arena import Arena
 from embodied.learn.checkpoint import check_spaces
 from embodied.learn.games import Games
-from embodied.learn.judging import Table, interval, play, tournament
+from embodied.learn.judging import Payoffs, Table, interval, play, tournament
 from embodied.learn.opponents import Mixture, NetworkOpponent, Opponent, RandomOpponent
 from embodied.learn.policy import SequencePolicy
 from embodied.learn.pool import Member, Pool
@@ -29,7 +30,7 @@ from embodied.learn.saving import TRAINER_CARD
 from embodied.learn.vec import GymVecEnv
 from embodied.mind.equilibrium import nash_mixture
 
-LEARNER, POOL = "policy", "pool"
+LEARNER, POOL, PAYOFFS = "policy", "pool", "payoffs.json"
 FORGETTING = 0.98  # per game, of the learner's score against a member
 LEAST_PRIORITY = 0.02  # of an opponent that is always beaten
 ENOUGH = 20  # games, before a score says who is champion
@@ -45,6 +46,9 @@ class LeagueOptions:
         latest: share of the games that the learner plays against itself as it is.
         founders: share of the rest that goes to scripted founders, where there are any.
         uniform: share of the rest that goes to members drawn uniformly; the others are drawn by priority.
+        equilibrium: share of what is left then that goes to members drawn by the mixture that none of them beats. For
+            that, every new member plays all the others, which takes time.
+        rounds: how often they play each of their worlds, from both seats.
         delta: the uniform ones come from the newest 1 − delta of the members; 0 draws from all.
         members: how many snapshots a training makes.
         size: how many members with weights are kept.
@@ -55,16 +59,20 @@ class LeagueOptions:
     latest: float = 0.25
     founders: float = 0.25
     uniform: float = 0.4
+    equilibrium: float = 0.0
+    rounds: int = 2
     delta: float = 0.0
     members: int = 20
     size: int = 24
     stay: int = 8
 
     def __post_init__(self) -> None:
-        shares = {name: getattr(self, name) for name in ("latest", "founders", "uniform", "delta")}
+        shares = {name: getattr(self, name) for name in ("latest", "founders", "uniform", "equilibrium", "delta")}
         wrong = [name for name, share in shares.items() if not 0 <= share <= 1]
-        if wrong or min(self.slots, self.members, self.stay) < 1:
-            raise OptionError(f"shares must be 0 to 1, slots, members and stay at least 1: {', '.join(wrong) or self}")
+        if wrong or min(self.slots, self.members, self.stay, self.rounds) < 1:
+            raise OptionError(
+                f"shares must be 0 to 1, slots, members, stay and rounds at least 1: {', '.join(wrong) or self}"
+            )
 
 
 class League:
@@ -99,6 +107,8 @@ class League:
         self.pool.found(list(self._founders))
         self.arena = Arena(games, block_sizes(games.num_games, options))
         self._drawn = np.random.default_rng([seed, self.pool.made])
+        self._payoffs = Payoffs(folder / POOL / PAYOFFS, writable)
+        self._mixture: tuple[list[str], NDArray[np.float64]] = ([], np.zeros(0))
         self._sat: list[str | None] = [None] * len(self.arena.blocks)
         for block in range(len(self.arena.blocks)):
             self.arena.seat(block, RandomOpponent(games.action_space), seed)
@@ -110,6 +120,7 @@ class League:
         """Trains until the learner has made `steps` steps in all; a member is made every `steps / members`."""
         left = steps - self.learner.num_timesteps
         if left > 0:
+            self.solve()
             for block in range(len(self.arena.blocks)):
                 self.fill(block, None if block == 0 and self.options.latest else self.draw())
             keeper = _Keeper(self, max(1, steps // self.options.members))
@@ -187,6 +198,21 @@ class League:
         scores, _ = play(self.games, NetworkOpponent(rival.policy, True), [target], 2, seed + 2)
         return rival.policy, scores[0]
 
+    def solve(self) -> bool:
+        """Lets members that have not met play each other, and works out the mixture that none beats, if it is wanted.
+
+        Returns:
+            Whether games were played; those of the learner have to begin anew then.
+        """
+        if not self.options.equilibrium:
+            return False
+        players = {name: self.player(name) for name in self.pool.with_weights}
+        present = {name: player for name, player in players.items() if player is not None}
+        played = self._payoffs.complete(self.games, present, self.options.rounds, self.seed + 2)
+        names = list(present)
+        self._mixture = names, nash_mixture(self._payoffs.table(names)) if names else np.zeros(0)
+        return played
+
     def draw(self) -> str | None:
         """Draws who plays next; None is the learner as it is."""
         options, random = self.options, self._drawn
@@ -195,6 +221,9 @@ class League:
             return self._by_priority(founders) if founders else None
         if random.random() < options.uniform:
             return str(random.choice(past[int(options.delta * (len(past) - 1)) :]))
+        names, weights = self._mixture
+        if names and random.random() < options.equilibrium:
+            return str(random.choice(names, p=weights))
         return self._by_priority(past)
 
     def _by_priority(self, names: list[str]) -> str:
@@ -229,22 +258,24 @@ class _Keeper(BaseCallback):
     def _on_rollout_start(self) -> None:
         league = self._league
         league.count()
-        self.snapshot_if_due()
+        solved = self.snapshot_if_due() and league.solve()
         self._rollouts += 1
         blocks = range(1 if league.options.latest else 0, len(league.arena.blocks))
         due = [block for block in blocks if (self._rollouts + block) % league.options.stay == 0]
         for block in due:
             league.fill(block, league.draw())
-        if self._rollouts == 1:
+        if self._rollouts == 1 or solved:
             due = list(range(len(league.arena.blocks)))
         if due:
             self._restart(due)
 
-    def snapshot_if_due(self) -> None:
-        """Makes a member if the last one is old enough."""
+    def snapshot_if_due(self) -> bool:
+        """Makes a member if the last one is old enough; whether it did."""
         newest = max((self._league.pool.members[name].step for name in self._league.pool.with_weights), default=0)
-        if self._league.learner.num_timesteps - newest >= self._every:
+        due = self._league.learner.num_timesteps - newest >= self._every
+        if due:
             self._league.snapshot()
+        return due
 
     def _restart(self, blocks: list[int]) -> None:
         """Begins the games of some blocks anew, without a word to the learner but that they are new."""
