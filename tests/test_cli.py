@@ -214,7 +214,7 @@ def test_list_shows_what_is_hidden():
         (("train", "Signpost-v0", "--core", "gru", "--with-memoryless"), "--core mlp"),
         (("train", "Signpost-v0", "--view", "live", "--seeds", "2"), "watches one training"),
         (("train", "Signpost-v0", "--view-every", "-1"), "0 or more seconds"),
-        (("hopper", "--only", "wrong"), "known: naive, target, uniform, widened"),
+        (("hopper", "--only", "wrong"), "known: memory, naive, target, told, uniform, widened"),
         (("play", "Signpost-v0", "--worlds", "0"), "must be at least 1"),
         (("transfer", "--minutes", "0"), "must be positive"),
     ],
