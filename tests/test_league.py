@@ -21,9 +21,10 @@ from embodied.learn.agents import NetworkAgent
 from embodied.learn.arena import Arena
 from embodied.learn.checkpoint import load_json, save_json
 from embodied.learn.games import DuelGames, PettingZooGames
-from embodied.learn.judging import Payoffs, Table, interval, play, tournament
+from embodied.learn.judging import Table, interval, play, tournament
 from embodied.learn.league import League, LeagueOptions, block_sizes
 from embodied.learn.opponents import Mixture, NetworkOpponent, RandomOpponent, ScriptedOpponent
+from embodied.learn.payoffs import Payoffs
 from embodied.learn.policy import load_policy
 from embodied.learn.pool import CorruptMemberWarning, Pool
 from embodied.learn.table_games import (
@@ -37,8 +38,9 @@ from embodied.mind.equilibrium import cycles, cyclic_share, exploitability, nash
 from embodied.world.duel import Duel
 from embodied_envs.sumo import Sumo, SumoOptions
 from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
+from embodied_policies.controls import Forgetful
 from embodied_scripts.league import ExploitLeague, ShowLeague, TrainLeague, games_of
-from embodied_scripts.seeking import Forgetful, SeekLeague
+from embodied_scripts.seeking import SeekLeague
 
 SMALL = {"n_steps": 8, "minibatches": 4, "policy_kwargs": {"layers": 1, "width": 16}}
 

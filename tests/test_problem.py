@@ -13,8 +13,7 @@ from embodied.learn.vec import GymVecEnv, make_vec
 from embodied.mind.planner import Planner
 from embodied.world.problem import OVER, TaskProblem
 from embodied.world.state import per_world
-from embodied_policies.controls import FixedGaze, FrozenLooks
-from embodied_scripts.controls import blank_of, unmeasured
+from embodied_policies.controls import FixedGaze, FrozenLooks, blank_of, unmeasured
 from embodied_scripts.players import planning_agent, reference_players, skilled_player
 
 

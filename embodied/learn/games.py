@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 
 from embodied.errors import OptionError
+from embodied.learn.batches import stack_observations
 from embodied.learn.observations import MASK, Codec, mask_of
-from embodied.learn.vec import PRIVILEGED, stack_observations
+from embodied.learn.vec import PRIVILEGED
 
 
 @dataclass

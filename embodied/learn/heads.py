@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from embodied.errors import OptionError
+from embodied.learn.scaling import RunningScale
 
+CRITIC_WIDTH = 128
 FORBIDDEN = -1e9  # logit of an action that is not allowed
 
 
@@ -214,3 +216,26 @@ def action_head(
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return ChoiceHead(features, space)
     raise OptionError(f"actions of {type(space).__name__} are not supported; known: Box, Discrete, MultiDiscrete")
+
+
+def critic_head(size: int, normalises: bool) -> nn.Sequential:
+    """The value of what a privileged critic is told, `size` numbers."""
+    width = CRITIC_WIDTH
+    scale = [RunningScale(size)] if normalises else []
+    layers = (nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+    return nn.Sequential(*scale, *layers)
+
+
+class Forecast(nn.Module):
+    """Predicts the next observation, normalised, as a change of the present one."""
+
+    def __init__(self, features: int, action: int, observation: int) -> None:
+        super().__init__()
+        self.inward = nn.Linear(features + action, 2 * features)
+        self.outward = nn.Linear(2 * features, observation)
+        nn.init.zeros_(self.outward.weight)
+        nn.init.zeros_(self.outward.bias)
+
+    def forward(self, features: Tensor, action: Tensor, now: Tensor) -> Tensor:
+        """Returns the prediction `(…, F)` from features, action and the normalised observation `now (…, F)`."""
+        return now + self.outward(nn.functional.gelu(self.inward(torch.cat([features, action.float()], dim=-1))))

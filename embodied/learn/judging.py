@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import MissingExtraError
 from embodied.learn.arena import Arena
-from embodied.learn.checkpoint import load_json, save_json
 from embodied.learn.games import Games
 from embodied.learn.opponents import Opponent
 from embodied.mind.equilibrium import cycles, cyclic_share, nash_mixture
 
+T = TypeVar("T")
 Z = 1.96  # of a 95 % interval
 RATED, ORDERS = 40, 8  # games of each pair that are rated, and orders in which they are
 WORLDS_PER_PAIR = 16  # at least, where there are as many
@@ -87,50 +87,6 @@ class Table:
         return np.array(met, np.intp).reshape(-1, 3)
 
 
-class Payoffs:
-    """What members have earned against each other, on disk, so that no pair has to meet twice.
-
-    Args:
-        path: of a JSON file, which is replaced in one move.
-        writable: whether it may change.
-    """
-
-    def __init__(self, path: Path, writable: bool = True) -> None:
-        self._path, self._writable = path, writable
-        saved = load_json(path) if path.exists() else {}
-        self._of: dict[str, dict[str, float]] = {one: dict(row) for one, row in saved.items() if isinstance(row, dict)}
-
-    def complete(self, games: Games, players: dict[str, Opponent], rounds: int, seed: int) -> bool:
-        """Lets those play who have not met, and forgets those who are gone; whether anyone played."""
-        self._of = {
-            one: {o: p for o, p in row.items() if o in players} for one, row in self._of.items() if one in players
-        }
-        played = False
-        for i, name in enumerate(players):
-            mine = self._of.setdefault(name, {})
-            strangers = [o for o in list(players)[:i] if o not in mine and name not in self._of[o]]
-            for some in np.array_split(
-                np.array(strangers, object), -(-len(strangers) * WORLDS_PER_PAIR // games.num_games) or 1
-            ):
-                if len(some):
-                    _, returns = play(games, players[name], [players[other] for other in some], rounds, seed + i)
-                    mine |= dict(zip(some.tolist(), returns.mean(axis=1).tolist(), strict=True))
-                    played = True
-        if played and self._writable:
-            save_json(self._path, self._of)
-        return played
-
-    def table(self, names: list[str]) -> NDArray[np.float64]:
-        """Mean returns of rows against columns, `(K, K)`."""
-        return np.array([[self._between(one, other) for other in names] for one in names]).reshape(2 * [len(names)])
-
-    def _between(self, one: str, other: str) -> float:
-        """What one has earned against another; nothing against itself."""
-        if one == other:
-            return 0.0
-        return self._of[one][other] if other in self._of[one] else -self._of[other][one]
-
-
 def interval(wins: float, games: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (1927); 0 to 1 before any game."""
     if not games:
@@ -185,13 +141,19 @@ def _play_once(arena: Arena, player: Opponent, luck: int, seed: int) -> list:
     return kept
 
 
+def at_once(others: list[T], games: Games) -> list[list[T]]:
+    """Parts of `others` that one player can meet at once, each in worlds enough."""
+    parts = min(len(others), -(-len(others) * WORLDS_PER_PAIR // games.num_games))
+    return [[others[i] for i in some] for some in np.array_split(np.arange(len(others)), parts)] if others else []
+
+
 def tournament(games: Games, players: dict[str, Opponent], rounds: int = 1, seed: int = 30_000) -> Table:
     """The table of everyone against everyone."""
     names = tuple(players)
     k = len(names)
     wins, counts, payoff = np.zeros((k, k)), np.zeros((k, k)), np.zeros((k, k))
     for i in range(1, k):
-        for some in np.array_split(np.arange(i), min(i, -(-i * WORLDS_PER_PAIR // games.num_games))):
+        for some in at_once(list(range(i)), games):
             scores, returns = play(games, players[names[i]], [players[names[j]] for j in some], rounds, seed + i)
             payoff[i, some], payoff[some, i] = returns.mean(axis=1), -returns.mean(axis=1)
             counts[i, some] = counts[some, i] = scores.shape[1]

@@ -21,8 +21,9 @@ from embodied.errors import OptionError
 from embodied.learn.arena import Arena
 from embodied.learn.checkpoint import check_spaces
 from embodied.learn.games import Games
-from embodied.learn.judging import Payoffs, Table, interval, play, tournament
+from embodied.learn.judging import Table, interval, play, tournament
 from embodied.learn.opponents import Mixture, NetworkOpponent, Opponent, RandomOpponent
+from embodied.learn.payoffs import Payoffs
 from embodied.learn.policy import SequencePolicy
 from embodied.learn.pool import Member, Pool
 from embodied.learn.ppo import SequencePPO

@@ -21,11 +21,10 @@ from torch.distributions import Distribution
 from embodied.errors import CheckpointError, OptionError
 from embodied.learn.belief_form import BeliefForm, Form
 from embodied.learn.checkpoint import LARGEST_SPACE, build_space, describe_space, load_weights, read_card, save_policy
-from embodied.learn.heads import ReturnScale, StateDependentHead, action_head
+from embodied.learn.heads import Forecast, ReturnScale, StateDependentHead, action_head, critic_head
 from embodied.learn.observations import Codec, Encoder, mask_of
 from embodied.learn.scaling import RunningScale
 
-CRITIC_WIDTH = 128
 SCALE = "encoder.running."  # names of how observations are normalised
 
 
@@ -161,7 +160,7 @@ class SequencePolicy(BasePolicy):
         self.belief_form = BeliefForm(privilege.hidden)
         self.belief_head = nn.Linear(width, self.belief_form.size) if privilege.hidden else None
         self.value_head = None if privilege.state else nn.Linear(width, 1)
-        self.critic = _critic(privilege, normalises) if privilege.state else None
+        self.critic = critic_head(privilege.state + len(privilege.hidden), normalises) if privilege.state else None
         self.forecast_head = Forecast(width, self.action_head.size, self.codec.size) if forecasts else None
         self.return_scale = ReturnScale()
         self.half_precision = False  # whether encoder and core calculate in bfloat16; heads and losses never do
@@ -379,28 +378,6 @@ def _subclasses(cls: type) -> list[type]:
     return direct + [sub for child in direct for sub in _subclasses(child)]
 
 
-def _critic(privilege: Privilege, normalises: bool) -> nn.Sequential:
-    size, width = privilege.state + len(privilege.hidden), CRITIC_WIDTH
-    scale = [RunningScale(size)] if normalises else []
-    layers = (nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
-    return nn.Sequential(*scale, *layers)
-
-
 def _told(state: Tensor, hidden: Tensor) -> Tensor:
     """What a privileged critic is told, as one row."""
     return torch.cat([state, hidden * 2 - 1], dim=-1)
-
-
-class Forecast(nn.Module):
-    """Predicts the next observation, normalised, as a change of the present one."""
-
-    def __init__(self, features: int, action: int, observation: int) -> None:
-        super().__init__()
-        self.inward = nn.Linear(features + action, 2 * features)
-        self.outward = nn.Linear(2 * features, observation)
-        nn.init.zeros_(self.outward.weight)
-        nn.init.zeros_(self.outward.bias)
-
-    def forward(self, features: Tensor, action: Tensor, now: Tensor) -> Tensor:
-        """Returns the prediction `(…, F)` from features, action and the normalised observation `now (…, F)`."""
-        return now + self.outward(nn.functional.gelu(self.inward(torch.cat([features, action.float()], dim=-1))))

@@ -16,6 +16,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from embodied.errors import OptionError, UnknownNameError
+from embodied.learn.batches import flags_of, merged, numbers_of, row_of, stack_observations
 from embodied.learn.observations import MASK, mask_of
 from embodied.learn.recall import Recall
 
@@ -133,7 +134,7 @@ class GymVecEnv(VecEnv):
             ignore=self._was_done.copy() if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._was_done),
             privileged=self._told(info),
             final_privileged=self._told(info),
-            success=_flags(info["success"]) if "success" in info else None,
+            success=flags_of(info["success"]) if "success" in info else None,
             mask=self._mask_in(obs, info),
             drawn=info.get("final_info", info).get("drawn"),
         )
@@ -148,23 +149,23 @@ class GymVecEnv(VecEnv):
         """Tells the end of the old episodes from the beginning of the new ones."""
         if self.mode is AutoresetMode.SAME_STEP:
             final = info.get("final_info", {})
-            experience.final_obs = _merge(experience.obs, info["final_obs"], experience.ended)
+            experience.final_obs = merged(experience.obs, info["final_obs"], experience.ended)
             experience.final_privileged = {
-                key: _merge(value, final.get(key, value), experience.ended)
+                key: merged(value, final.get(key, value), experience.ended)
                 for key, value in experience.privileged.items()
             }
             if "success" in final:
-                experience.success = _flags(final["success"])
+                experience.success = flags_of(final["success"])
             if "failed" in final:
-                experience.ignore |= _flags(final["failed"])
+                experience.ignore |= flags_of(final["failed"])
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
             fresh, mask = self._told(info), self._mask_in(experience.obs, info)
             experience.privileged = {
-                key: _merge(value, fresh[key], experience.ended) for key, value in experience.privileged.items()
+                key: merged(value, fresh[key], experience.ended) for key, value in experience.privileged.items()
             }
             if experience.mask is not None and mask is not None:
-                experience.mask = _merge(experience.mask, mask, experience.ended)
+                experience.mask = merged(experience.mask, mask, experience.ended)
 
     def _mask_in(self, obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
         """Which choices are allowed: by the environments' own method, the observation, or the info."""
@@ -176,7 +177,7 @@ class GymVecEnv(VecEnv):
         """What an environment that declares its hidden variables, if only to have none, tells beyond observations."""
         if not self._tells:
             return {}
-        return {key: _numbers(info[key]) for key in PRIVILEGED if key in info}
+        return {key: numbers_of(info[key]) for key in PRIVILEGED if key in info}
 
     def _infos(self, experience: Experience) -> list[dict[str, Any]]:
         """Returns the per-environment dicts of Stable-Baselines3, filled where an episode ended."""
@@ -186,7 +187,7 @@ class GymVecEnv(VecEnv):
         for i in np.flatnonzero(experience.ended).tolist():
             infos[i] = {
                 "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])},
-                "terminal_observation": _row(experience.final_obs, i),
+                "terminal_observation": row_of(experience.final_obs, i),
                 "TimeLimit.truncated": bool(experience.truncated[i]),
             }
             if experience.success is not None:
@@ -302,7 +303,7 @@ def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]
     truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos]) & ended
     final = obs
     if ended.any():
-        finals = [infos[i].get("terminal_observation", _row(obs, i)) for i in range(env.num_envs)]
+        finals = [infos[i].get("terminal_observation", row_of(obs, i)) for i in range(env.num_envs)]
         final = stack_observations(finals)
     success = [bool(info.get("is_success", False)) for info in infos] if _has_success(infos) else None
     return Experience(
@@ -338,7 +339,7 @@ def _mask_told(obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
 def _mask_rows(mask: Any) -> NDArray[np.bool_]:
     if isinstance(mask, tuple):  # one array per choice of a MultiDiscrete space
         return np.concatenate([np.asarray(part) for part in mask], axis=-1).astype(bool)
-    rows = _numbers(mask)
+    rows = numbers_of(mask)
     return rows.reshape(len(rows), -1).astype(bool)
 
 
@@ -350,48 +351,6 @@ def _declared_hidden(env: VectorEnv) -> tuple[Any, ...] | None:
     """The hidden variables that an environment, or the first of several, declares; None if it declares nothing."""
     members = getattr(env, "envs", ())
     return getattr(members[0].unwrapped if members else env.unwrapped, "hidden", None)
-
-
-def _numbers(values: Any) -> NDArray[np.float32]:
-    """An array of numbers, also from Gymnasium's arrays of objects, whose empty rows become zeros."""
-    array = np.asarray(values)
-    if array.dtype != object:
-        return array.astype(np.float32, copy=False)
-    shape = next((np.shape(row) for row in array if row is not None), ())
-    return np.stack([np.zeros(shape) if row is None else np.asarray(row) for row in array]).astype(np.float32)
-
-
-def _merge(obs: Any, final: Any, ended: NDArray[np.bool_]) -> Any:
-    """Returns `obs` with the rows of `ended` taken from `final` (an array, a dict, or an array of objects)."""
-    if isinstance(obs, dict | tuple):
-        keys = list(obs) if isinstance(obs, dict) else list(range(len(obs)))
-        whole = isinstance(final, dict | tuple)
-        merged = [_merge(obs[k], final[k] if whole else [f and f[k] for f in final], ended) for k in keys]
-        return dict(zip(keys, merged, strict=True)) if isinstance(obs, dict) else tuple(merged)
-    rows = np.array(obs, copy=True)
-    for i in np.flatnonzero(ended):
-        rows[i] = final[i]
-    return rows
-
-
-def _flags(values: Any) -> NDArray[np.bool_]:
-    """An array of flags, also from Gymnasium's arrays of objects, where None is False."""
-    return np.array([bool(value) for value in values])
-
-
-def _row(obs: Any, i: int) -> Any:
-    if isinstance(obs, dict):
-        return {key: _row(value, i) for key, value in obs.items()}
-    return tuple(_row(value, i) for value in obs) if isinstance(obs, tuple) else obs[i]
-
-
-def stack_observations(rows: list[Any]) -> Any:
-    """Several observations as a batch."""
-    if isinstance(rows[0], dict):
-        return {key: stack_observations([row[key] for row in rows]) for key in rows[0]}
-    if isinstance(rows[0], tuple):
-        return tuple(stack_observations(list(parts)) for parts in zip(*rows, strict=True))
-    return np.stack(rows)
 
 
 def _has_success(infos: list[dict[str, Any]]) -> bool:

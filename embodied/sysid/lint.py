@@ -9,25 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
+from scipy.ndimage import maximum_filter1d, median_filter
 
 from embodied.sysid.recording import COMMAND, TIME, Recording
-
-Vector = NDArray[np.float64]
+from embodied.sysid.signals import (
+    LIKE,
+    QUANTA,
+    Vector,
+    best_lag,
+    correlation_of,
+    is_fine,
+    quantum_of,
+    runs_of,
+    smooth,
+    spread_of,
+)
 
 UNEVEN = 0.1  # of the median step, from which on time is not uniform
 OUTLYING = 12.0  # robust standard deviations from the neighbours
 BITS = (8, 16, 32)
-QUANTA = 100  # fewer different values in a range make a signal coarse
 STUCK_S, STUCK_SHARE = 0.3, 0.5  # how long a value may stay while the command crosses that share of its range
 LIMIT_SHARE = 0.03  # of the instants that a signal may rest at its own extreme
 SAG = 0.1  # of the supply's median
 TRAIL_S, PROVOKED_S = 0.08, 0.2
-LIKE = 0.8  # correlation from which on two signals tell the same
 SCALES = {
     "2π/4096 (encoder counts)": 2 * np.pi / 4096,
     "π/180 (degrees)": np.pi / 180,
@@ -100,26 +107,6 @@ def _at(recording: Recording, rows: NDArray[np.intp]) -> str:
     return f"first at {recording.time_s[rows[0]] - recording.time_s[0]:.3g} s"
 
 
-def _spread(values: Vector) -> float:
-    """The middle 99 % of what a signal does."""
-    low, high = np.nanpercentile(values, (0.5, 99.5))
-    return float(high - low)
-
-
-def _quantum(values: Vector) -> float:
-    """The least difference between two values that occur."""
-    steps = np.diff(np.unique(values[np.isfinite(values)]))
-    steps = steps[steps > 1e-9 * max(np.nanmax(np.abs(values)), 1e-300)] if len(steps) else steps
-    return float(steps.min()) if len(steps) else 0.0
-
-
-def _correlation(a: Vector, b: Vector) -> float:
-    both = np.isfinite(a) & np.isfinite(b)
-    if both.sum() < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
-        return 0.0
-    return float(np.corrcoef(a[both], b[both])[0, 1])
-
-
 def _time(recording: Recording) -> Iterator[Finding]:
     step = np.diff(recording.time_s)
     for rule, rows, what in (
@@ -185,11 +172,11 @@ def _turn(recording: Recording, name: str, values: Vector) -> tuple[float, str] 
 def _outliers(recording: Recording) -> Iterator[Finding]:
     for name, k, values in _columns(recording):
         finite = np.isfinite(values).all()
-        if not finite or _register(values) or _turn(recording, name, values) or _quantum(values) == 0:
+        if not finite or _register(values) or _turn(recording, name, values) or quantum_of(values) == 0:
             continue
         off = np.abs(values - median_filter(values, size=5, mode="nearest"))
-        noise = max(1.4826 * float(np.median(off)), _quantum(values), float(np.percentile(off, 95)) / 2)
-        rows = (off > max(OUTLYING * noise, 0.5 * _spread(values))) & ~_provoked(recording, values, k)
+        noise = max(1.4826 * float(np.median(off)), quantum_of(values), float(np.percentile(off, 95)) / 2)
+        rows = (off > max(OUTLYING * noise, 0.5 * spread_of(values))) & ~_provoked(recording, values, k)
         if rows.any():
             message = (
                 f"{rows.sum()} single values far from their neighbours, {_at(recording, _some(rows))}: leave them out"
@@ -203,9 +190,9 @@ def _jumps(recording: Recording) -> Iterator[Finding]:
         if not np.isfinite(values).all() or _register(values) or _turn(recording, name, values):
             continue
         step = np.abs(np.diff(median_filter(values, size=5, mode="nearest")))
-        usual = 6 * float(np.percentile(step, 98)) + 6 * _quantum(values)
+        usual = 6 * float(np.percentile(step, 98)) + 6 * quantum_of(values)
         around = 12 * median_filter(step, size=9, mode="nearest")
-        rows = step > np.maximum(np.maximum(usual, around), 0.05 * _spread(values))
+        rows = step > np.maximum(np.maximum(usual, around), 0.05 * spread_of(values))
         rows &= ~_provoked(recording, values, k)[1:]
         if rows.any():
             message = f"{rows.sum()} jumps up to {step[rows].max():.3g} within one step, {_at(recording, _some(rows))}"
@@ -218,11 +205,11 @@ def _stuck(recording: Recording) -> Iterator[Finding]:
     """Positions that stay although the velocity says otherwise or, where there is none, the command goes far."""
     for name, k, values in _columns(recording, "position"):
         command, velocity = _command_of(recording, values, k), _velocity_of(recording, k)
-        if command is None or not _moves(values):
+        if command is None or not is_fine(values):
             continue
-        far = STUCK_SHARE * _spread(command)
+        far = STUCK_SHARE * spread_of(command)
         bad: list[int] = []
-        for start, end in _runs(values):
+        for start, end in runs_of(values):
             lasted = recording.time_s[end - 1] - recording.time_s[start] >= STUCK_S
             if lasted and np.ptp(command[start:end]) > far and (velocity is None or np.nanmedian(velocity[start:end])):
                 bad += range(start, end)
@@ -236,19 +223,6 @@ def _velocity_of(recording: Recording, k: int) -> Vector | None:
     return next((values for _, j, values in _columns(recording, "velocity") if j == k), None)
 
 
-def _moves(values: Vector) -> bool:
-    """Whether a signal is fine enough that it would have to change while its robot moves."""
-    quantum = _quantum(values)
-    return quantum > 0 and _spread(values) / quantum > QUANTA
-
-
-def _runs(values: Vector) -> list[tuple[int, int]]:
-    """Where one value is repeated, as (first row, row after the last)."""
-    ends = np.flatnonzero(np.diff(values) != 0) + 1
-    bounds = np.concatenate(([0], ends, [len(values)]))
-    return [(int(a), int(b)) for a, b in pairwise(bounds) if b - a > 1]
-
-
 def _provoked(recording: Recording, values: Vector, k: int) -> NDArray[np.bool_]:
     """Where the command has just stepped, so that sudden things may be real."""
     command = _command_of(recording, values, k)
@@ -257,7 +231,7 @@ def _provoked(recording: Recording, values: Vector, k: int) -> NDArray[np.bool_]
     step = np.abs(np.diff(command, prepend=command[0]))
     usual = float(np.percentile(step, 90))
     rows = max(int(PROVOKED_S / 2 / max(float(np.median(np.diff(recording.time_s))), 1e-9)), 1)
-    return maximum_filter1d(step, 2 * rows + 1, origin=rows) > max(3 * usual, 0.02 * _spread(command))
+    return maximum_filter1d(step, 2 * rows + 1, origin=rows) > max(3 * usual, 0.02 * spread_of(command))
 
 
 def _command_of(recording: Recording, values: Vector, k: int) -> Vector | None:
@@ -270,8 +244,8 @@ def _scale(recording: Recording) -> Iterator[Finding]:
     for name, k, velocity in _columns(recording, "velocity"):
         for other, j, position in _columns(recording, "position"):
             if j == k and velocity.shape == position.shape:
-                slope = np.gradient(_smoothed(position), np.maximum.accumulate(recording.time_s) + _ramp(recording))
-                yield from _compare(_label(name, k), f"the slope of {other}", _smoothed(velocity), _smoothed(slope))
+                slope = np.gradient(smooth(position), np.maximum.accumulate(recording.time_s) + _ramp(recording))
+                yield from _compare(_label(name, k), f"the slope of {other}", smooth(velocity), smooth(slope))
     for name, k, position in _columns(recording, "position"):
         command = _command_of(recording, position, k)
         if command is not None and not _turn(recording, name, position):
@@ -283,13 +257,9 @@ def _ramp(recording: Recording) -> Vector:
     return np.linspace(0.0, 1e-9 * len(recording), len(recording))
 
 
-def _smoothed(values: Vector) -> Vector:
-    return uniform_filter1d(values, 9, mode="nearest")
-
-
 def _compare(label: str, other: str, found: Vector, wanted: Vector) -> Iterator[Finding]:
     """Compares by regression on `wanted`, which noise in `found` leaves as it is."""
-    if _correlation(found, wanted) < LIKE:
+    if correlation_of(found, wanted) < LIKE:
         return
     both = np.isfinite(found) & np.isfinite(wanted)
     ratio = float(np.cov(found[both], wanted[both])[0, 1] / np.var(wanted[both], ddof=1))
@@ -300,10 +270,10 @@ def _compare(label: str, other: str, found: Vector, wanted: Vector) -> Iterator[
 
 def _coarse(recording: Recording) -> Iterator[Finding]:
     for name, k, values in _columns(recording, "velocity"):
-        quantum = _quantum(values)
-        if quantum and _spread(values) / quantum < QUANTA:
+        quantum = quantum_of(values)
+        if quantum and spread_of(values) / quantum < QUANTA:
             message = (
-                f"steps of {quantum:.4g} in a range of {_spread(values):.4g}: take the slope of the position instead"
+                f"steps of {quantum:.4g} in a range of {spread_of(values):.4g}: take the slope of the position instead"
             )
             yield Finding("quantised", _label(name, k), message, np.zeros(0, np.intp))
 
@@ -314,7 +284,7 @@ def _unsigned(recording: Recording) -> Iterator[Finding]:
         if np.nanmin(values) < 0 or not np.nanmax(values) or _register(values):
             continue
         for other, j, position in _columns(recording, "position"):
-            slope = np.diff(_smoothed(position))
+            slope = np.diff(smooth(position))
             moving = np.abs(slope) > 0.1 * np.max(np.abs(slope), initial=0.0)
             back = np.mean(slope[moving] < 0) if moving.any() else 0.0
             if j == k and 0.1 < back < 0.9:
@@ -325,11 +295,11 @@ def _unsigned(recording: Recording) -> Iterator[Finding]:
 
 def _saturated(recording: Recording) -> Iterator[Finding]:
     for name, k, values in _columns(recording, "velocity", "effort"):
-        if _register(values) or not _moves(values):
+        if _register(values) or not is_fine(values):
             continue
         for extreme in (np.nanmax(values), np.nanmin(values)):
             rows = values == extreme
-            moving = [b - a for a, b in _runs(values) if values[a] == extreme]
+            moving = [b - a for a, b in runs_of(values) if values[a] == extreme]
             if extreme and rows.mean() > LIMIT_SHARE and max(moving, default=0) >= 5 and len(moving) > 1:
                 message = (
                     f"rests {rows.mean():.0%} of the time at its extreme, {extreme:.4g}: a limit of the sensor or drive"
@@ -352,7 +322,7 @@ def _lag(recording: Recording) -> Iterator[Finding]:
         command = _command_of(recording, position, k)
         if step <= 0 or command is None or not np.isfinite(position).all() or _turn(recording, name, position):
             continue
-        lag = _best_lag(command, position, int(0.5 / step) + 1)
+        lag = best_lag(command, position, int(0.5 / step) + 1)
         if lag is None:
             continue
         if lag < -1:
@@ -364,16 +334,6 @@ def _lag(recording: Recording) -> Iterator[Finding]:
             yield Finding("trailing", _label(name, k), message, np.zeros(0, np.intp))
 
 
-def _best_lag(command: Vector, position: Vector, most: int) -> int | None:
-    """By how many rows the position is best shifted to be like its command; None where they are never alike."""
-    most = min(most, len(command) // 3)
-    lags = list(range(-most, most + 1))
-    n = len(command)
-    like = [_correlation(command[max(0, -d) : n - max(0, d)], position[max(0, d) : n - max(0, -d)]) for d in lags]
-    best = int(np.argmax(like))
-    return lags[best] if like[best] > LIKE and like[best] - like[most] > 1e-4 else None
-
-
 def _offset(recording: Recording) -> Iterator[Finding]:
     """Positions that lie to one side of their command most of the time."""
     for name, k, position in _columns(recording, "position"):
@@ -383,7 +343,7 @@ def _offset(recording: Recording) -> Iterator[Finding]:
         off = position - command
         middle = float(np.median(off))
         spread = 1.4826 * float(np.median(np.abs(off - middle)))
-        if abs(middle) > max(0.7 * spread, 6 * _quantum(position), 0.05 * _spread(command)):
+        if abs(middle) > max(0.7 * spread, 6 * quantum_of(position), 0.05 * spread_of(command)):
             message = (
                 f"{middle:+.3g} beside its command in the middle: a load such as gravity, or an unknown zero; fit both"
             )

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.agent import Agent, Carry
+from embodied.errors import UnknownNameError
+from embodied.layout import Layout
 
 Blank = Callable[[NDArray], NDArray]  # observations (n, dim) as they would be if nothing had been found out in them
 
@@ -72,3 +74,64 @@ class FrozenLooks:
 
 def _belief(agent: Any, carry: Carry) -> NDArray | None:
     return agent.belief(carry) if hasattr(agent, "belief") else None
+
+
+class Forgetful:
+    """An agent to which every step is the first."""
+
+    def __init__(self, agent: Any) -> None:
+        self._agent = agent
+
+    def initial(self, n: int, seed: int) -> Carry:
+        """The agent's own carry."""
+        return self._agent.initial(n, seed)
+
+    def act(self, carry: Carry, obs: NDArray, first: NDArray) -> tuple[Carry, NDArray]:
+        """What the agent would do at the beginning."""
+        return self._agent.act(carry, obs, np.ones(len(obs), bool))
+
+
+def blank_of(task: Any) -> Blank:
+    """What observations would be if nothing could be found out: fine print unread; where there is none, nothing seen,
+    no range and no current measured.
+    """
+    layout = task.robot.layout
+    for camera in task.robot.cameras:
+        if getattr(camera, "legible", None):
+            return unread(layout.slice(f"{camera.name}/class"), camera.classes, camera.legible)
+    return unmeasured(layout)
+
+
+def unread(where: slice, classes: Any, legible: Any) -> Blank:
+    """Pixels show fine print as it looks from afar."""
+    far = np.zeros((len(classes), len(classes)), np.float32)
+    far[np.arange(len(classes)), [classes.index(legible.get(name, name)) for name in classes]] = 1.0
+
+    def blank(obs: NDArray) -> NDArray:
+        shown = obs.copy()
+        pixels = obs[:, where].reshape(len(obs), -1, len(classes))
+        shown[:, where] = np.einsum("npc,cd->npd", pixels, far).reshape(len(obs), -1)
+        return shown
+
+    return blank
+
+
+def unmeasured(layout: Layout) -> Blank:
+    """No pixel sees anything, no beam returns and no current flows.
+
+    Raises:
+        UnknownNameError: the robot measures nothing of the kind.
+    """
+    nothing = {"class": 0.0, "valid": 0.0, "current": 0.0, "range": np.inf}
+    channels = {c.name: nothing[kind] for c in layout.channels if (kind := c.name.split("/")[-1]) in nothing}
+    if not channels:
+        raise UnknownNameError("channel of information", "class", [c.name for c in layout.channels])
+
+    def blank(obs: NDArray) -> NDArray:
+        shown = obs.copy()
+        for name, value in channels.items():
+            where = layout.slice(name)
+            shown[:, where] = np.minimum(value, layout.high[where])
+        return shown
+
+    return blank

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +12,10 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from embodied.errors import OptionError, UnknownNameError
+from embodied.errors import OptionError
 
 if TYPE_CHECKING:
     from embodied.agent import Agent, Carry
-    from embodied.layout import Layout
     from embodied.learn.evaluate import Report
     from embodied.learn.vec import GymVecEnv
 
@@ -100,7 +98,7 @@ class Controls:
 
 def controls_of(active: Agent, env: GymVecEnv, angles: int) -> dict[str, Agent]:
     """The active agent with its looking taken away, by name."""
-    from embodied_policies.controls import FixedGaze, FrozenLooks
+    from embodied_policies.controls import FixedGaze, FrozenLooks, blank_of
 
     task = env.gym_env.task  # type: ignore[attr-defined]
     blank, found = blank_of(task), {}
@@ -126,52 +124,6 @@ def best_gaze(active: Agent, column: int, env: GymVecEnv, angles: int) -> float:
         evaluate(FixedGaze(active, column, angle), env, SEARCHED_EPISODES, SEARCHED_SEED).reward for angle in tried
     ]
     return float(tried[int(np.argmax(returns))])
-
-
-def blank_of(task: Any) -> Callable[[NDArray], NDArray]:
-    """What observations would be if nothing could be found out: fine print unread; where there is none, nothing seen,
-    no range and no current measured.
-    """
-    layout = task.robot.layout
-    for camera in task.robot.cameras:
-        if getattr(camera, "legible", None):
-            return unread(layout.slice(f"{camera.name}/class"), camera.classes, camera.legible)
-    return unmeasured(layout)
-
-
-def unread(where: slice, classes: Any, legible: Any) -> Callable[[NDArray], NDArray]:
-    """Pixels show fine print as it looks from afar."""
-    far = np.zeros((len(classes), len(classes)), np.float32)
-    far[np.arange(len(classes)), [classes.index(legible.get(name, name)) for name in classes]] = 1.0
-
-    def blank(obs: NDArray) -> NDArray:
-        shown = obs.copy()
-        pixels = obs[:, where].reshape(len(obs), -1, len(classes))
-        shown[:, where] = np.einsum("npc,cd->npd", pixels, far).reshape(len(obs), -1)
-        return shown
-
-    return blank
-
-
-def unmeasured(layout: Layout) -> Callable[[NDArray], NDArray]:
-    """No pixel sees anything, no beam returns and no current flows.
-
-    Raises:
-        UnknownNameError: the robot measures nothing of the kind.
-    """
-    nothing = {"class": 0.0, "valid": 0.0, "current": 0.0, "range": np.inf}
-    channels = {c.name: nothing[kind] for c in layout.channels if (kind := c.name.split("/")[-1]) in nothing}
-    if not channels:
-        raise UnknownNameError("channel of information", "class", [c.name for c in layout.channels])
-
-    def blank(obs: NDArray) -> NDArray:
-        shown = obs.copy()
-        for name, value in channels.items():
-            where = layout.slice(name)
-            shown[:, where] = np.minimum(value, layout.high[where])
-        return shown
-
-    return blank
 
 
 class _Timed:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from embodied.errors import OptionError
 
 if TYPE_CHECKING:
-    from embodied.agent import Agent, Carry
+    from embodied.agent import Agent
     from embodied.body.robot import Robot
     from embodied.learn.policy import SequencePolicy
     from embodied.learn.vec import GymVecEnv
@@ -52,7 +52,7 @@ class SeekLeague:
     def run(self) -> None:
         """Plays and prints the table."""
         from embodied.learn.opponents import SeatedAgent
-        from embodied_policies.controls import FixedGaze
+        from embodied_policies.controls import FixedGaze, Forgetful
         from embodied_scripts.rows import mean_and_error, print_table
 
         if self.games < 2:
@@ -93,21 +93,6 @@ class SeekLeague:
         assert folder is not None
         env = GymVecEnv(make_vec("embodied/HideSeek-v0", min(WORLDS, self.games)))
         return load_policy(folder), env
-
-
-class Forgetful:
-    """An agent to which every step is the first."""
-
-    def __init__(self, agent: Any) -> None:
-        self._agent = agent
-
-    def initial(self, n: int, seed: int) -> Carry:
-        """The agent's own carry."""
-        return self._agent.initial(n, seed)
-
-    def act(self, carry: Carry, obs: NDArray, first: NDArray) -> tuple[Carry, NDArray]:
-        """What the agent would do at the beginning."""
-        return self._agent.act(carry, obs, np.ones(len(obs), bool))
 
 
 def seek(player: Agent, policy: SequencePolicy, env: GymVecEnv, games: int, seed: int) -> Seeking:

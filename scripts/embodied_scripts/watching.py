@@ -211,7 +211,7 @@ class Reporter:
 
     def attend(self) -> None:
         """Logs where each head looks back to from the last decision."""
-        from embodied.learn.vec import stack_observations
+        from embodied.learn.batches import stack_observations
 
         if self._policy is not None and self._seen:
             attention = self._policy.explain(stack_observations(self._seen)).inside["attention"]
