@@ -19,6 +19,7 @@ Measured = Literal[
     "learn",
     "cheetah",
     "depth",
+    "device",
     "camera",
     "inference",
     "mind",
@@ -34,16 +35,16 @@ Measured = Literal[
 class Bench:
     """Measure speed.
 
-    `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`: on
-    HalfCheetah-v5; `depth`: by layers and context. `sensors`: what the imperfections of the sensors cost. `camera`:
-    pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of the planner, its play of
-    SimpleLightDark, and whether the particle filter of LightDark is calibrated. `imagine`: what skills of Signpost
-    lead to, played in MuJoCo, beside bare physics. `league`: eight opponents beside
-    one, and how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of which 20
-    things differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often truth lies in
-    the stated intervals, whether proposed recordings tell more than random ones, and, where recordings of a real
-    servo bench lie in $EMBODIED_REALDATA, its fits. `view`: training that is watched live beside training that is not,
-    and the memory of ten minutes of watching one world at 50 Hz.
+    `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`:
+    on HalfCheetah-v5; `depth`: by layers and context; `device`: on CPU and GPU. `sensors`: what the imperfections of
+    the sensors cost. `camera`: pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of
+    the planner, its play of SimpleLightDark, and whether the particle filter of LightDark is calibrated. `imagine`:
+    what skills of Signpost lead to, played in MuJoCo, beside bare physics. `league`: eight opponents beside one, and
+    how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of which 20 things
+    differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often truth lies in the
+    stated intervals, whether proposed recordings tell more than random ones, and, where recordings of a real servo
+    bench lie in $EMBODIED_REALDATA, its fits. `view`: training that is watched live beside training that is not, and
+    the memory of ten minutes of watching one world at 50 Hz.
     """
 
     what: Annotated[Measured, tyro.conf.Positional]
@@ -65,7 +66,13 @@ class Bench:
         """Prints the figures and their ratios."""
         import embodied_envs  # noqa: F401  (registers the ids)
         from embodied_scripts.bench_league import league_rates, show_table_games
-        from embodied_scripts.bench_learning import cheetah_rates, depth_rates, inference_rates, learn_rates
+        from embodied_scripts.bench_learning import (
+            cheetah_rates,
+            depth_rates,
+            device_rates,
+            inference_rates,
+            learn_rates,
+        )
         from embodied_scripts.bench_mind import imagination_rates, mind_rates, show_coverage, show_light_dark
 
         if self.what in ("sim2real", "view"):
@@ -77,6 +84,7 @@ class Bench:
             "learn": learn_rates,
             "cheetah": cheetah_rates,
             "depth": depth_rates,
+            "device": device_rates,
             "sensors": _sensor_rates,
             "camera": _camera_rates,
             "inference": inference_rates,

@@ -11,6 +11,7 @@ from embodied_scripts.turns import take_turns
 
 SIGNPOST = "embodied/Signpost-v0"
 DEPTHS, CONTEXTS = (2, 4, 8, 12), (16, 32, 64, 128)
+SHAPES = ((2, 64), (12, 256))  # layers and width
 
 
 def learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4) -> dict[str, list[float]]:
@@ -86,6 +87,29 @@ def depth_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4
     return take_turns({name: _one_update(model) for name, model in models.items()}, rounds)
 
 
+def device_rates(rounds: int, worlds: int = 512, steps: int = 64, epochs: int = 4) -> dict[str, list[float]]:
+    """Environment steps per second with learning on Signpost, on the CPU and, where there is one, on the GPU."""
+    from embodied.learn.vec import as_vec_env
+
+    use_all_threads()
+    import torch
+
+    ways: dict[str, dict[str, Any]] = {"CPU": {"device": "cpu"}}
+    if torch.cuda.is_available():
+        gpu = {"device": "cuda"}
+        ways |= {"GPU": gpu, "GPU, bfloat16": gpu | {"bfloat16": True}}
+        ways |= {"GPU, bfloat16, compiled": gpu | {"bfloat16": True, "compile": True}}
+    models = {
+        f"{layers} x {width}, {way}": _ours(
+            "TransformerPolicy", as_vec_env(SIGNPOST, worlds), 16, layers=layers, width=width,
+            n_steps=steps, n_epochs=epochs, seed=0, options=options,
+        )
+        for layers, width in SHAPES
+        for way, options in ways.items()
+    }  # fmt: skip
+    return take_turns({name: _one_update(model) for name, model in models.items()}, rounds)
+
+
 def inference_rates(rounds: int, worlds: int = 1, steps: int = 100, layers: int = 12) -> dict[str, list[float]]:
     """Decisions per second of one robot, 12 layers of width 64, context 100: exported, in torch, and recomputed."""
     import numpy as np
@@ -135,13 +159,22 @@ def inference_rates(rounds: int, worlds: int = 1, steps: int = 100, layers: int 
     )
 
 
-def _ours(policy: str, env: Any, minibatches: int, n_steps: int, n_epochs: int, seed: int, **shape: int) -> Any:
+def _ours(
+    policy: str,
+    env: Any,
+    minibatches: int,
+    n_steps: int,
+    n_epochs: int,
+    seed: int,
+    options: dict[str, Any] | None = None,
+    **shape: int,
+) -> Any:
     import embodied_policies
     from embodied.learn.ppo import SequencePPO
 
     return SequencePPO(
         getattr(embodied_policies, policy), env, minibatches=minibatches, n_steps=n_steps, n_epochs=n_epochs, seed=seed,
-        policy_kwargs=shape,
+        policy_kwargs=shape, **(options or {}),
     )  # fmt: skip
 
 
