@@ -9,12 +9,14 @@ import embodied_envs  # noqa: F401
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.layout import Channel, Layout
 from embodied.learn.evaluate import evaluate
-from embodied.learn.vec import GymVecEnv, make_vec
+from embodied.learn.vec import GymVecEnv, make_vec, step
 from embodied.mind.planner import Planner
 from embodied.world.problem import OVER, TaskProblem
 from embodied.world.state import per_world
 from embodied_policies.controls import FixedGaze, FrozenLooks, blank_of, unmeasured
-from embodied_scripts.players import planning_agent, reference_players, skilled_player
+from embodied_policies.scripted.localise import moved_alike
+from embodied_scripts import players
+from embodied_scripts.players import planning_agent, pose_filter, reference_players, skilled_player
 
 
 def worlds(n, **options):
@@ -27,6 +29,16 @@ def problem(here=None, world=1, samples=2, **options):
     here = here or worlds(3, **options)
     imagined = gym.make_vec(SIGNPOST, num_envs=6 * samples, threads=2, **options)
     return TaskProblem(imagined, skilled_player(SIGNPOST, here.task), here, world)
+
+
+def dark(n):
+    env = gym.make_vec("embodied/LightDark-v0", num_envs=n, threads=1, autoreset_mode="NextStep")
+    env.reset(seed=3)
+    return env
+
+
+def seeker():
+    return skilled_player("embodied/LightDark-v0", dark(1).task)
 
 
 def player():
@@ -140,7 +152,9 @@ def test_the_proactive_agent_finds_out_and_commits():
         (lambda: TaskProblem(worlds(6), player(), worlds(6)), "beside 6 real ones"),
         (lambda: TaskProblem(worlds(6, autoreset_mode="SameStep"), player(), worlds(3)), "NextStep"),
         (lambda: worlds(2).imagine(np.zeros((3, 1))), "shape"),
-        (lambda: gym.make_vec("embodied/LightDark-v0", num_envs=2).imagine(np.zeros((2, 3))), "cannot imagine"),
+        (lambda: gym.make_vec("embodied/Weigh-v0", num_envs=2).imagine(np.zeros((2, 1))), "cannot imagine"),
+        (lambda: TaskProblem(dark(4), seeker(), dark(3)), "no discrete hidden variable"),
+        (lambda: TaskProblem(dark(4), seeker(), dark(3), supposed=np.zeros(3)), r"\(K, k\), not \(3,\)"),
         (lambda: gym.make_vec("embodied/Weigh-v0", num_envs=2).evidence(np.zeros((2, 99))), "no likelihood"),
     ],
 )
@@ -253,3 +267,57 @@ def test_a_directed_seeker_declares_the_place_that_it_is_sent_to(right):
         if not going.any():
             break
     assert success.mean() == float(right)
+
+
+def test_a_robot_that_is_imagined_elsewhere_goes_on_as_it_was():
+    env, same = dark(3), dark(3)
+    action = np.tile([0.8, 0.4, 0.0], (3, 1))
+    for one in (env, same):
+        for _ in range(6):
+            one.step(action)
+    places = np.array([[0.9, 0.1, 3.0], [-1.2, -0.5, 2.2], [1.2, 0.7, 4.1]])
+    start = same.task.truth()
+    env.imagine(places)
+    assert np.allclose(env.task.truth(), places)
+    seen, expected = (one.step(action)[0] for one in (env, same))
+    sensed = env.task.robot.layout.slice("gyro").start
+    assert np.allclose(seen[:, sensed:], expected[:, sensed:], atol=0.02)  # wheels, gyro and currents do not notice
+    assert np.allclose(env.task.truth(), moved_alike(same.task.truth(), start, places), atol=1e-3)
+
+
+def test_plans_can_be_made_from_what_a_filter_believes_about_a_continuous_variable():
+    real = dark(1)
+    poses = np.array([[-0.7, 0.4, 3.1], [1.2, -0.4, 3.2]])
+    tracker, imagined = pose_filter(real.task), dark(8)
+
+    def evidence(obs, value):
+        pose = imagined.task.truth()[:, None]
+        return tracker.evidence(moved_alike(pose, poses[value][:, None], poses[None]), obs)
+
+    one = TaskProblem(imagined, seeker(), real, supposed=poses, evidence=evidence, skills_ahead=2)
+    assert one.actions == ["seek light", "stop on goal"]
+    course = one.course(0, "seek light")
+    in_light, in_dark = course.evidence[0], course.evidence[1]
+    assert (in_light[:, 0] > in_light[:, 1] + 50).all()  # walls are seen where they should be
+    assert (in_dark[:, 1] > in_dark[:, 0] + 5).all()  # that nothing is seen tells something, too
+    assert not course.over.any()
+    assert one.course(course.after, "seek light").over.all()  # so far it looks ahead
+    assert one.course(0, "stop on goal").over.all()
+
+
+def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypatch):
+    monkeypatch.setattr(players, "POSES", 6)
+    env = GymVecEnv(make_vec("embodied/LightDark-v0", 1, threads=2))
+    agent, set_out = planning_agent(env, seconds=0.05), []
+    env.seed(10_000)
+    obs, first, carry = env.reset(), np.ones(1, bool), agent.initial(1, 0)
+    spread = []
+    while not set_out or set_out[-1] != "stop on goal":
+        carry, action = agent.act(carry, obs, first)
+        set_out.append(carry.doing[0].skill)
+        spread.append(carry.belief.pose[0, :, :2].std(axis=0).max())
+        experience, _ = step(env, action)
+        obs, first = experience.obs, experience.ended
+        assert not experience.ended.any()
+    assert set(set_out[:20]) == {"seek light"}
+    assert spread[0] > 0.3 > 0.05 > spread[-1]  # it leaves the light when it knows where it is

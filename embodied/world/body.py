@@ -149,6 +149,21 @@ class Body:
         quaternion = np.stack([np.cos(heading / 2), zero, zero, np.sin(heading / 2)], axis=1)
         self._qpos[worlds, p + 3 : p + 7] = quaternion
 
+    def carry_to(self, xy: NDArray, turn: NDArray) -> None:
+        """Carries all robots, as they move, to `xy (N, 2)` [m], turned by `turn (N,)` [rad] about the vertical.
+
+        Raises:
+            ModelError: the base stands fast.
+        """
+        p, v = self._free_place("carried"), self._motion
+        self._qpos[:, p : p + 2] = xy
+        c, s = np.cos(turn / 2), np.sin(turn / 2)
+        w, x, y, z = self._qpos[:, p + 3 : p + 7].T.copy()
+        self._qpos[:, p + 3 : p + 7] = np.stack([c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w], axis=1)
+        c, s = np.cos(turn), np.sin(turn)
+        along, across = self._qvel[:, v : v + 2].T.copy()
+        self._qvel[:, v : v + 2] = np.stack([c * along - s * across, s * along + c * across], axis=1)
+
     @property
     def xy(self) -> NDArray:
         """Positions on the floor, `(N, 2)` [m]."""

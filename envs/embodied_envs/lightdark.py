@@ -28,6 +28,7 @@ LAMP = 0.2  # m, radius of the lamp at the bright end, which shows from afar whe
 STOP_S = 2.0  # s, for which it must stay where it is to have stopped
 STAYS = 0.12  # m, within which it stays
 AWAY_FROM_START = 0.3  # m, by which it must have set out before stopping counts
+FAR_OFF = 1e3  # m, where it is taken to have been before an episode
 DARK_NOISE = 0.5  # spread of ranges in full darkness, as a share of the range
 LOST_IN_LIGHT = 0.02  # share of beams
 
@@ -104,7 +105,7 @@ class LightDark(Task):
 
     def bind(self, world: World) -> None:
         self._world = world
-        self._trail = np.zeros((round(STOP_S * self.control_hz), world.batch.n, 2))  # where it was, newest first
+        self._trail = np.zeros((world.batch.n, round(STOP_S * self.control_hz), 2))  # where it was, newest first
         self._start = np.zeros((world.batch.n, 2))
         self._out = np.zeros(world.batch.n, bool)  # who has set out
         self._dropout = world.body.parameter("ring/dropout")
@@ -116,7 +117,7 @@ class LightDark(Task):
         xy = draw.uniform("start", 2) * (high - low) + low
         heading = math.pi + draw.uniform("heading", 1, -ABOUT, ABOUT)[:, 0]
         self._world.body.place(worlds, xy, heading, RIDE_HEIGHT)
-        self._trail[:, worlds] = np.inf
+        self._trail[worlds] = FAR_OFF
         self._start[worlds] = xy
         self._out[worlds] = self._lit[worlds] = False
 
@@ -135,9 +136,9 @@ class LightDark(Task):
     def outcome(self) -> Outcome:
         xy = self._world.body.xy
         self._out |= np.linalg.norm(xy - self._start, axis=1) > AWAY_FROM_START
-        stopped = self._out & (np.linalg.norm(self._trail - xy, axis=2) < STAYS).all(axis=0)
-        self._trail = np.roll(self._trail, 1, axis=0)
-        self._trail[0] = xy
+        stopped = self._out & (np.linalg.norm(self._trail - xy[:, None], axis=2) < STAYS).all(axis=1)
+        self._trail = np.roll(self._trail, 1, axis=1)
+        self._trail[:, 0] = xy
         right = stopped & (np.linalg.norm(xy - GOAL, axis=1) < self.options.tolerance)
         wrong = stopped & ~right
         reward = 1.0 * right + self.options.wrong_reward * wrong - self.options.time_cost / self.control_hz
@@ -146,6 +147,15 @@ class LightDark(Task):
     def truth(self) -> NDArray[np.float64]:
         body = self._world.body
         return np.column_stack([body.xy, body.heading % (2 * math.pi)])
+
+    def imagine(self, hidden: NDArray[np.float64]) -> None:
+        """Moves robots to other poses, with all that they have just done."""
+        body = self._world.body
+        about, turn = body.xy.copy(), hidden[:, 2] - body.heading
+        moved = lambda points: hidden[:, :2] + _turned(points - about, turn)  # noqa: E731
+        self._start[:] = moved(self._start)
+        self._trail[:] = np.stack([moved(points) for points in np.moveaxis(self._trail, 1, 0)], axis=1)
+        body.carry_to(hidden[:, :2], turn)
 
     def state(self) -> NDArray[np.float64]:
         clock = self._world.elapsed_s / self.episode_s
@@ -157,6 +167,12 @@ class LightDark(Task):
         into_light = np.maximum(xy[:, 0] - (EDGE - 3 * DUSK), 0.0)
         back = GOAL[0] - EDGE
         return -np.where(self._lit, np.linalg.norm(xy - GOAL, axis=1), into_light + back) / (2 * HALF_X)
+
+
+def _turned(points: NDArray, angle: NDArray) -> NDArray[np.float64]:
+    """Points of the plane `(n, 2)`, each turned about the origin."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([c * points[:, 0] - s * points[:, 1], s * points[:, 0] + c * points[:, 1]], axis=1)
 
 
 def brightness(x: NDArray) -> NDArray[np.float64]:

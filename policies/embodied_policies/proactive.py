@@ -15,22 +15,40 @@ from embodied.mind.problem import Problem
 
 
 @dataclass(frozen=True)
-class _Mind:
-    """What goes on about one world: who plans, what is being done, for how many more decisions, and what it showed."""
+class Doing:
+    """What is being done in one world: a skill, for how many more decisions, and what it carries, `(1, …)`."""
 
-    planner: Planner
     skill: str
     left: float
     carry: Carry
-    evidence: NDArray[np.float64]  # (K,)
+
+    @classmethod
+    def begun(cls, agent: Skilled, skill: str, carry: Carry, control_hz: float) -> Doing:
+        """Sets out for a skill."""
+        which = np.array([list(agent.skills).index(skill)])
+        return cls(skill, agent.skills[skill] * control_hz, agent.intend(carry, which))
+
+    def act(self, agent: Skilled, obs: NDArray) -> tuple[Doing, NDArray]:
+        """Goes on with it by one decision, after `obs (1, dim)`; actions are `(1, nu)`."""
+        carry, action = agent.act(self.carry, obs, np.zeros(1, bool))
+        return replace(self, left=self.left - 1, carry=carry), action
 
 
 @dataclass
 class Effort:
-    """Seconds that thinking took: before the first decision of each episode, and for every decision."""
+    """Seconds that thinking took: imagining, and choosing among what was imagined, for each time that it was done."""
 
     prepared_s: list[float] = field(default_factory=list)
     decided_s: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Mind:
+    """What goes on about one world: who plans, what is being done, and what that has shown."""
+
+    planner: Planner
+    doing: Doing
+    evidence: NDArray[np.float64]  # (K,)
 
 
 class ProactiveAgent:
@@ -83,8 +101,8 @@ class ProactiveAgent:
                 mind = self._begin(world, len(seen[world]))
             else:
                 mind = self._observe(before, seen[world])
-            mind, action = self._go_on(mind, obs[world : world + 1])
-            minds.append(mind)
+            doing, action = mind.doing.act(self._agent, obs[world : world + 1])
+            minds.append(replace(mind, doing=doing))
             actions.append(action)
         return minds, np.concatenate(actions)
 
@@ -102,22 +120,16 @@ class ProactiveAgent:
     def _observe(self, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
         """Takes in what was seen since the last action; decides anew if the skill is over."""
         mind = replace(mind, evidence=mind.evidence + seen)
-        if mind.left > 0:
+        if mind.doing.left > 0:
             return mind
-        mind.planner.update(mind.skill, mind.evidence)
-        return self._decide(mind.planner, mind.carry, len(seen))
+        mind.planner.update(mind.doing.skill, mind.evidence)
+        return self._decide(mind.planner, mind.doing.carry, len(seen))
 
     def _decide(self, planner: Planner, carry: Carry, values: int) -> _Mind:
         began = time.perf_counter()
         name = planner.act()
         self.effort.decided_s.append(time.perf_counter() - began)
-        carry = self._agent.intend(carry, np.array([list(self._agent.skills).index(name)]))
-        return _Mind(planner, name, self._agent.skills[name] * self._control_hz, carry, np.zeros(values))
-
-    def _go_on(self, mind: _Mind, obs: NDArray) -> tuple[_Mind, NDArray]:
-        """Acts once as it was decided."""
-        carry, action = self._agent.act(mind.carry, obs, np.zeros(1, bool))
-        return replace(mind, left=mind.left - 1, carry=carry), action
+        return _Mind(planner, Doing.begun(self._agent, name, carry, self._control_hz), np.zeros(values))
 
 
 def _belief(mind: _Mind) -> NDArray[np.float64]:

@@ -61,7 +61,9 @@ def cheetah_rates(rounds: int, worlds: int = 8, steps: int = 64, epochs: int = 4
     shape = {"lstm_hidden_size": 64}
     make = lambda: as_vec_env(env_id, worlds)  # noqa: E731
     models = {
-        "SequencePPO, transformer 2 x 64, context 32": _ours("TransformerPolicy", make(), worlds, context=32, **common),
+        "SequencePPO, transformer 2 x 64, context 32": _ours(
+            "TransformerPolicy", make(), worlds, {"context": 32}, **common
+        ),
         "SequencePPO, GRU 64": _ours("GRUPolicy", make(), worlds, **common),
         "SequencePPO, MLP 2 x 64": _ours("MLPPolicy", make(), worlds, **common),
         "Stable-Baselines3 PPO, MLP 2 x 64": PPO("MlpPolicy", make(), **theirs),
@@ -80,7 +82,7 @@ def depth_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4
     sizes += [{"layers": DEPTHS[0], "context": context} for context in CONTEXTS[:-1]]
     models = {
         f"{size['layers']} layers, context {size['context']}": _ours(
-            "TransformerPolicy", as_vec_env(SIGNPOST, worlds), 16, **size, **common
+            "TransformerPolicy", as_vec_env(SIGNPOST, worlds), 16, size, **common
         )
         for size in sizes
     }
@@ -96,17 +98,22 @@ def device_rates(rounds: int, worlds: int = 512, steps: int = 64, epochs: int = 
 
     ways: dict[str, dict[str, Any]] = {"CPU": {"device": "cpu"}}
     if torch.cuda.is_available():
-        gpu = {"device": "cuda"}
+        gpu: dict[str, Any] = {"device": "cuda"}
         ways |= {"GPU": gpu, "GPU, bfloat16": gpu | {"bfloat16": True}}
         ways |= {"GPU, bfloat16, compiled": gpu | {"bfloat16": True, "compile": True}}
+    common: dict[str, Any] = {"n_steps": steps, "n_epochs": epochs, "seed": 0}
     models = {
         f"{layers} x {width}, {way}": _ours(
-            "TransformerPolicy", as_vec_env(SIGNPOST, worlds), 16, layers=layers, width=width,
-            n_steps=steps, n_epochs=epochs, seed=0, options=options,
+            "TransformerPolicy",
+            as_vec_env(SIGNPOST, worlds),
+            16,
+            {"layers": layers, "width": width},
+            **common,
+            **options,
         )
         for layers, width in SHAPES
         for way, options in ways.items()
-    }  # fmt: skip
+    }
     return take_turns({name: _one_update(model) for name, model in models.items()}, rounds)
 
 
@@ -159,23 +166,11 @@ def inference_rates(rounds: int, worlds: int = 1, steps: int = 100, layers: int 
     )
 
 
-def _ours(
-    policy: str,
-    env: Any,
-    minibatches: int,
-    n_steps: int,
-    n_epochs: int,
-    seed: int,
-    options: dict[str, Any] | None = None,
-    **shape: int,
-) -> Any:
+def _ours(policy: str, env: Any, minibatches: int, shape: dict[str, int] | None = None, **options: Any) -> Any:
     import embodied_policies
     from embodied.learn.ppo import SequencePPO
 
-    return SequencePPO(
-        getattr(embodied_policies, policy), env, minibatches=minibatches, n_steps=n_steps, n_epochs=n_epochs, seed=seed,
-        policy_kwargs=shape, **(options or {}),
-    )  # fmt: skip
+    return SequencePPO(getattr(embodied_policies, policy), env, minibatches=minibatches, policy_kwargs=shape, **options)
 
 
 def _recurrent_ppo() -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import embodied_policies
-from embodied.agent import Agent, Skilled
+from embodied.agent import Agent, Carry, Skilled
 from embodied.errors import UnknownNameError
 from embodied.learn.agents import RandomAgent
 from embodied.learn.opponents import SeatedAgent
@@ -21,12 +21,14 @@ from embodied.world.problem import TaskProblem
 from embodied_envs import lightdark, search, weigh
 from embodied_policies.proactive import ProactiveAgent
 from embodied_policies.scripted.lightdark import PoseSeeker
-from embodied_policies.scripted.localise import PoseFilter
+from embodied_policies.scripted.localise import PoseFilter, moved_alike
 from embodied_policies.scripted.search import RowSeeker
 from embodied_policies.scripted.signpost import PadSeeker
 from embodied_policies.scripted.weigh import BoxPusher
+from embodied_policies.tracking import TrackingAgent
 from embodied_policies.trained import trained_folder
 
+POSES, AHEAD = 24, 4  # of which a plan in LightDark is made, and how many skills it looks ahead
 Player = Callable[..., Agent]  # takes `curious` and `told`
 
 
@@ -68,10 +70,11 @@ def skilled_player(env_id: str, task: Any) -> Skilled:
     return SKILLED[env_id](task)
 
 
-def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> ProactiveAgent:
+def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> ProactiveAgent | TrackingAgent:
     """The planner as an agent in the worlds of `env`; it imagines in `samples` more for each hidden value.
 
-    It knows where everything stands, the robot included, but for what is hidden.
+    It knows where everything stands, the robot included, but for what is hidden. A continuous variable is tracked by a
+    filter, and plans are made from values drawn from that (one world each).
 
     Raises:
         UnknownNameError: the task has no skills.
@@ -80,10 +83,9 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
     about = describe_env(env)
     real: Any = env.gym_env
     player = skilled_player(about["id"], real.task)
-    courses = len(player.skills) * len(real.hidden[0].labels)
-    worlds = (samples + (samples * courses == real.num_envs)) * courses
-    threads = real.batch.threads
-    imagined: Any = gym.make_vec(about["id"], worlds, threads=threads, autoreset_mode="NextStep", **about["options"])
+    if about["id"] == "embodied/LightDark-v0":
+        return _pose_planner(about, real, player, seconds)
+    imagined = _worlds_beside(real, about, len(player.skills) * len(real.hidden[0].labels), samples)
     return ProactiveAgent(
         lambda world: TaskProblem(imagined, player, real, world, seed=world),
         player,
@@ -93,7 +95,31 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
     )
 
 
-def pose_filter(task: Any, particles: int = 400) -> PoseFilter:
+def _pose_planner(about: dict[str, Any], real: Any, player: Skilled, seconds: float) -> TrackingAgent:
+    """Plans where its own pose is hidden."""
+    imagined = _worlds_beside(real, about, len(player.skills) * POSES, 1)
+    tracker = pose_filter(real.task)
+
+    def problem_of(world: int, poses: NDArray, carry: Carry) -> TaskProblem:
+        def evidence(obs: NDArray, value: NDArray) -> NDArray:
+            pose = imagined.task.truth()[:, None]
+            return tracker.evidence(moved_alike(pose, poses[value][:, None], poses[None]), obs)
+
+        return TaskProblem(
+            imagined, player, real, world, world, supposed=poses, evidence=evidence, carry=carry, skills_ahead=AHEAD
+        )
+
+    return TrackingAgent(problem_of, player, tracker, real.task.control_hz, POSES, seconds)
+
+
+def _worlds_beside(real: Any, about: dict[str, Any], courses: int, samples: int) -> Any:
+    """Worlds to imagine in: so many for each course of events, and another number than there are real ones."""
+    worlds = (samples + (samples * courses == real.num_envs)) * courses
+    threads = real.batch.threads
+    return gym.make_vec(about["id"], worlds, threads=threads, autoreset_mode="NextStep", **about["options"])
+
+
+def pose_filter(task: Any, particles: int = 1000) -> PoseFilter:
     """A filter of the robot's pose in LightDark, from the declared sensors and the declared darkness."""
     lit, dark = 1 - lightdark.LOST_IN_LIGHT, (1 - lightdark.LOST_IN_LIGHT) * task.options.glimmer
     return PoseFilter(
@@ -136,6 +162,7 @@ def _first(hidden: NDArray) -> NDArray:
 
 SKILLED: dict[str, Callable[[Any], Any]] = {
     "embodied/Signpost-v0": lambda task: _signpost(task)[0](curious=True, sure=math.inf),
+    "embodied/LightDark-v0": lambda task: _lightdark(task)[0](directed=True),
     "embodied/Search-v0": lambda task: _search(task)[0](directed=True),
 }
 _PLAYERS = {

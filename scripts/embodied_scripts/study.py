@@ -114,7 +114,7 @@ def _train(case: Case, core: str, seed: int, episodes: int) -> Row:
     settings: dict[str, Any] = {"minibatches": case.worlds // 2} | case.settings
     settings["learning_rate"] = lambda left: start * (0.1 + 0.9 * left)
     policy = case.policy if core == "transformer" else {}
-    model = SequencePPO(policy_class(core), worlds(), seed=seed, policy_kwargs=policy, **settings)
+    model = SequencePPO(policy_class(core), worlds(), seed=seed, policy_kwargs=policy, device="cpu", **settings)
     episodes_met = EpisodesMet()
     began = time.perf_counter()
     model.learn(case.steps, callback=episodes_met)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,8 @@ LOOKS = 8  # in the light, before it trusts where it is
 ENOUGH = 0.8  # share of beams that must return something
 ARRIVED = 0.05  # m
 CREEP = 0.2  # of full speed, while it finds itself: who stands still has chosen its place
+STROLL = 0.4  # of full speed, if it is to stay in the light for longer
+LIGHT_S = 2.0  # s, after which who seeks the light may think again
 STEADY = 0.5  # rad/s, beyond which ranges of a ring are smeared
 HEADINGS = np.linspace(-0.8, 0.8, 33)  # rad, looked through around the guess
 
@@ -27,6 +29,7 @@ class _Belief:
     pose: NDArray[np.float64]  # (n, 3), where it thinks it is
     looks: NDArray[np.intp]  # (n,), how often it has found itself in the light
     stopping: NDArray[np.bool_]
+    leaves: NDArray[np.bool_]  # (n,), who has been told to set out for the goal
 
 
 class PoseSeeker:
@@ -37,6 +40,7 @@ class PoseSeeker:
         start: the middle of where it may stand at first, x, y and heading.
         curious: find itself in the light first.
         told: returns the true poses `(n, 3)`.
+        directed: as the curious one, but leaves for the goal when it is told to (`intend`).
     """
 
     def __init__(
@@ -47,18 +51,29 @@ class PoseSeeker:
         start: tuple[float, float, float],
         curious: bool = False,
         told: Callable[[], NDArray] | None = None,
+        directed: bool = False,
     ) -> None:
         self._odometry = Odometry(layout)
         self._gyro, self._age = layout.slice("gyro"), layout.slice("ring/age").start
         self._ranges, self._valid = layout.slice("ring/range"), layout.slice("ring/valid")
         self._half, self._goal, self._start = np.array(half), goal, np.array(start)
-        self._curious, self._told = curious, told
+        self._curious, self._told, self._directed = curious or directed, told, directed
         beams = self._ranges.stop - self._ranges.start
         self._angles = np.linspace(math.pi, -math.pi, beams, endpoint=False)
 
     def initial(self, n: int, seed: int) -> _Belief:
         """Returns the belief before an episode."""
-        return _Belief(np.tile(self._start, (n, 1)), np.zeros(n, np.intp), np.zeros(n, bool))
+        none = np.zeros(n, bool)
+        return _Belief(np.tile(self._start, (n, 1)), np.zeros(n, np.intp), none, none)
+
+    @property
+    def skills(self) -> dict[str, float]:
+        """To make for the light and find itself there, for a while; or to stop on the goal."""
+        return {"seek light": LIGHT_S, "stop on goal": math.inf}
+
+    def intend(self, carry: _Belief, which: NDArray[np.intp]) -> _Belief:
+        """Sets out for the light, or for the goal, `(n,)`."""
+        return replace(carry, leaves=np.asarray(which) == 1)
 
     def act(self, carry: _Belief, obs: NDArray, first: NDArray) -> tuple[_Belief, NDArray]:
         """Returns actions `(n, 3)`: wheels and head, which is kept ahead."""
@@ -77,14 +92,16 @@ class PoseSeeker:
             looks[sees] += 1
             weight = 1 / np.minimum(looks[sees], LOOKS)[:, None]
             pose[sees] += weight * (fixed - pose[sees])
-        found = looks >= (LOOKS if self._curious else 0)
+        leaves = carry.leaves & ~first
+        found = leaves if self._directed else looks >= (LOOKS if self._curious else 0)
         to_light = facing(pose, math.pi, 0.7)
         to_goal, distance = towards(pose, np.tile(self._goal, (n, 1)))
         stopping = stopping | (found & (distance < ARRIVED))
         wheels = np.where(found[:, None], to_goal, to_light)
         wheels[(looks > 0) & ~found] = CREEP
+        wheels[(looks >= LOOKS) & ~found] = STROLL
         wheels[stopping] = 0
-        return _Belief(pose, looks, stopping), commands(wheels, 0.0)
+        return _Belief(pose, looks, stopping, leaves), commands(wheels, 0.0)
 
     def _find(self, guess: NDArray, obs: NDArray, again: NDArray) -> NDArray:
         """Returns poses `(n, 3)` from a ring of ranges: looks for the heading at first, then fits."""

@@ -59,6 +59,10 @@ class PoseBelief:
         turn = [np.einsum("np,np->n", w, f(self.pose[..., 2])) for f in (np.sin, np.cos)]
         return np.column_stack([np.einsum("np,npd->nd", w, self.pose[..., :2]), np.arctan2(*turn)])
 
+    def sample(self, world: int, k: int) -> NDArray[np.float64]:
+        """Draws `k` poses of one world, `(k, 3)`."""
+        return self.pose[world, systematic(self.weights[world], k, self.generator)]
+
     def holds(self, pose: NDArray, share: float) -> NDArray[np.bool_]:
         """Whether poses `(n, 3)` lie in the ellipsoid around the mean that holds a `share` of the belief, `(n,)`."""
         w, off = self.weights, self._off(self.pose)
@@ -116,7 +120,7 @@ class PoseFilter:
 
     def update(self, belief: PoseBelief, obs: NDArray, first: NDArray) -> PoseBelief:
         """Takes in observations `(n, dim)`; where `first`, an episode begins."""
-        pace = np.column_stack([self._way(obs), obs[:, self._gyro][:, 0] * DECISION_S])
+        pace = self.pace(obs)
         belief = replace(belief, pace=np.where(first[:, None], 0.0, belief.pace), fault=belief.fault.copy())
         moved = self._moved(belief, pace)
         if first.any():
@@ -126,13 +130,21 @@ class PoseFilter:
             moved.log_weights[first] = fresh.log_weights[first]
         told = np.flatnonzero(obs[:, self._new] > 0.5)
         if told.size:
-            told_them = self._log_likelihood(moved, obs, 0.5 * (pace + belief.pace), told)
+            middle = 0.5 * (pace + belief.pace)
+            told_them = self.log_likelihood(moved.pose[told], obs[told], middle[told])
             moved.log_weights[told] += _digestible(told_them, moved.log_weights[told]) * told_them
             moved.log_weights -= moved.log_weights.max(axis=1, keepdims=True)
         return self._renewed(moved)
 
-    def _way(self, obs: NDArray) -> NDArray[np.float64]:
-        return WHEEL_RADIUS * obs[:, self._wheels].mean(axis=1).astype(np.float64) * DECISION_S
+    def pace(self, obs: NDArray) -> NDArray[np.float64]:
+        """Way [m] and turn [rad] of a decision, as wheels and gyro tell, `(n, 2)`."""
+        way = WHEEL_RADIUS * obs[:, self._wheels].mean(axis=1).astype(np.float64) * DECISION_S
+        return np.column_stack([way, obs[:, self._gyro][:, 0] * DECISION_S])
+
+    def evidence(self, pose: NDArray, obs: NDArray) -> NDArray[np.float64]:
+        """ln likelihood of poses `(n, P, 3)` by what was observed there, `(n, P)`: 0 where no frame is new."""
+        new = obs[:, self._new] > 0.5
+        return np.where(new[:, None], self.log_likelihood(pose, obs, self.pace(obs)), 0.0)
 
     def _moved(self, belief: PoseBelief, pace: NDArray) -> PoseBelief:
         """Where particles are now; readings are of the end of a decision, so the mean with those before is taken."""
@@ -144,11 +156,11 @@ class PoseFilter:
         turn = step[..., 1] - belief.fault[..., 1] * DECISION_S
         return PoseBelief(driven(belief.pose, way, turn), belief.fault, belief.log_weights.copy(), pace, rng)
 
-    def _log_likelihood(self, belief: PoseBelief, obs: NDArray, pace: NDArray, rows: NDArray) -> NDArray[np.float64]:
-        """How well each pose explains the ring's frame, taken a while ago, `(rows, P)`."""
-        back = -(obs[rows, self._age].astype(np.float64) / DECISION_S)[:, None]
-        then = driven(belief.pose[rows], back * pace[rows, :1], back * pace[rows, 1:])
-        ranges, valid = obs[rows, self._ranges].astype(np.float64)[:, None], obs[rows, self._valid][:, None] > 0.5
+    def log_likelihood(self, pose: NDArray, obs: NDArray, pace: NDArray) -> NDArray[np.float64]:
+        """How well poses `(n, P, 3)` explain the ring's frames, taken a while ago at a `pace (n, 2)`, `(n, P)`."""
+        back = -(obs[:, self._age].astype(np.float64) / DECISION_S)[:, None]
+        then = driven(pose, back * pace[:, :1], back * pace[:, 1:])
+        ranges, valid = obs[:, self._ranges].astype(np.float64)[:, None], obs[:, self._valid][:, None] > 0.5
         expected = np.maximum(ranges_in_room(at_lens(then), self._angles, self._half), 0.01)
         light = self._light(then[..., 0])[..., None]
         share = self._noise[1] + (self._noise[0] - self._noise[1]) * light
@@ -191,6 +203,14 @@ def _digestible(log_likelihood: NDArray, log_weights: NDArray) -> NDArray[np.flo
         low, high = np.where(enough, power, low), np.where(enough, high, power)
         power = np.where(low == 1, 1.0, 0.5 * (low + high))
     return np.where(low == 0, power, low)
+
+
+def moved_alike(pose: NDArray, start: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Where who started at `others (…, 3)` would be, moving as one did from `start` to `pose (…, 3)`."""
+    way, turn = pose[..., :2] - start[..., :2], others[..., 2] - start[..., 2]
+    c, s = np.cos(turn), np.sin(turn)
+    x, y = c * way[..., 0] - s * way[..., 1], s * way[..., 0] + c * way[..., 1]
+    return np.stack([others[..., 0] + x, others[..., 1] + y, pose[..., 2] + turn], axis=-1)
 
 
 def at_lens(pose: NDArray, sign: float = 1.0) -> NDArray[np.float64]:
