@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,3 +54,11 @@ class Layout:
                 return slice(start, start + channel.size)
             start += channel.size
         raise UnknownNameError("channel", name, [c.name for c in self.channels])
+
+
+def joined(layouts: dict[str, Layout]) -> Layout:
+    """The layouts of several bodies side by side, with their prefixes; that of a single one as it is."""
+    if len(layouts) == 1:
+        return next(iter(layouts.values()))
+    channels = [replace(c, name=prefix + c.name) for prefix, layout in layouts.items() for c in layout.channels]
+    return Layout(tuple(channels))

@@ -25,6 +25,7 @@ NOT_OPTIONS = (
     "num_envs",
     "threads",
     "autoreset_mode",
+    "adversary",
     "render_mode",
     "vectorization_mode",
     "vector_kwargs",

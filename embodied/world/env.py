@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -15,10 +14,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from embodied.errors import ActionError, CheckpointError, NotResetError, OptionError, WorldFailureWarning
-from embodied.layout import Layout
+from embodied.layout import joined
 from embodied.physics.batch import Batch
 from embodied.randomisation import Randomisation
 from embodied.seeding import WorldStreams
+from embodied.world.adversary import Adversary
 from embodied.world.body import Body, advance, whole_ticks
 from embodied.world.picture import Painter
 from embodied.world.randomise import Randomiser
@@ -39,6 +39,8 @@ class BatchEnv(TaskFace, VectorEnv):
         autoreset_mode: any of Gymnasium's modes, or its name.
         render_mode: None or "rgb_array".
         randomise: what differs from world to world, if anything.
+        adversary: the share of episodes in which an `Adversary` that learns where players fail chooses what is hidden;
+            None: all are drawn from the prior.
 
     `info` of every step holds, with a leading N: `hidden` (the truth), `state` (privileged, for critics),
     `shaping` (the potential Φ of the state; a learner that wants it adds γΦ′ − Φ, with Φ = 0 after a
@@ -58,6 +60,7 @@ class BatchEnv(TaskFace, VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         randomise: Randomisation | None = None,
+        adversary: float | None = None,
     ) -> None:
         self.task = task
         self.num_envs = num_envs
@@ -72,10 +75,11 @@ class BatchEnv(TaskFace, VectorEnv):
         self.render_mode = render_mode
         self._define_spaces()
         self._build(threads, randomise or Randomisation())
+        self.adversary = None if adversary is None else self._adversary(adversary)
 
     def _define_spaces(self) -> None:
         robots = self.task.robots
-        self.layout = _joined({prefix: robot.layout for prefix, robot in robots.items()})
+        self.layout = joined({prefix: robot.layout for prefix, robot in robots.items()})
         self.single_observation_space = spaces.Box(self.layout.low, self.layout.high, dtype=np.float32)
         actions = sum(len(robot.actuators) for robot in robots.values()) + len(self.task.says)
         self.single_action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)
@@ -111,6 +115,12 @@ class BatchEnv(TaskFace, VectorEnv):
         self.randomiser = Randomiser(randomise, self.batch, self.bodies, self.streams, 1 / self.task.control_hz)
         self.task.bind(World(self.batch, self.bodies, self._elapsed_s, self._said))
 
+    def _adversary(self, share: float) -> Adversary:
+        """One that can set these worlds."""
+        adversary = Adversary(share, self.task.hidden, self.streams, self.task.state().shape[1])
+        self.task.imagine(self.task.truth())  # which raises if it cannot
+        return adversary
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray, dict[str, Any]]:
@@ -143,7 +153,10 @@ class BatchEnv(TaskFace, VectorEnv):
         self._observe(failed)
         self._begin(stale)
         self._ended = outcome.terminated | truncated
-        self.randomiser.learn(self._ended, outcome.success.reshape(self.num_envs, -1)[:, 0])
+        won = outcome.success.reshape(self.num_envs, -1)[:, 0]
+        self.randomiser.learn(self._ended, won)
+        if self.adversary is not None:
+            self.adversary.learn(self._ended, won)
         info = self._info(outcome.success, failed)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             info = self._restart(info)
@@ -204,6 +217,7 @@ class BatchEnv(TaskFace, VectorEnv):
         return {name: getattr(self, name) for name in own} | {
             "streams": self.streams,
             "randomiser": self.randomiser,
+            "adversary": self.adversary,
             "bodies": self.bodies,
             "task": self.task,
         }
@@ -322,6 +336,10 @@ class BatchEnv(TaskFace, VectorEnv):
         self.batch.reset(worlds)
         self.randomiser.begin(worlds, replay)
         self.task.begin(worlds, Draw(self.streams, worlds))
+        if self.adversary is not None:
+            hidden = self.task.truth()
+            hidden[worlds] = self.adversary.choose(worlds, self.task.state()[worlds])
+            self.task.imagine(hidden)
         for body in self.bodies:
             body.begin(worlds)
         self.batch.forward(worlds)
@@ -365,14 +383,6 @@ def _adopt_options(robot: mujoco.MjSpec, arena: mujoco.MjSpec) -> None:
     for name in dir(arena.option):
         if not name.startswith("_") and not callable(getattr(arena.option, name)):
             setattr(robot.option, name, getattr(arena.option, name))
-
-
-def _joined(layouts: dict[str, Layout]) -> Layout:
-    """The layouts of several bodies side by side, with their prefixes; that of a single one as it is."""
-    if len(layouts) == 1:
-        return next(iter(layouts.values()))
-    channels = [replace(c, name=prefix + c.name) for prefix, layout in layouts.items() for c in layout.channels]
-    return Layout(tuple(channels))
 
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:

@@ -46,10 +46,11 @@ def doors(task: Callable[[Any], Task], options: type) -> tuple[Callable[..., Sin
         autoreset_mode: Any = "NextStep",
         render_mode: str | None = None,
         randomise: Randomisation | str | None = None,
+        adversary: float | None = None,
         **given: Any,
     ) -> BatchEnv:
         made = task(options_of(options, given))
-        return BatchEnv(made, num_envs, threads, autoreset_mode, render_mode, randomisation_of(randomise))
+        return BatchEnv(made, num_envs, threads, autoreset_mode, render_mode, randomisation_of(randomise), adversary)
 
     make.__doc__ = f"One world; options as in `{options.__name__}`."
     make_vec.__doc__ = f"N worlds; options as in `{options.__name__}`."

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from embodied.errors import EmbodiedError
+from embodied_scripts.adversary import AdversaryOf
 from embodied_scripts.attend import Attend
 from embodied_scripts.bench import Bench
 from embodied_scripts.controls import Controls
@@ -32,6 +33,7 @@ Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Controls, tyro.conf.subcommand("controls")]
+    | Annotated[AdversaryOf, tyro.conf.subcommand("adversary")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Attend, tyro.conf.subcommand("attend")]
     | Annotated[Film, tyro.conf.subcommand("film")]

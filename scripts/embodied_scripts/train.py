@@ -44,6 +44,9 @@ class Train:
     """Go on with the run in that folder."""
     randomise: str | None = None
     """What differs from world to world: a file that `Randomisation.save` wrote."""
+    adversary: float | None = None
+    """Share of the episodes in which what is hidden is chosen by an adversary, which learns where the robot fails; the
+    rest is drawn from the prior."""
     options: tuple[str, ...] = ()
     """Options of the environment, as name=value."""
     seeds: int = 1
@@ -224,8 +227,10 @@ def _build(settings: Train) -> SequencePPO:
         options["threads"] = threads
         if settings.randomise is not None:
             options["randomise"] = settings.randomise
-    elif settings.randomise is not None:
-        raise OptionError("--randomise needs an environment of this project")
+        if settings.adversary is not None:
+            options["adversary"] = settings.adversary
+    elif settings.randomise is not None or settings.adversary is not None:
+        raise OptionError("--randomise and --adversary need an environment of this project")
     env = make_vec(settings.id, settings.worlds, **options)
     start = settings.learning_rate
     context = {"context": settings.context} if settings.core == "transformer" else {}

@@ -1,0 +1,119 @@
+"""An adversary sets the world: it finds where players fail, and stays within the prior."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from conftest import SIGNPOST
+
+import embodied_envs  # noqa: F401
+from embodied.errors import OptionError
+from embodied.hidden import Continuous, Discrete
+from embodied.learn.vec import GymVecEnv, describe_env, make_vec
+from embodied.seeding import WorldStreams
+from embodied.world.adversary import Adversary
+from embodied_policies.scripted.signpost import PadSeeker
+from embodied_scripts.adversary import played
+from embodied_scripts.players import reference_players
+
+SEARCH = "embodied/Search-v0"
+PLACES = Discrete("place", ("left", "middle", "right", "nowhere"), (0.5, 0.25, 0.25, 0.0))
+
+
+def hunts(share=1.0, episodes=200, fails=lambda chosen, state: chosen == 1):
+    """An adversary that has learned from a player who fails where `fails` says; and what it chose last."""
+    streams = WorldStreams(64)
+    streams.seed(0)
+    adversary, rng, worlds = Adversary(share, (PLACES,), streams, 1), np.random.default_rng(0), np.arange(64)
+    for _ in range(episodes):
+        streams.begin()
+        state = rng.choice([-1.0, 1.0], (64, 1))
+        chosen = adversary.choose(worlds, state)[:, 0]
+        adversary.learn(np.ones(64, bool), ~fails(chosen, state[:, 0]))
+    return adversary, chosen
+
+
+def test_it_chooses_what_the_player_cannot_do_and_never_what_the_prior_excludes():
+    adversary, chosen = hunts()
+    likely = adversary.probabilities(np.zeros((1, 1)))[0]
+    assert likely[1] > 0.9
+    assert likely[3] == 0
+    assert np.mean(chosen == 1) > 0.85
+
+
+def test_where_to_hide_may_depend_on_how_things_look():
+    adversary, _ = hunts(fails=lambda chosen, state: chosen == np.where(state > 0, 0, 2))
+    assert adversary.probabilities(np.array([[1.0], [-1.0]])).argmax(axis=1).tolist() == [0, 2]
+
+
+def test_the_rest_of_the_episodes_is_drawn_from_the_prior():
+    _, chosen = hunts(share=0.5)
+    assert 0.15 < np.mean(chosen == 0) < 0.4  # 0.25 are expected, of which the adversary wants none
+    assert np.mean(chosen == 1) > 0.4
+
+
+def test_against_a_player_that_fails_everywhere_alike_it_stays_with_the_prior():
+    adversary, _ = hunts(fails=lambda chosen, state: np.arange(64) % 2 == 0, episodes=50)
+    assert np.abs(adversary.probabilities(np.zeros((1, 1)))[0] - PLACES.prior).max() < 0.25
+
+
+def test_one_that_does_not_learn_stays_as_it_is():
+    adversary, _ = hunts(episodes=5)
+    adversary.learns = False
+    before = adversary.probabilities(np.zeros((1, 1)))
+    adversary.learn(np.ones(64, bool), np.zeros(64, bool))
+    assert np.array_equal(before, adversary.probabilities(np.zeros((1, 1))))
+
+
+def test_it_changes_what_is_hidden_and_nothing_else_about_an_episode():
+    plain, set_up = gym.make_vec(SEARCH, 16), gym.make_vec(SEARCH, 16, adversary=1.0)
+    (obs, info), (other, other_info) = plain.reset(seed=5), set_up.reset(seed=5)
+    assert not np.array_equal(info["hidden"], other_info["hidden"])
+    assert np.array_equal(info["state"], other_info["state"])
+    assert np.allclose(obs, other, atol=1e-6)  # nothing is seen behind screens yet
+    assert describe_env(GymVecEnv(set_up)) == describe_env(GymVecEnv(plain))
+
+
+def test_what_it_has_learned_is_saved_with_the_worlds():
+    one, other = (gym.make_vec(SIGNPOST, 8, adversary=1.0, autoreset_mode="SameStep") for _ in range(2))
+    one.reset(seed=0)
+    other.reset(seed=9)
+    one.adversary.learn(np.ones(8, bool), one.task.truth()[:, 0] == 0)
+    other.set_state(one.get_state())
+    state = one.task.state()
+    assert np.array_equal(one.adversary.probabilities(state), other.adversary.probabilities(state))
+    assert not np.allclose(one.adversary.probabilities(state), 0.5)
+
+
+def test_a_player_that_always_goes_to_the_same_pad_is_found_out():
+    env = GymVecEnv(make_vec(SIGNPOST, 32, threads=2, adversary=1.0))
+    layout, classes = env.gym_env.task.robot.layout, env.gym_env.task.robot.cameras[0].classes
+    player = PadSeeker(layout, classes, ("red", "blue"), told=lambda: np.zeros(32))
+    before, _ = played(player, env, 32, 0)
+    played(player, env, 128, 1000)
+    env.gym_env.adversary.learns = False
+    after, hidden = played(player, env, 64, 2000)
+    assert before.mean() > 0.25
+    assert after.mean() < 0.15
+    assert np.mean(hidden == 0) < 0.15
+
+
+def test_played_counts_equally_many_episodes_in_each_world():
+    env = GymVecEnv(make_vec(SIGNPOST, 8))
+    success, hidden = played(reference_players(env)["oracle"], env, 12, 0)
+    assert len(success) == len(hidden) == 16
+    assert success.mean() == 1.0
+    assert set(hidden.tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: gym.make_vec(SIGNPOST, 2, adversary=0.0), "in \\(0, 1\\]"),
+        (lambda: gym.make_vec("embodied/LightDark-v0", 2, adversary=0.5), "one discrete hidden variable"),
+        (lambda: gym.make_vec("embodied/Weigh-v0", 2, adversary=0.5), "cannot imagine"),
+        (lambda: Adversary(0.5, (Continuous("x", 0, 1, "m"),), WorldStreams(2), 3), "one discrete hidden variable"),
+    ],
+)
+def test_what_an_adversary_cannot_choose_is_said(make, message):
+    with pytest.raises(OptionError, match=message):
+        make()
