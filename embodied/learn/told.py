@@ -14,7 +14,8 @@ from embodied.errors import OptionError
 
 
 class Told(VectorWrapper):
-    """A randomised environment whose observations are a Dict of `obs` and `drawn`: no robot sees that, a yardstick may.
+    """A randomised environment whose observations are a Dict of `obs`, or of what they are made of, and `drawn`: no
+    robot sees that, a yardstick may.
 
     Raises:
         OptionError: nothing differs from world to world, or the environment is not in same-step mode.
@@ -28,7 +29,9 @@ class Told(VectorWrapper):
             raise OptionError("being told needs an environment in same-step mode")
         super().__init__(env)
         drawn = spaces.Box(-np.inf, np.inf, (len(names),), np.float32)
-        self.single_observation_space = spaces.Dict({"obs": env.single_observation_space, "drawn": drawn})
+        seen = env.single_observation_space
+        parts = dict(seen.spaces) if isinstance(seen, spaces.Dict) else {"obs": seen}
+        self.single_observation_space = spaces.Dict(parts | {"drawn": drawn})
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         self.hidden = getattr(env.unwrapped, "hidden", ())
 
@@ -45,5 +48,6 @@ class Told(VectorWrapper):
         return _told(obs, info), reward, terminated, truncated, info
 
 
-def _told(obs: NDArray, info: dict[str, Any]) -> dict[str, NDArray]:
-    return {"obs": obs, "drawn": info["drawn"].astype(np.float32)}
+def _told(obs: Any, info: dict[str, Any]) -> dict[str, NDArray]:
+    parts = obs if isinstance(obs, dict) else {"obs": obs}
+    return parts | {"drawn": info["drawn"].astype(np.float32)}

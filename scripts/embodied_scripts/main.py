@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from embodied.errors import EmbodiedError
+from embodied_scripts.adaptation import Adaptation
 from embodied_scripts.adversary import AdversaryOf
 from embodied_scripts.attend import Attend
 from embodied_scripts.bench import Bench
@@ -47,6 +48,7 @@ Command = (
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Study, tyro.conf.subcommand("study")]
     | Annotated[Transfer, tyro.conf.subcommand("transfer")]
+    | Annotated[Adaptation, tyro.conf.subcommand("adapt")]
     | Annotated[HopperTransfer, tyro.conf.subcommand("hopper")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[LeagueOf, tyro.conf.subcommand("league")]

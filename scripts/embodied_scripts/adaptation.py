@@ -1,0 +1,132 @@
+"""`embodied adapt`: memory identifies what a robot is like; beside a policy that is told, and one that cannot know."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import tyro
+
+from embodied.distributions import Choice
+from embodied.errors import OptionError
+from embodied.randomisation import Randomisation, Vary
+from embodied_scripts.rows import Row, by_condition, gather, mean_and_error, print_table, read_rows
+
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
+CONDITIONS = ("no memory", "gru", "transformer", "told")
+JUDGES = ("steady", "rewired")
+WORLDS, STEPS, LEARNING_RATE, REWIRED_S = 32, 64, 1e-3, 2.0
+
+
+def motors(every_s: float | None = None) -> Randomisation:
+    """Motors that are wired either way, and half to twice as strong as thought; drawn anew within an episode, too.
+
+    Every world keeps its motor: drawn for each episode, those in which the pole falls would hardly be met.
+    """
+    strengths = np.geomspace(0.5, 2.0, 9)
+    either_way = Choice((*(-strengths).tolist(), *strengths.tolist()))
+    return Randomisation((Vary("actuator_gear[*drive][0]", either_way, when="build", every_s=every_s),))
+
+
+@dataclass
+class Adaptation:
+    """Balance a pole with a motor that may be wired either way: without memory, with memory, and told how it is.
+
+    Policies are trained where each world has a motor of its own (steady), and judged there, and where it is drawn
+    anew every 2 s (rewired), which none of them has met. Finished rows are kept, so an interrupted study goes on.
+    """
+
+    steps: int = 300_000
+    """Of every training."""
+    seeds: int = 3
+    """Trainings of each kind."""
+    episodes: int = 256
+    """Judged on, by each policy."""
+    only: tuple[str, ...] = CONDITIONS
+    """Which kinds."""
+    jobs: int = 0
+    """Trainings at once, on one core each (0: one per core)."""
+    out: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/adapt")
+    """Folder of the study."""
+
+    def run(self) -> None:
+        """Trains and judges what is missing, and prints the table."""
+        from embodied.errors import UnknownNameError
+        from embodied.physics.threads import default_threads
+
+        if min(self.steps, self.seeds, self.episodes) < 1 or self.jobs < 0:
+            raise OptionError("steps, seeds and episodes must be positive")
+        for name in self.only:
+            if name not in CONDITIONS:
+                raise UnknownNameError("kind of training", name, CONDITIONS)
+        self.out.mkdir(parents=True, exist_ok=True)
+        table = self.out / "table.jsonl"
+        rows = [row for row in read_rows(table) if (row["steps"], row["episodes"]) == (self.steps, self.episodes)]
+        done = {(row["condition"], row["seed"]) for row in rows}
+        missing = [(name, seed) for seed in range(self.seeds) for name in self.only if (name, seed) not in done]
+        with ProcessPoolExecutor(self.jobs or default_threads(), get_context("spawn")) as pool:
+            rows += gather(table, [pool.submit(_row, self.steps, self.episodes, *one) for one in missing])
+        show(rows)
+
+
+def _row(steps: int, episodes: int, condition: str, seed: int) -> Row:
+    """Trains one policy and judges it; runs in a process of its own."""
+    import torch
+
+    from embodied.learn.agents import NetworkAgent
+    from embodied.learn.evaluate import evaluate
+    from embodied.learn.ppo import SequencePPO
+    from embodied.learn.vec import GymVecEnv
+    from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    policy = {"gru": GRUPolicy, "transformer": TransformerPolicy}.get(condition, MLPPolicy)
+    make = partial(_worlds, condition)
+    model = SequencePPO(
+        policy,
+        make(WORLDS, None),
+        seed=seed,
+        learning_rate=lambda left: LEARNING_RATE * (0.1 + 0.9 * left),
+        n_steps=STEPS,
+        minibatches=WORLDS // 4,
+        policy_kwargs={"context": 32} if condition == "transformer" else {},
+        normalise=True,
+        device="cpu",
+    )
+    model.learn(steps)
+    judged = {}
+    for where, every_s in zip(JUDGES, (None, REWIRED_S), strict=True):
+        env = GymVecEnv(make(64, every_s))
+        report = evaluate(NetworkAgent(model.policy, deterministic=True), env, episodes)
+        judged[where] = report.success
+        env.close()
+    return {"condition": condition, "seed": seed, "steps": steps, "episodes": episodes} | judged
+
+
+def _worlds(condition: str, n: int, every_s: float | None) -> VectorEnv:
+    """Worlds as a condition observes them; all recall what they did, without which nothing can be identified."""
+    from embodied.learn.recall import Recall
+    from embodied.learn.told import Told
+    from embodied_scripts.balance import make_vec
+
+    env = Recall(make_vec(n, threads=1, autoreset_mode="SameStep", randomise=motors(every_s)), ("action",))
+    return Told(env) if condition == "told" else env
+
+
+def show(rows: list[Row]) -> None:
+    """Prints how many episodes ended with the pole still up, by kind of policy."""
+    lines = [
+        [name, str(len(mine)), *(mean_and_error([row[where] for row in mine]) for where in JUDGES)]
+        for name, mine in by_condition(rows, CONDITIONS).items()
+        if mine
+    ]
+    columns = ("policy", "seeds", "one motor", f"another every {REWIRED_S:.0f} s")
+    print_table("poles still up after 8 s ± standard error over seeds", columns, lines)
