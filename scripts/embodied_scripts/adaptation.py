@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +11,8 @@ import numpy as np
 import tyro
 
 from embodied.distributions import Choice
-from embodied.errors import OptionError
 from embodied.randomisation import Randomisation, Vary
-from embodied_scripts.rows import Row, by_condition, gather, mean_and_error, print_table, read_rows
+from embodied_scripts.rows import Row, by_condition, complete, mean_and_error, print_table
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
@@ -58,21 +55,9 @@ class Adaptation:
 
     def run(self) -> None:
         """Trains and judges what is missing, and prints the table."""
-        from embodied.errors import UnknownNameError
-        from embodied.physics.threads import default_threads
-
-        if min(self.steps, self.seeds, self.episodes) < 1 or self.jobs < 0:
-            raise OptionError("steps, seeds and episodes must be positive")
-        for name in self.only:
-            if name not in CONDITIONS:
-                raise UnknownNameError("kind of training", name, CONDITIONS)
-        self.out.mkdir(parents=True, exist_ok=True)
-        table = self.out / "table.jsonl"
-        rows = [row for row in read_rows(table) if (row["steps"], row["episodes"]) == (self.steps, self.episodes)]
-        done = {(row["condition"], row["seed"]) for row in rows}
-        missing = [(name, seed) for seed in range(self.seeds) for name in self.only if (name, seed) not in done]
-        with ProcessPoolExecutor(self.jobs or default_threads(), get_context("spawn")) as pool:
-            rows += gather(table, [pool.submit(_row, self.steps, self.episodes, *one) for one in missing])
+        train = partial(_row, self.steps, self.episodes)
+        settings = {"steps": self.steps, "episodes": self.episodes}
+        rows = complete(self.out / "table.jsonl", self.only, CONDITIONS, self.seeds, self.jobs, train, **settings)
         show(rows)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from embodied.errors import EmbodiedError
+from embodied.errors import EmbodiedError, OptionError, UnknownNameError
 
 Row = dict[str, Any]
 
@@ -40,6 +41,39 @@ def gather(path: Path, trainings: Sequence[Future[Row]]) -> list[Row]:
     if failures:
         raise EmbodiedError(f"{len(failures)} trainings failed, the others are kept: {failures[0]}") from failures[0]
     return rows
+
+
+def complete(
+    path: Path,
+    kinds: Sequence[str],
+    known: Sequence[str],
+    seeds: int,
+    jobs: int,
+    train: Callable[[str, int], Row],
+    **settings: int,
+) -> list[Row]:
+    """Trains what a table lacks, by kind and seed, in `jobs` processes (0: one per core); returns all its rows.
+
+    Rows that were made with other settings are left alone.
+
+    Raises:
+        UnknownNameError: one of `kinds` is not among those `known`.
+        OptionError: numbers that do not do.
+        EmbodiedError: some trainings failed.
+    """
+    from embodied.physics.threads import default_threads
+
+    if min(seeds, *settings.values()) < 1 or jobs < 0:
+        raise OptionError(f"{', '.join(settings)} and seeds must be positive")
+    for kind in kinds:
+        if kind not in known:
+            raise UnknownNameError("kind of training", kind, known)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [row for row in read_rows(path) if all(row[name] == value for name, value in settings.items())]
+    done = {(row["condition"], row["seed"]) for row in rows}
+    missing = [(kind, seed) for seed in range(seeds) for kind in kinds if (kind, seed) not in done]
+    with ProcessPoolExecutor(jobs or default_threads(), get_context("spawn")) as pool:
+        return rows + gather(path, [pool.submit(train, *one) for one in missing])
 
 
 def by_condition(rows: Sequence[Row], conditions: Sequence[str]) -> dict[str, list[Row]]:
