@@ -110,7 +110,6 @@ def test_played_counts_equally_many_episodes_in_each_world():
     [
         (lambda: gym.make_vec(SIGNPOST, 2, adversary=0.0), "in \\(0, 1\\]"),
         (lambda: gym.make_vec("embodied/LightDark-v0", 2, adversary=0.5), "one discrete hidden variable"),
-        (lambda: gym.make_vec("embodied/Weigh-v0", 2, adversary=0.5), "cannot imagine"),
         (lambda: Adversary(0.5, (Continuous("x", 0, 1, "m"),), WorldStreams(2), 3), "one discrete hidden variable"),
     ],
 )

@@ -14,8 +14,9 @@ from embodied.mind.planner import Planner
 from embodied.world.problem import OVER, TaskProblem
 from embodied.world.state import per_world
 from embodied_policies.controls import FixedGaze, FrozenLooks, blank_of, unmeasured
+from embodied_policies.proactive import ProactiveAgent
 from embodied_policies.scripted.localise import moved_alike
-from embodied_scripts import players
+from embodied_scripts import hopper, players
 from embodied_scripts.players import planning_agent, pose_filter, reference_players, skilled_player
 
 
@@ -25,10 +26,10 @@ def worlds(n, **options):
     return env
 
 
-def problem(here=None, world=1, samples=2, **options):
+def problem(here=None, world=1, samples=2, believed=None, **options):
     here = here or worlds(3, **options)
     imagined = gym.make_vec(SIGNPOST, num_envs=6 * samples, threads=2, **options)
-    return TaskProblem(imagined, skilled_player(SIGNPOST, here.task), here, world)
+    return TaskProblem(imagined, skilled_player(SIGNPOST, here.task), here, world, believed=believed)
 
 
 def dark(n):
@@ -152,10 +153,11 @@ def test_the_proactive_agent_finds_out_and_commits():
         (lambda: TaskProblem(worlds(6), player(), worlds(6)), "beside 6 real ones"),
         (lambda: TaskProblem(worlds(6, autoreset_mode="SameStep"), player(), worlds(3)), "NextStep"),
         (lambda: worlds(2).imagine(np.zeros((3, 1))), "shape"),
-        (lambda: gym.make_vec("embodied/Weigh-v0", num_envs=2).imagine(np.zeros((2, 1))), "cannot imagine"),
+        (lambda: hopper.make_vec(2).imagine(np.zeros((2, 0))), "cannot imagine"),
+        (lambda: problem(believed=np.array([0.5, 0.6])), "probabilities of 2 values"),
         (lambda: TaskProblem(dark(4), seeker(), dark(3)), "no discrete hidden variable"),
         (lambda: TaskProblem(dark(4), seeker(), dark(3), supposed=np.zeros(3)), r"\(K, k\), not \(3,\)"),
-        (lambda: gym.make_vec("embodied/Weigh-v0", num_envs=2).evidence(np.zeros((2, 99))), "no likelihood"),
+        (lambda: dark(2).evidence(np.zeros((2, 99))), "no likelihood"),
     ],
 )
 def test_what_cannot_be_imagined_is_named(make, message):
@@ -321,3 +323,82 @@ def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypa
         assert not experience.ended.any()
     assert set(set_out[:20]) == {"seek light"}
     assert spread[0] > 0.3 > 0.05 > spread[-1]  # it leaves the light when it knows where it is
+
+
+@pytest.fixture(scope="module")
+def weigh():
+    here, imagined = (gym.make_vec("embodied/Weigh-v0", num_envs=n, threads=2) for n in (1, 18))
+    here.reset(seed=3)
+    return TaskProblem(imagined, skilled_player("embodied/Weigh-v0", here.task), here, skills_ahead=2)
+
+
+def test_imagined_boxes_of_weigh_change_their_masses_and_nothing_else():
+    env = gym.make_vec("embodied/Weigh-v0", num_envs=3)
+    env.reset(seed=0)
+    task, truth = env.task, env.task.truth()
+    physics, masses = env.get_state()["physics"], np.array(task._mass[:, task._bodies])
+    env.imagine(truth)
+    assert np.array_equal(task._mass[:, task._bodies], masses)
+    env.imagine((truth + 1) % 3)
+    now = np.array(task._mass[:, task._bodies])
+    assert np.array_equal(now.argmax(axis=1), (truth[:, 0] + 1) % 3)
+    assert np.array_equal(np.sort(now, axis=1), np.sort(masses, axis=1))
+    assert np.array_equal(env.get_state()["physics"], physics)
+    env.imagine(truth)
+    assert np.array_equal(task._mass[:, task._bodies], masses)
+
+
+def test_what_motors_take_tells_how_heavy_the_box_is_that_is_felt_and_nothing_of_the_others(weigh):
+    for box in range(3):
+        course = weigh.course(0, f"feel box {box}")
+        told = course.evidence[:, 0, box]
+        assert told[box] > 1.0
+        assert (np.delete(told, box) < -0.5).all()
+        assert not np.delete(course.evidence, box, axis=2).any()
+        assert not course.over.any()
+
+
+def test_pushing_the_heaviest_box_over_the_line_wins_and_another_loses(weigh):
+    course = weigh.course(0, "push box 1")
+    assert course.over.all()
+    assert course.reward[1, 0] > 0.9
+    assert course.reward[[0, 2], 0].max() < -0.4
+
+
+def test_in_weigh_the_planner_feels_boxes_before_it_pushes_one(weigh):
+    planner = Planner(weigh, simulations=64, particles=48)
+    first = planner.act()
+    assert first.startswith("feel box")
+    box = int(first[-1])
+    evidence = np.zeros(3)
+    evidence[box] = 8.0
+    planner.update(first, evidence)
+    assert planner.act() == f"push box {box}"
+
+
+class OnlyLooks:
+    """A player of Signpost that can do nothing else."""
+
+    def __init__(self, player):
+        self.skills, self.initial, self.act, self.intend = {"look": 1.0}, player.initial, player.act, player.intend
+
+
+def test_where_a_plan_ends_before_the_episode_the_agent_plans_anew_with_what_it_believes():
+    real, begun = worlds(1), []
+    imagined = gym.make_vec(SIGNPOST, num_envs=6, threads=2)
+    player = OnlyLooks(skilled_player(SIGNPOST, real.task))
+
+    def problem_of(world, believed, carry):
+        begun.append(believed)
+        return TaskProblem(imagined, player, real, world, believed=believed, carry=carry, skills_ahead=1)
+
+    evidence = lambda obs: np.tile([0.1, 0.0], (len(obs), 1))  # noqa: E731
+    agent = ProactiveAgent(problem_of, player, evidence, real.task.control_hz, seconds=0.02)
+    carry, first = agent.initial(1, 0), np.ones(1, bool)
+    obs = real.last_obs
+    for _ in range(25):
+        carry, action = agent.act(carry, obs, first)
+        obs, first = real.step(action)[0], np.zeros(1, bool)
+    assert begun[0] is None
+    assert len(begun) >= 2
+    assert begun[1][0] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=0.1)  # ten decisions of evidence

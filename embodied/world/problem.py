@@ -67,7 +67,8 @@ class TaskProblem:
         here: an environment of the same task whose world `world` is where it begins; not of as many worlds.
         seed: decides the noise that is imagined.
         supposed: K values of the hidden variables to tell apart, all equally likely, `(K, k)`, such as draws from what
-            a filter believes; None for the labels of a discrete variable, which have their prior.
+            a filter believes; None for the labels of a discrete variable.
+        believed: how likely each of the K values is by now, `(K,)`; None for the prior.
         evidence: log-likelihood of what is observed in worlds of given values, under every value; None to ask the
             worlds (`BatchEnv.evidence`).
         carry: what the agent carries in that world, `(1, …)`; None if an episode has just begun there.
@@ -93,6 +94,7 @@ class TaskProblem:
         seed: int = 0,
         supposed: NDArray | None = None,
         evidence: Evidence | None = None,
+        believed: NDArray | None = None,
         carry: Carry | None = None,
         skills_ahead: float = math.inf,
     ) -> None:
@@ -100,6 +102,8 @@ class TaskProblem:
             raise OptionError("worlds to imagine in must be in NextStep mode, in which an ended episode stays seen")
         self._values, self.prior = _labels(env) if supposed is None else _equally_likely(supposed)
         self._given = supposed is not None
+        if believed is not None:
+            self.prior = _distribution(believed, len(self.prior))
         self._k, skills = len(self.prior), len(agent.skills)
         if not skills or env.num_envs % (skills * self._k) or env.num_envs == here.num_envs:
             raise OptionError(
@@ -234,3 +238,11 @@ def _equally_likely(supposed: NDArray) -> tuple[NDArray[np.float64], NDArray[np.
     if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
         raise OptionError(f"what is supposed must be values of what is hidden, (K, k), not {np.shape(supposed)}")
     return values, np.full(len(values), 1 / len(values))
+
+
+def _distribution(believed: NDArray, k: int) -> NDArray[np.float64]:
+    """Probabilities `(k,)`, checked."""
+    p = np.asarray(believed, np.float64)
+    if p.shape != (k,) or not (p >= 0).all() or not np.isclose(p.sum(), 1):
+        raise OptionError(f"what is believed must be the probabilities of {k} values, not {believed}")
+    return p / p.sum()

@@ -22,6 +22,12 @@ START = (0.0, -0.6)
 HALF = (0.09, 0.07, 0.06)  # m, half sizes of a box
 FELT = 0.02  # m, by which a box has moved once it has been felt
 LIGHT = (0.2, 0.3)  # kg, the range of the light boxes
+MOVES = 0.004  # m per decision, from which on a box is being pushed
+CURRENT = (0.33, 0.156)  # A, and A per kg: what each motor takes while it pushes a box, measured
+CURRENT_SPREAD = 0.05  # A, of one decision
+STRAY = 0.1  # share of decisions in which something else decides the current, such as setting out
+WITNESSES = 0.5  # share of decisions on end that tell something new
+NOTHING = -1
 GRIP = 0.5  # coefficient of friction between box and floor
 
 
@@ -101,29 +107,45 @@ class Weigh(Task):
         self._heaviest = np.zeros(n, np.intp)
         self._felt = np.zeros((n, k), bool)
         self._begun = np.zeros((n, k, 2))  # where the boxes stood at the start
+        self._stood = np.zeros((n, k, 2))  # where they stood one decision ago
+        self._pushed = np.full(n, NOTHING)
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         self._heaviest[worlds] = draw.choice("heaviest", self._prior)
         mass = draw.uniform("mass", self.options.boxes, *LIGHT)
-        mass[np.arange(len(worlds)), self._heaviest[worlds]] = self.options.contrast * np.mean(LIGHT)
-        self._mass[worlds[:, None], self._bodies] = mass
-        self._inertia[worlds[:, None], self._bodies] = mass[..., None] * self._unit_inertia
-        self._world.batch.derive(worlds)
+        mass[np.arange(len(worlds)), self._heaviest[worlds]] = self._heavy
+        self._load(worlds, mass)
         self._felt[worlds] = False
         shift = draw.uniform("scatter", 2 * self.options.boxes, -0.02, 0.02).reshape(len(worlds), -1, 2)
         for axis in (0, 1):
             self._qpos[worlds[:, None], self._joints + axis] = self.row[:, axis] + shift[..., axis]
-        self._begun[worlds] = self._boxes()[worlds]
+        self._begun[worlds] = self._stood[worlds] = self._boxes()[worlds]
+        self._pushed[worlds] = NOTHING
         turn = draw.uniform("heading", 1, -0.05, 0.05)[:, 0]
         xy = draw.uniform("start", 2, -0.05, 0.05) + START
         self._world.body.place(worlds, xy, math.pi / 2 + turn, RIDE_HEIGHT)
+
+    @property
+    def _heavy(self) -> float:
+        """The mass of the heaviest box [kg]."""
+        return self.options.contrast * float(np.mean(LIGHT))
+
+    def _load(self, worlds: NDArray[np.intp], mass: NDArray) -> None:
+        """Gives the boxes masses `(n, K)` [kg]."""
+        self._mass[worlds[:, None], self._bodies] = mass
+        self._inertia[worlds[:, None], self._bodies] = mass[..., None] * self._unit_inertia
+        self._world.batch.derive(worlds)
 
     def _boxes(self) -> NDArray[np.float64]:
         """Where the boxes are, `(N, K, 2)` [m]."""
         return np.stack([self._qpos[:, self._joints], self._qpos[:, self._joints + 1]], axis=2)
 
     def track(self) -> None:
-        self._felt |= np.linalg.norm(self._boxes() - self._begun, axis=2) > FELT
+        boxes = self._boxes()
+        self._felt |= np.linalg.norm(boxes - self._begun, axis=2) > FELT
+        moves = np.linalg.norm(boxes - self._stood, axis=2) > MOVES
+        self._pushed[:] = np.where(moves.sum(axis=1) == 1, moves.argmax(axis=1), NOTHING)
+        self._stood[:] = boxes
 
     def outcome(self) -> Outcome:
         over = self._boxes()[..., 1] > LINE
@@ -134,6 +156,28 @@ class Weigh(Task):
 
     def truth(self) -> NDArray[np.float64]:
         return self._heaviest[:, None].astype(np.float64)
+
+    def imagine(self, hidden: NDArray[np.float64]) -> None:
+        """Lets the heaviest box and another one change their masses."""
+        heaviest = hidden[:, 0].astype(np.intp)
+        worlds = np.flatnonzero(heaviest != self._heaviest)
+        if not worlds.size:
+            return
+        mass, rows = np.array(self._mass[worlds[:, None], self._bodies]), np.arange(len(worlds))
+        before, after = self._heaviest[worlds], heaviest[worlds]
+        mass[rows, before], mass[rows, after] = mass[rows, after], mass[rows, before]
+        self._load(worlds, mass)
+        self._heaviest[worlds] = after
+
+    def evidence(self, obs: NDArray) -> NDArray[np.float64]:
+        """What the motors take while a box is pushed speaks for or against its being the heaviest.
+
+        It is known which box is pushed, and not what it weighs.
+        """
+        amperes = np.abs(obs[:, self.robot.layout.slice("current")]).mean(axis=1)
+        heavy, light = (_likelihood(amperes, mass) for mass in (self._heavy, float(np.mean(LIGHT))))
+        told = WITNESSES * np.log(heavy / light) * (self._pushed != NOTHING)
+        return told[:, None] * (self._pushed[:, None] == np.arange(self.options.boxes))
 
     def state(self) -> NDArray[np.float64]:
         boxes = self._boxes().reshape(len(self._felt), -1) / REACH
@@ -149,6 +193,12 @@ class Weigh(Task):
         nearest = np.where(self._felt, np.inf, behind).min(axis=1)
         feeling = 1.0 + 0.2 * (~self._felt).sum(axis=1) + np.where(known, 0.0, nearest)
         return -np.where(known, 2 * push + behind[rows, self._heaviest], feeling)
+
+
+def _likelihood(amperes: NDArray, mass: float) -> NDArray[np.float64]:
+    """Density of what each motor takes [A] while it pushes a box of some mass [kg]."""
+    off = (amperes - CURRENT[0] - CURRENT[1] * mass) / CURRENT_SPREAD
+    return (1 - STRAY) * np.exp(-0.5 * off**2) / (CURRENT_SPREAD * math.sqrt(2 * math.pi)) + STRAY
 
 
 make, make_vec = doors(Weigh, WeighOptions)

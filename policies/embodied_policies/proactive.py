@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from embodied.agent import Carry, Skilled
 from embodied.mind.planner import Planner
 from embodied.mind.problem import Problem
+from embodied.world.problem import OVER
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class ProactiveAgent:
     A carry holds planners, which change as they go: it serves one course of events.
 
     Args:
-        problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`; its
-            states' second column is the hidden value.
+        problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`: its
+            states are situations, OVER at the end of what is imagined, and hidden values. It is given what is believed
+            of these `(K,)` and what the agent carries; None and None where an episode begins.
         agent: acts on observations; its skills are the problem's actions.
         evidence: log-likelihood of what all worlds have just observed, `(n, dim)`, under every value of the hidden
             variable, `(n, K)`.
@@ -72,7 +74,7 @@ class ProactiveAgent:
 
     def __init__(
         self,
-        problem_of: Callable[[int], Problem],
+        problem_of: Callable[[int, NDArray | None, Carry | None], Problem],
         agent: Skilled,
         evidence: Callable[[NDArray], NDArray],
         control_hz: float,
@@ -98,9 +100,10 @@ class ProactiveAgent:
         actions = []
         for world, before in enumerate(carry):
             if before is None or first[world]:
-                mind = self._begin(world, len(seen[world]))
+                planner = self._planner(world, None, None)
+                mind = self._decide(planner, self._agent.initial(1, self._seed), len(seen[world]))
             else:
-                mind = self._observe(before, seen[world])
+                mind = self._observe(world, before, seen[world])
             doing, action = mind.doing.act(self._agent, obs[world : world + 1])
             minds.append(replace(mind, doing=doing))
             actions.append(action)
@@ -110,20 +113,24 @@ class ProactiveAgent:
         """Probabilities of the hidden variable, with what the present skill has shown so far, `(n, K)`."""
         return np.stack([_belief(mind) for mind in carry if mind is not None])
 
-    def _begin(self, world: int, values: int) -> _Mind:
+    def _planner(self, world: int, believed: NDArray | None, carry: Carry | None) -> Planner:
+        """Imagines from now on."""
         began = time.perf_counter()
-        problem = self._problem_of(world)
+        problem = self._problem_of(world, believed, carry)
         planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._particles)
         self.effort.prepared_s.append(time.perf_counter() - began)
-        return self._decide(planner, self._agent.initial(1, self._seed), values)
+        return planner
 
-    def _observe(self, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
+    def _observe(self, world: int, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
         """Takes in what was seen since the last action; decides anew if the skill is over."""
         mind = replace(mind, evidence=mind.evidence + seen)
         if mind.doing.left > 0:
             return mind
-        mind.planner.update(mind.doing.skill, mind.evidence)
-        return self._decide(mind.planner, mind.doing.carry, len(seen))
+        planner, carry, believed = mind.planner, mind.doing.carry, _belief(mind)
+        planner.update(mind.doing.skill, mind.evidence)
+        if (planner.belief.states[:, 0] == OVER).all():  # it has lived through all that it had imagined
+            planner = self._planner(world, believed, carry)
+        return self._decide(planner, carry, len(seen))
 
     def _decide(self, planner: Planner, carry: Carry, values: int) -> _Mind:
         began = time.perf_counter()

@@ -28,7 +28,8 @@ from embodied_policies.scripted.weigh import BoxPusher
 from embodied_policies.tracking import TrackingAgent
 from embodied_policies.trained import trained_folder
 
-POSES, AHEAD = 24, 4  # of which a plan in LightDark is made, and how many skills it looks ahead
+POSES = 24  # of which a plan in LightDark is made
+SKILLS_AHEAD = {"embodied/LightDark-v0": 4, "embodied/Weigh-v0": 3}  # of a plan, where not to the end of the episode
 Player = Callable[..., Agent]  # takes `curious` and `told`
 
 
@@ -85,9 +86,12 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
     player = skilled_player(about["id"], real.task)
     if about["id"] == "embodied/LightDark-v0":
         return _pose_planner(about, real, player, seconds)
+    ahead = SKILLS_AHEAD.get(about["id"], math.inf)
     imagined = _worlds_beside(real, about, len(player.skills) * len(real.hidden[0].labels), samples)
     return ProactiveAgent(
-        lambda world: TaskProblem(imagined, player, real, world, seed=world),
+        lambda world, believed, carry: TaskProblem(
+            imagined, player, real, world, world, believed=believed, carry=carry, skills_ahead=ahead
+        ),
         player,
         real.evidence,
         real.task.control_hz,
@@ -97,6 +101,7 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
 
 def _pose_planner(about: dict[str, Any], real: Any, player: Skilled, seconds: float) -> TrackingAgent:
     """Plans where its own pose is hidden."""
+    ahead = SKILLS_AHEAD[about["id"]]
     imagined = _worlds_beside(real, about, len(player.skills) * POSES, 1)
     tracker = pose_filter(real.task)
 
@@ -106,7 +111,7 @@ def _pose_planner(about: dict[str, Any], real: Any, player: Skilled, seconds: fl
             return tracker.evidence(moved_alike(pose, poses[value][:, None], poses[None]), obs)
 
         return TaskProblem(
-            imagined, player, real, world, world, supposed=poses, evidence=evidence, carry=carry, skills_ahead=AHEAD
+            imagined, player, real, world, world, supposed=poses, evidence=evidence, carry=carry, skills_ahead=ahead
         )
 
     return TrackingAgent(problem_of, player, tracker, real.task.control_hz, POSES, seconds)
@@ -164,6 +169,7 @@ SKILLED: dict[str, Callable[[Any], Any]] = {
     "embodied/Signpost-v0": lambda task: _signpost(task)[0](curious=True, sure=math.inf),
     "embodied/LightDark-v0": lambda task: _lightdark(task)[0](directed=True),
     "embodied/Search-v0": lambda task: _search(task)[0](directed=True),
+    "embodied/Weigh-v0": lambda task: _weigh(task)[0](directed=True),
 }
 _PLAYERS = {
     "embodied/Signpost-v0": _signpost,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ ALIGNED = 0.1  # rad
 HEAVIER = 1.15  # times the least current; no box by far heavier can take less
 SLOW, STRONG = 0.4, 0.6  # shares of nominal voltage
 AIM = 1.6  # rad per half view, by which it steers to the box in its view
+FEEL_S = 6.0  # s, after which who feels a box may think again
 GO, ALIGN, PUSH, BACK = range(4)
+UNDECIDED = -1
 
 
 @dataclass
@@ -29,7 +31,7 @@ class _Weighing:
     box: NDArray[np.intp]  # which one is dealt with
     phase: NDArray[np.intp]
     current: NDArray[np.float64]  # (n, K), the largest mean current at each box [A]
-    choice: NDArray[np.intp]  # the box to push over the line; −1 while none is chosen
+    choice: NDArray[np.intp]  # the box to push over the line, or UNDECIDED
     generator: np.random.Generator
 
 
@@ -42,6 +44,7 @@ class BoxPusher:
         start: where it stands at first, x and y.
         curious: push every box a little before the choice.
         told: returns the heaviest box, `(n,)`; None to pick one at random.
+        directed: feels, or pushes over the line, the box that it is told to (`intend`).
     """
 
     def __init__(
@@ -53,18 +56,33 @@ class BoxPusher:
         start: tuple[float, float],
         curious: bool = False,
         told: Callable[[], NDArray] | None = None,
+        directed: bool = False,
     ) -> None:
         self._odometry = Odometry(layout)
         self._amperes = layout.slice("current")
         self._view, self._classes, self._box = layout.slice("camera/class"), len(classes), classes.index("box")
         self._row, self._line = row, line
         self._start = np.array([*start, math.pi / 2])
-        self._curious, self._told = curious, told
+        self._curious, self._told, self._directed = curious, told, directed
 
     def initial(self, n: int, seed: int) -> _Weighing:
         """Returns the carry before an episode."""
         none, current = np.zeros(n, np.intp), np.zeros((n, len(self._row)))
-        return _Weighing(np.tile(self._start, (n, 1)), none, none, current, none, np.random.default_rng(seed))
+        choice = np.full(n, UNDECIDED) if self._directed else none
+        return _Weighing(np.tile(self._start, (n, 1)), none, none, current, choice, np.random.default_rng(seed))
+
+    @property
+    def skills(self) -> dict[str, float]:
+        """To feel a box, or to push it over the line."""
+        boxes = range(len(self._row))
+        return {f"feel box {i}": FEEL_S for i in boxes} | {f"push box {i}": math.inf for i in boxes}
+
+    def intend(self, carry: _Weighing, which: NDArray[np.intp]) -> _Weighing:
+        """Sets out to feel a box, or to push one, `(n,)`; first it backs off from the one that it touches."""
+        pushes, box = np.divmod(np.asarray(which), len(self._row))
+        touching = np.isin(carry.phase, (PUSH, BACK))
+        phase = np.where(box == carry.box, carry.phase, np.where(touching, BACK, GO))
+        return replace(carry, box=box, phase=phase, choice=np.where(pushes == 1, box, UNDECIDED))
 
     def act(self, carry: _Weighing, obs: NDArray, first: NDArray) -> tuple[_Weighing, NDArray]:
         """Returns actions `(n, 3)`: wheels, and head (kept ahead)."""
@@ -88,7 +106,9 @@ class BoxPusher:
     def _begin(self, carry: _Weighing, obs: NDArray, first: NDArray) -> _Weighing:
         pose = np.where(first[:, None], self._start, self._odometry.advance(carry.pose, obs))
         current = np.where(first[:, None], 0.0, carry.current)
-        fresh = np.full(len(obs), -1) if self._curious else self._choose(carry, len(obs))
+        if self._directed:
+            return replace(carry, pose=pose, current=current, phase=np.where(first, GO, carry.phase))
+        fresh = np.full(len(obs), UNDECIDED) if self._curious else self._choose(carry, len(obs))
         choice = np.where(first, fresh, carry.choice)
         box = np.where(first, np.maximum(fresh, 0), carry.box)
         return _Weighing(pose, box, np.where(first, GO, carry.phase), current, choice, carry.generator)
@@ -102,9 +122,13 @@ class BoxPusher:
         now.phase[(phase == PUSH) & (reached & tasting | missed)] = BACK
         done = (phase == BACK) & (now.pose[:, 1] < self._row[now.box, 1] - BEFORE)
         now.phase[done] = GO
-        tasted = done & tasting
+        if not self._directed:
+            self._settle(now, done & tasting)
+
+    def _settle(self, now: _Weighing, tasted: NDArray) -> None:
+        """Goes on to the next box, or chooses one once enough of them are `tasted`."""
         light = now.current[:, :-1].min(axis=1, initial=np.inf, where=now.current[:, :-1] > 0)
-        heavy = now.current[np.arange(len(done)), now.box] > HEAVIER * light
+        heavy = now.current[np.arange(len(tasted)), now.box] > HEAVIER * light
         penultimate = now.box == len(self._row) - 2
         settled = tasted & (heavy | penultimate)
         choice = np.where(now.current.max(axis=1) > HEAVIER * light, now.current.argmax(axis=1), len(self._row) - 1)
