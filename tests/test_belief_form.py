@@ -65,3 +65,29 @@ def test_descending_the_loss_finds_where_things_are_and_how_sure_one_may_be():
     entropy = sum(0.5 * math.log(2 * math.pi * math.e * s**2) for s in (0.1 / 4, 0.2 / (2 * math.pi)))
     assert loss.item() == pytest.approx(entropy, abs=0.05)
     assert output[0].item() == pytest.approx((1.6 + 1) / 4 - 0.5, abs=0.01)
+
+
+def test_information_is_the_entropy_of_knowing_nothing_minus_that_of_the_belief():
+    x = torch.linspace(-40, 40, 80_001)
+    turn = torch.linspace(0, 2 * math.pi, 20_001)[:-1]
+    for variable, at, measure in ((X, x, 80 / 4), (TURN, turn, 1.0)):
+        form = BeliefForm(forms_of((variable,)))
+        for output in (torch.tensor([0.3, -1.5]), torch.tensor([1.2, -2.0])):
+            log_density = form.log_density(output.expand(len(at), 2), at[:, None])[:, 0]
+            expected = (log_density.exp() * log_density).mean().item() * measure
+            assert form.information(output).item() == pytest.approx(expected, abs=2e-3)
+    die = BeliefForm((4,))
+    assert die.information(torch.zeros(4)).item() == pytest.approx(0.0, abs=1e-6)
+    assert die.information(torch.tensor([50.0, 0.0, 0.0, 0.0])).item() == pytest.approx(math.log(4))
+    assert die.information(torch.tensor([50.0, 50.0, 0.0, 0.0])).item() == pytest.approx(math.log(2))
+
+
+def test_information_about_several_variables_adds_up_and_is_bounded():
+    nothing = torch.zeros(FORM.size)
+    sure = nothing.clone()
+    sure[0] = 50.0
+    assert FORM.information(nothing).item() == pytest.approx(0.0, abs=0.01)
+    assert FORM.information(sure).item() == pytest.approx(math.log(3), abs=0.01)
+    assert torch.isfinite(FORM.information(torch.full((FORM.size,), 1e4)))
+    assert FORM.information(torch.full((FORM.size,), -1e4)).item() < 20
+    assert BeliefForm(forms_of((X,))).information(torch.tensor([0.0, 9.0])).item() == 0.0  # wider than knowing nothing

@@ -12,8 +12,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from embodied.errors import CheckpointError, UnknownNameError
+from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.learn.checkpoint import check_spaces, load_json, save_json
+from embodied.learn.curiosity import information_gain
 from embodied.learn.policy import load_policy
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.resources import acting_threads, footprint
@@ -465,3 +466,33 @@ def test_an_environment_recommends_guidance_and_a_person_decides():
     assert SequencePPO(TransformerPolicy, search, **kind).guidance == search.gym_env.task.guidance > 0
     assert SequencePPO(TransformerPolicy, search, guidance=0.0, **kind).guidance == 0
     assert SequencePPO(TransformerPolicy, as_vec_env(SIGNPOST, 4), **kind).guidance == 0
+
+
+def test_what_is_found_out_is_rewarded_once_and_changes_the_worth_of_episodes_by_what_is_known_at_first():
+    gamma, known = 0.9, torch.tensor([[0.1, 0.7, 0.7, 1.4, 0.2, 0.6]])
+    ends, none = torch.zeros(1, 6, dtype=torch.bool), torch.zeros(1, 6, dtype=torch.bool)
+    ends[0, 3] = True
+    gain = information_gain(known, torch.tensor([0.9]), ends, none, gamma)
+    discounts = gamma ** torch.arange(4)
+    assert (gain[0, :4] * discounts).sum().item() == pytest.approx(-0.1)
+    assert gain[0, 4:].tolist() == pytest.approx([gamma * 0.6 - 0.2, gamma * 0.9 - 0.6])
+    cut = information_gain(known, torch.tensor([0.9]), none, ends, gamma)
+    assert cut[0, 3].item() == pytest.approx(gamma * 1.4 - 1.4)
+
+
+def test_a_policy_can_be_rewarded_for_finding_out_and_is_not_by_default(tmp_path):
+    plain, curious = (
+        SequencePPO(TransformerPolicy, SIGNPOST, n_envs=8, n_steps=16, minibatches=2, seed=0, information_coef=coef)
+        for coef in (0.0, 0.5)
+    )
+    for model in (plain, curious):
+        model.learn(8 * 16 * 2)
+    assert not plain.rollout_buffer.known.any()
+    known = curious.rollout_buffer.known
+    assert (known >= 0).all()
+    assert known.std() > 0
+    assert not torch.equal(plain.rollout_buffer.advantage, curious.rollout_buffer.advantage)
+    curious.save(tmp_path)
+    assert SequencePPO.load(tmp_path, SIGNPOST).information_coef == 0.5
+    with pytest.raises(OptionError, match="nothing hidden"):
+        SequencePPO(TransformerPolicy, "CartPole-v1", n_envs=2, information_coef=0.1)

@@ -15,13 +15,15 @@ from torch import Tensor
 
 from embodied.hidden import Discrete
 from embodied.learn.belief_form import forms_of
-from embodied.learn.curiosity import Surprise
+from embodied.learn.curiosity import Surprise, information_gain
 from embodied.learn.heads import StateDependentHead
 from embodied.learn.lessons import Lessons
-from embodied.learn.policy import Privilege, SequencePolicy
+from embodied.learn.policy import Privilege, Reading, SequencePolicy
 from embodied.learn.resources import acting_threads
 from embodied.learn.rollout import Rollout
 from embodied.learn.vec import Experience, GymVecEnv, allowed, step
+
+TRUSTED = 0.1  # share of a training after which a belief head is trusted to know what it knows
 
 
 class Acting(OnPolicyAlgorithm):
@@ -36,6 +38,7 @@ class Acting(OnPolicyAlgorithm):
     guidance: float
     reward_coef: float
     curiosity_coef: float
+    information_coef: float
     privileged_critic: bool
     lessons: Lessons | None
     _privileged: Privilege
@@ -90,6 +93,8 @@ class Acting(OnPolicyAlgorithm):
         self._write_privileged(rollout, t)
         rollout.value[:, t] = self.policy.value_of(reading, rollout.state[:, t], rollout.hidden[:, t])
         self._belief_now = reading.belief
+        if self.information_coef:
+            rollout.known[:, t] = self._known(reading)
         if self.policy.forecast_head is not None:
             now = self.policy.encoder.normalised(obs)
             self.surprise.see(rollout, t, now, self.policy.forecast_head(reading.features, action, now))
@@ -134,7 +139,26 @@ class Acting(OnPolicyAlgorithm):
         wanted = self.reward_coef * rollout.reward + rollout.shaping
         if self.curiosity_coef:
             wanted = wanted + self.curiosity_coef * self.surprise.in_units(rollout)
+        if self.information_coef:
+            wanted = wanted + self._trust * self.information_coef * self._gain(rollout)
         return wanted
+
+    @property
+    def _trust(self) -> float:
+        """The share in which what the policy takes itself to know counts by now: at first that is worth nothing."""
+        return min(1.0, (1 - self._current_progress_remaining) / TRUSTED)
+
+    def _known(self, reading: Reading) -> Tensor:
+        """What the policy takes itself to know of what is hidden, `(N,)` [nats]."""
+        assert reading.belief is not None
+        return self.policy.belief_form.information(reading.belief)
+
+    def _gain(self, rollout: Rollout) -> Tensor:
+        """What was found out with each step, in the policy's own view, `(N, T)`."""
+        rows = torch.arange(self.n_envs, device=self.device)
+        last = self._known(self._glance(self._last_obs, rows))
+        cut_off = rollout.truncated | rollout.ignore
+        return information_gain(rollout.known, last, rollout.terminated & ~rollout.ignore, cut_off, self.gamma)
 
     def _remember(self, rollout: Rollout, t: int, experience: Experience) -> None:
         """Writes down what the action led to, and moves on to the next observation."""
@@ -212,11 +236,15 @@ class Acting(OnPolicyAlgorithm):
         if self._privileged.state:
             hidden = as_rows(privileged.get("hidden", np.zeros((self.n_envs, 0))))
             return self.policy.judge(as_rows(privileged["state"]), hidden)
-        memory = self.policy.core.rows(self.memory, rows)
-        goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
-        reading, _ = self.policy.step(self._rows(obs)[rows], goes_on, memory)
+        reading = self._glance(obs, rows)
         assert reading.value is not None
         return reading.value
+
+    def _glance(self, obs: Any, rows: Tensor) -> Reading:
+        """Reads observations in some environments as if episodes went on there, leaving the memory as it is."""
+        memory = self.policy.core.rows(self.memory, rows)
+        goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
+        return self.policy.step(self._rows(obs)[rows], goes_on, memory)[0]
 
     def _look_for_privilege(self) -> Privilege:
         """Finds out what the environment tells beyond observations; resets it once."""

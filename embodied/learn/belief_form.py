@@ -54,6 +54,14 @@ class BeliefForm:
         parts = [_log_density(form, out, truth[..., i]) for i, (form, out) in enumerate(self._split(output))]
         return torch.stack(parts, dim=-1)
 
+    def information(self, output: Tensor) -> Tensor:
+        """By how much less uncertain beliefs `(…, size)` are than knowing nothing, over all variables, `(…)` [nats].
+
+        Their own view: the entropy of a uniform distribution minus that of the belief, and no less than 0.
+        """
+        parts = [_information(form, out) for form, out in self._split(output)]
+        return torch.stack(parts, dim=-1).clamp(min=0.0).sum(-1)
+
     def _split(self, output: Tensor) -> Iterator[tuple[Form, Tensor]]:
         yield from zip(self.variables, output.split([_outputs(form) for form in self.variables], dim=-1), strict=True)
 
@@ -71,16 +79,43 @@ def _log_density(form: Form, output: Tensor, truth: Tensor) -> Tensor:
     return _gaussian(output, (truth - low) / (high - low))
 
 
+def _information(form: Form, output: Tensor) -> Tensor:
+    if isinstance(form, int):
+        return math.log(form) + (output.softmax(-1) * output.log_softmax(-1)).sum(-1)
+    low, high, angle = form
+    if not angle:
+        return -_log_spread(output) - 0.5 * math.log(2 * math.pi * math.e)
+    concentration = _concentration(output)
+    towards = torch.special.i1e(concentration) / torch.special.i0e(concentration)  # mean of the cosine
+    return concentration * (towards - 1) - _von_mises_normaliser(concentration) + math.log(high - low)
+
+
+def _log_spread(output: Tensor) -> Tensor:
+    return UNIFORM + LOG_SPREAD * torch.tanh(output[..., 1] / LOG_SPREAD)
+
+
 def _gaussian(output: Tensor, share: Tensor) -> Tensor:
-    log_spread = UNIFORM + LOG_SPREAD * torch.tanh(output[..., 1] / LOG_SPREAD)
+    log_spread = _log_spread(output)
     deviation = (share - 0.5 - output[..., 0]) / log_spread.exp()
     return -0.5 * deviation**2 - log_spread - 0.5 * math.log(2 * math.pi)
 
 
 def _von_mises(output: Tensor, angle: Tensor) -> Tensor:
     """ln of exp(κ cos(θ − μ)) / (2π I₀(κ)); κ grows exponentially with the length of the output."""
-    length = (output**2).sum(-1).clamp(min=1e-12).sqrt()
-    concentration = torch.expm1(length.clamp(max=10.0))
+    length = _length(output)
+    concentration = _concentration(output)
     along = (output[..., 0] * angle.cos() + output[..., 1] * angle.sin()) / length
-    normaliser = math.log(2 * math.pi) + torch.special.i0e(concentration).log()
-    return concentration * (along - 1) - normaliser
+    return concentration * (along - 1) - _von_mises_normaliser(concentration)
+
+
+def _length(output: Tensor) -> Tensor:
+    return (output**2).sum(-1).clamp(min=1e-12).sqrt()
+
+
+def _concentration(output: Tensor) -> Tensor:
+    return torch.expm1(_length(output).clamp(max=10.0))
+
+
+def _von_mises_normaliser(concentration: Tensor) -> Tensor:
+    """ln of 2π I₀(κ) e^−κ."""
+    return math.log(2 * math.pi) + torch.special.i0e(concentration).log()

@@ -60,6 +60,8 @@ class SequencePPO(Acting):
             rollout).
         forecast_coef: weight of the loss of predicting the next observation; 0 for no such head.
         curiosity_coef: reward, in units of its own spread, for how wrong that prediction was.
+        information_coef: reward for every nat by which the policy's own belief about what is hidden becomes more
+            certain; potential-based, so that the best policy stays the best.
         reward_coef: weight of the environment's reward; 0 for learning from curiosity or forecasts alone.
         normalise: bring measurements to zero mean and unit spread, as they become known; for environments whose bounds
             are infinite, or far wider than what occurs.
@@ -88,6 +90,7 @@ class SequencePPO(Acting):
         belief_coef: float = 0.1,
         forecast_coef: float = 0.0,
         curiosity_coef: float = 0.0,
+        information_coef: float = 0.0,
         reward_coef: float = 1.0,
         target_kl: float | None = None,
         recall: tuple[str, ...] = (),
@@ -117,6 +120,7 @@ class SequencePPO(Acting):
         self.privileged_critic = privileged_critic
         self.shaping, self._guidance_given = shaping, guidance
         self.forecast_coef, self.curiosity_coef, self.reward_coef = forecast_coef, curiosity_coef, reward_coef
+        self.information_coef = information_coef
         self.target_kl, self.recall = target_kl, tuple(recall)
         self.normalise, self.bfloat16, self.compile = normalise, bfloat16, compile
         self._teacher, self._lessons_share = teacher, lessons
@@ -170,6 +174,8 @@ class SequencePPO(Acting):
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         self._privileged = self._look_for_privilege()
+        if self.information_coef and not self._privileged.hidden:
+            raise OptionError("information is about what is hidden: this environment declares nothing hidden")
         given, recommended = self._guidance_given, getattr(getattr(self.env, "gym_env", None), "guidance", 0.0)
         self.guidance = (recommended if self.shaping else 0.0) if given is None else given
         self.belief_bits: deque[float] = deque(maxlen=self._stats_window_size)

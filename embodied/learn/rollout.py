@@ -19,7 +19,8 @@ class Rollout:
 
     `bootstrap` is the value of the state that a step led to where the episode was truncated there, else 0;
     `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0. `mask` tells which choices were
-    allowed; None where nothing is ever forbidden. `surprise` is how wrong the forecast of the next observation was.
+    allowed; None where nothing is ever forbidden. `surprise` is how wrong the forecast of the next observation was;
+    `known` is what the policy takes itself to know of what is hidden [nats], where that is rewarded.
     `lesson` is what a teacher would have done; None without one.
     """
 
@@ -37,6 +38,7 @@ class Rollout:
     state: Tensor
     hidden: Tensor
     surprise: Tensor
+    known: Tensor
     advantage: Tensor
     returns: Tensor
     mask: Tensor | None = None
@@ -68,6 +70,7 @@ class Rollout:
             state=numbers(state),
             hidden=numbers(hidden),
             surprise=numbers(),
+            known=numbers(),
             advantage=numbers(),
             returns=numbers(),
             mask=torch.ones(n, steps, mask, dtype=torch.bool, device=device) if mask else None,

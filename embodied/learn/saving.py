@@ -30,9 +30,9 @@ _RNG, _WORLD, _MEMORY = "generator", "worlds/", "memory/"
 
 SETTINGS = (
     "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
-    "forecast_coef", "curiosity_coef", "reward_coef", "target_kl", "recall", "use_sde", "sde_sample_freq",
-    "max_grad_norm", "privileged_critic", "shaping", "guidance", "normalise", "bfloat16", "compile", "seed",
-    "n_envs",
+    "forecast_coef", "curiosity_coef", "information_coef", "reward_coef", "target_kl", "recall", "use_sde",
+    "sde_sample_freq", "max_grad_norm", "privileged_critic", "shaping", "guidance", "normalise", "bfloat16", "compile",
+    "seed", "n_envs",
 )  # fmt: skip
 
 

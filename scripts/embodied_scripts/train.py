@@ -67,6 +67,8 @@ class Train:
     """Weight of predicting the next observation, as a lesson beside the reward."""
     curiosity: float = 0.0
     """Reward for what was predicted wrongly, in units of its spread; needs --forecast."""
+    information: float = 0.0
+    """Reward for every nat by which the policy's own belief about what is hidden becomes more certain."""
     guidance: float | None = None
     """Share of the training during which progress counts by itself and failures are forgiven, less and less: for tasks
     whose reward is hardly ever met by chance (default: what the task recommends)."""
@@ -244,6 +246,7 @@ def _build(settings: Train) -> SequencePPO:
         recall=settings.recall,
         forecast_coef=settings.forecast,
         curiosity_coef=settings.curiosity,
+        information_coef=settings.information,
         guidance=settings.guidance,
         teacher=None if settings.teacher is None else _teacher(settings.teacher, env),
         lessons=settings.lessons,
