@@ -35,9 +35,9 @@ def hunts(share=1.0, episodes=200, fails=lambda chosen, state: chosen == 1):
 def test_it_chooses_what_the_player_cannot_do_and_never_what_the_prior_excludes():
     adversary, chosen = hunts()
     likely = adversary.probabilities(np.zeros((1, 1)))[0]
-    assert likely[1] > 0.9
+    assert likely[1] > 0.8
     assert likely[3] == 0
-    assert np.mean(chosen == 1) > 0.85
+    assert np.mean(chosen == 1) > 0.75
 
 
 def test_where_to_hide_may_depend_on_how_things_look():
@@ -51,9 +51,29 @@ def test_the_rest_of_the_episodes_is_drawn_from_the_prior():
     assert np.mean(chosen == 1) > 0.4
 
 
-def test_against_a_player_that_fails_everywhere_alike_it_stays_with_the_prior():
-    adversary, _ = hunts(fails=lambda chosen, state: np.arange(64) % 2 == 0, episodes=50)
-    assert np.abs(adversary.probabilities(np.zeros((1, 1)))[0] - PLACES.prior).max() < 0.25
+@pytest.mark.parametrize("task", [SIGNPOST, SEARCH])
+def test_against_a_player_that_fails_everywhere_alike_it_stays_near_the_prior(task):
+    env, rng = gym.make_vec(task, 64, adversary=1.0), np.random.default_rng(0)
+    env.reset(seed=0)
+    states, worlds, chosen = env.task.state(), np.arange(64), []
+    for _ in range(64):
+        env.streams.begin()
+        chosen.append(env.adversary.choose(worlds, rng.permutation(states))[:, 0])
+        env.adversary.learn(np.ones(64, bool), rng.random(64) < 0.5)
+    often = np.mean(np.concatenate(chosen)[:, None] == np.arange(len(env.adversary.prior)), axis=0)
+    assert np.abs(often - env.adversary.prior).sum() / 2 < 0.15  # total variation
+
+
+def test_values_that_the_prior_excludes_are_out_of_reach_of_the_smallest_luck():
+    streams = WorldStreams(4)
+    streams.seed(0)
+    place = Discrete("place", ("nowhere", "left", "right", "away"), (0.0, 0.5, 0.5, 0.0))
+    adversary = Adversary(1.0, (place,), streams, 1)
+    for luck in (0.0, 1.0 - 2.0**-32):
+        adversary._luck = type("Luck", (), {"uniform": lambda self, step, worlds, luck=luck: np.full((4, 2), luck)})()
+        assert set(adversary.choose(np.arange(4), np.zeros((4, 1)))[:, 0]) <= {1.0, 2.0}
+    adversary.learn(np.ones(4, bool), np.zeros(4, bool))
+    assert np.isfinite(adversary.probabilities(np.zeros((1, 1)))).all()
 
 
 def test_one_that_does_not_learn_stays_as_it_is():
@@ -77,11 +97,12 @@ def test_what_it_has_learned_is_saved_with_the_worlds():
     one, other = (gym.make_vec(SIGNPOST, 8, adversary=1.0, autoreset_mode="SameStep") for _ in range(2))
     one.reset(seed=0)
     other.reset(seed=9)
-    one.adversary.learn(np.ones(8, bool), one.task.truth()[:, 0] == 0)
+    for _ in range(20):
+        one.adversary.learn(np.ones(8, bool), one.task.truth()[:, 0] == 0)
     other.set_state(one.get_state())
     state = one.task.state()
     assert np.array_equal(one.adversary.probabilities(state), other.adversary.probabilities(state))
-    assert not np.allclose(one.adversary.probabilities(state), 0.5)
+    assert not np.allclose(one.adversary.probabilities(state), 0.5, atol=0.01)
 
 
 def test_a_player_that_always_goes_to_the_same_pad_is_found_out():
@@ -89,7 +110,7 @@ def test_a_player_that_always_goes_to_the_same_pad_is_found_out():
     layout, classes = env.gym_env.task.robot.layout, env.gym_env.task.robot.cameras[0].classes
     player = PadSeeker(layout, classes, ("red", "blue"), told=lambda: np.zeros(32))
     before, _ = played(player, env, 32, 0)
-    played(player, env, 128, 1000)
+    played(player, env, 512, 1000)
     env.gym_env.adversary.learns = False
     after, hidden = played(player, env, 64, 2000)
     assert before.mean() > 0.25

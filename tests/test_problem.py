@@ -287,6 +287,24 @@ def test_a_robot_that_is_imagined_elsewhere_goes_on_as_it_was():
     assert np.allclose(env.task.truth(), moved_alike(same.task.truth(), start, places), atol=1e-3)
 
 
+def test_frames_on_their_way_are_taken_from_where_the_robot_is_imagined():
+    env = dark(2)
+    valid, still = env.task.robot.layout.slice("ring/valid"), np.zeros((2, 3))
+    in_light, in_dark = np.tile([-1.4, 0.0, 3.1], (2, 1)), np.tile([1.0, 0.0, 3.1], (2, 1))
+    env.imagine(in_light)
+    for _ in range(3):
+        obs = env.step(still)[0]
+    assert (obs[:, valid].mean(axis=1) > 0.8).all()
+    env.imagine(in_dark)
+    assert (env.step(still)[0][:, valid].mean(axis=1) < 0.2).all()
+
+
+def test_worlds_that_an_adversary_sets_can_be_planned_in():
+    real = gym.make_vec(SIGNPOST, num_envs=3, threads=1, adversary=1.0)
+    real.reset(seed=3)
+    assert problem(real).course(0, "look").evidence.shape == (2, 2, 2)
+
+
 def test_plans_can_be_made_from_what_a_filter_believes_about_a_continuous_variable():
     real = dark(1)
     poses = np.array([[-0.7, 0.4, 3.1], [1.2, -0.4, 3.2]])
@@ -356,6 +374,24 @@ def test_what_motors_take_tells_how_heavy_the_box_is_that_is_felt_and_nothing_of
         assert (np.delete(told, box) < -0.5).all()
         assert not np.delete(course.evidence, box, axis=2).any()
         assert not course.over.any()
+
+
+def test_what_is_felt_in_a_world_does_not_depend_on_whether_others_begin_anew():
+    def felt(others_begin):
+        env = gym.make_vec("embodied/Weigh-v0", num_envs=2, threads=1)
+        env.reset(seed=3)
+        player, first = skilled_player("embodied/Weigh-v0", env.task), np.ones(2, bool)
+        carry, obs, told = player.intend(player.initial(2, 0), np.array([1, 1])), env.last_obs, np.zeros(3)
+        for _ in range(50):
+            carry, action = player.act(carry, obs, first)
+            obs, first = env.step(action)[0], np.zeros(2, bool)
+            told += env.evidence(obs)[0]
+            if others_begin:
+                obs, _ = env.reset(options={"reset_mask": np.array([False, True])})
+        return told
+
+    assert np.abs(felt(False)).max() > 1.0
+    assert np.array_equal(felt(True), felt(False))
 
 
 def test_pushing_the_heaviest_box_over_the_line_wins_and_another_loses(weigh):

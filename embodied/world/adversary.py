@@ -9,7 +9,7 @@ from embodied.errors import OptionError
 from embodied.hidden import Discrete, Hidden
 from embodied.seeding import WorldStreams
 
-LEARNING_RATE = 0.1  # of the preferences, per episode
+LEARNING_RATE = 0.03  # of the preference in the situation at hand, per episode
 FORGETTING = 1e-3  # share of the preferences that is lost per episode: what works no longer is given up
 MEMORY = 1e-2  # weight of an episode in how often players fail
 Rows = NDArray[np.intp]
@@ -20,11 +20,12 @@ class Adversary:
 
     Preferences are linear in the privileged state and added to the logarithm of the prior, so that what the prior
     excludes is never chosen; they follow the policy gradient of the player's failures (REINFORCE, Williams 1992, with
-    a running mean as its baseline, and weighted for what was drawn from the prior instead).
+    a running mean as its baseline, weighted for what was drawn from the prior instead, in steps of equal size whatever
+    the situation).
 
     Args:
         share: of episodes that it decides; the others are drawn from the prior, so that players do not forget those.
-        hidden: the task's hidden variables; the first is chosen.
+        hidden: the task's hidden variables: one, and a discrete one.
         streams: decide what is drawn.
         features: size of a privileged state.
 
@@ -33,7 +34,7 @@ class Adversary:
         learns: whether it goes on learning.
 
     Raises:
-        OptionError: the share is none, or the task hides nothing discrete.
+        OptionError: the share is none, or the task hides several things, or nothing discrete.
     """
 
     def __init__(self, share: float, hidden: tuple[Hidden, ...], streams: WorldStreams, features: int) -> None:
@@ -50,10 +51,11 @@ class Adversary:
             self._log_prior = np.log(prior)
         self._log_prior.flags.writeable = False
         k, n = len(prior), streams.n
+        self._last = int(np.flatnonzero(prior)[-1])  # the last value that is possible
         self._luck = streams.stream(("begin/adversary", 2))
         self._preference = np.zeros((k, 1 + features))
         self._failing = 0.5
-        self._seen, self._chosen, self._weight = np.zeros((n, 1 + features)), np.zeros(n, np.intp), np.zeros(n)
+        self._seen, self._step = np.zeros((n, 1 + features)), np.zeros((n, k))  # of each episode, when it began
 
     def probabilities(self, state: NDArray) -> NDArray[np.float64]:
         """What it would choose in privileged states `(n, d)`, where it decides, `(n, K)`."""
@@ -65,10 +67,12 @@ class Adversary:
         own = self._softmax(seen)
         played = self._share * own + (1 - self._share) * self.prior
         decided = np.where((luck[:, :1] < self._share), own, self.prior)
-        chosen = (luck[:, 1:] > np.cumsum(decided, axis=1)[:, :-1]).sum(axis=1)
+        chosen = np.minimum((luck[:, 1:] >= np.cumsum(decided, axis=1)).sum(axis=1), self._last)
         rows = np.arange(len(worlds))
-        self._seen[worlds], self._chosen[worlds] = seen, chosen
-        self._weight[worlds] = own[rows, chosen] / played[rows, chosen]
+        step = -own
+        step[rows, chosen] += 1
+        self._seen[worlds] = seen
+        self._step[worlds] = step * (own[rows, chosen] / played[rows, chosen])[:, None]
         return chosen[:, None].astype(np.float64)
 
     def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
@@ -76,13 +80,10 @@ class Adversary:
         rows = np.flatnonzero(ended)
         if not self.learns or not rows.size:
             return
-        failed = (~success[rows]).astype(np.float64)
-        seen, own = self._seen[rows], self._softmax(self._seen[rows])
-        direction = -own
-        direction[np.arange(len(rows)), self._chosen[rows]] += 1
-        advantage = (failed - self._failing) * self._weight[rows]
+        failed, seen = (~success[rows]).astype(np.float64), self._seen[rows]
+        rate = LEARNING_RATE * (failed - self._failing) / (seen**2).sum(axis=1)
         self._preference *= (1 - FORGETTING) ** len(rows)
-        self._preference += LEARNING_RATE * np.einsum("n,nk,nd->kd", advantage, direction, seen)
+        self._preference += np.einsum("n,nk,nd->kd", rate, self._step[rows], seen)
         self._failing += (1 - (1 - MEMORY) ** len(rows)) * (failed.mean() - self._failing)
 
     def _softmax(self, seen: NDArray) -> NDArray[np.float64]:

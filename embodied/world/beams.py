@@ -48,7 +48,7 @@ class BeamsInWorlds:
             `(n, 1)` each, if frames can be late.
         """
         rows: Worlds = slice(None) if worlds is None else worlds
-        distance, geom = self._batch.rays(*self.rays(worlds), self._body, worlds)
+        distance, geom = self._cast(worlds)
         index, timing = step, []
         now = {name: value[rows] for name, value in self.parameters.items()}
         if self._buffer is not None and self._line is not None:
@@ -60,6 +60,15 @@ class BeamsInWorlds:
         ranges, seen = self.fan.see(distance, self._class_of_geom[geom], bits, now)
         self.ranges[rows], self.seen[rows], self.geoms[rows] = ranges, seen, geom
         return [*([ranges] if self.fan.measures else []), self.fan.encode(seen), *timing]
+
+    def retake(self) -> None:
+        """Replaces the frames that are on their way by ones of how things stand now."""
+        if self._buffer is not None:
+            self._buffer.refill(np.concatenate([*self._cast(None), *self.parameters.values()], axis=1))
+
+    def _cast(self, worlds: NDArray[np.intp] | None) -> tuple[NDArray, NDArray]:
+        """How far each ray goes [m], and what it meets, `(n, pixels)` each."""
+        return self._batch.rays(*self.rays(worlds), self._body, worlds)
 
     def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:
         """Returns origins `(n, 1, 3)` [m] and directions `(n, pixels, 3)` in the world frame."""

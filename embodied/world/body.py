@@ -149,6 +149,12 @@ class Body:
         quaternion = np.stack([np.cos(heading / 2), zero, zero, np.sin(heading / 2)], axis=1)
         self._qpos[worlds, p + 3 : p + 7] = quaternion
 
+    def retake(self) -> None:
+        """Replaces the frames of beams that are on their way by ones from where the robots have been carried."""
+        self.batch.refresh()
+        for beams in (*self.cameras, *self.rangers):
+            beams.retake()
+
     def carry_to(self, xy: NDArray, turn: NDArray) -> None:
         """Carries all robots, as they move, to `xy (N, 2)` [m], turned by `turn (N,)` [rad] about the vertical.
 

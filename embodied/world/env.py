@@ -156,7 +156,9 @@ class BatchEnv(TaskFace, VectorEnv):
         won = outcome.success.reshape(self.num_envs, -1)[:, 0]
         self.randomiser.learn(self._ended, won)
         if self.adversary is not None:
-            self.adversary.learn(self._ended, won)
+            judged = self._ended.copy()
+            judged[failed] = False  # that the physics diverged was not the player's fault
+            self.adversary.learn(judged, won)
         info = self._info(outcome.success, failed)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             info = self._restart(info)

@@ -78,3 +78,7 @@ class FrameBuffer:
         self._read[rows] = self._line.index[rows]
         self.held[n[new]] = self._kept[n[new], self._line.captured[rows][new] % self._depth]
         return new
+
+    def refill(self, captured: NDArray) -> None:
+        """Replaces all that is on its way by what was captured now, in all worlds; what was read stays read."""
+        self._kept[:] = captured[:, None]

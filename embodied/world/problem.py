@@ -118,7 +118,8 @@ class TaskProblem:
         self._samples = self._block // self._k
         self._value = np.tile(np.repeat(np.arange(self._k), self._samples), skills)  # of each world
         env.reset(seed=seed)
-        now, real = env.get_state(), here.get_state()
+        now = env.get_state()
+        real = {name: value for name, value in here.get_state().items() if not name.startswith("adversary/")}
         self._per_world = per_world(now, real)
         begun = agent.initial(self._k, seed) if carry is None else worlds_of(carry, np.zeros(self._k, np.intp))
         self._situations = [_Situation([now | self._alone(real, world)] * self._k, begun, 0)]

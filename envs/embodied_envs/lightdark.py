@@ -149,13 +149,15 @@ class LightDark(Task):
         return np.column_stack([body.xy, body.heading % (2 * math.pi)])
 
     def imagine(self, hidden: NDArray[np.float64]) -> None:
-        """Moves robots to other poses, with all that they have just done."""
+        """Moves robots to other poses, with all that they have just done; frames on their way are taken from there."""
         body = self._world.body
         about, turn = body.xy.copy(), hidden[:, 2] - body.heading
         moved = lambda points: hidden[:, :2] + _turned(points - about, turn)  # noqa: E731
         self._start[:] = moved(self._start)
         self._trail[:] = np.stack([moved(points) for points in np.moveaxis(self._trail, 1, 0)], axis=1)
         body.carry_to(hidden[:, :2], turn)
+        self.affect()
+        body.retake()
 
     def state(self) -> NDArray[np.float64]:
         clock = self._world.elapsed_s / self.episode_s

@@ -141,14 +141,14 @@ class Weigh(Task):
         return np.stack([self._qpos[:, self._joints], self._qpos[:, self._joints + 1]], axis=2)
 
     def track(self) -> None:
+        self._felt |= np.linalg.norm(self._boxes() - self._begun, axis=2) > FELT
+
+    def outcome(self) -> Outcome:
         boxes = self._boxes()
-        self._felt |= np.linalg.norm(boxes - self._begun, axis=2) > FELT
         moves = np.linalg.norm(boxes - self._stood, axis=2) > MOVES
         self._pushed[:] = np.where(moves.sum(axis=1) == 1, moves.argmax(axis=1), NOTHING)
         self._stood[:] = boxes
-
-    def outcome(self) -> Outcome:
-        over = self._boxes()[..., 1] > LINE
+        over = boxes[..., 1] > LINE
         right = over[np.arange(len(over)), self._heaviest]
         wrong = over.any(axis=1) & ~right
         reward = 1.0 * right + self.options.wrong_reward * wrong - self.options.time_cost / self.control_hz

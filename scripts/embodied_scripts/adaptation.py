@@ -17,7 +17,7 @@ from embodied_scripts.rows import Row, by_condition, complete, mean_and_error, p
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
-CONDITIONS = ("no memory", "gru", "transformer", "told")
+CONDITIONS = ("no memory", "one step", "gru", "transformer", "told")
 JUDGES = ("steady", "rewired")
 WORLDS, STEPS, LEARNING_RATE, REWIRED_S = 32, 64, 1e-3, 2.0
 
@@ -36,8 +36,10 @@ def motors(every_s: float | None = None) -> Randomisation:
 class Adaptation:
     """Balance a pole with a motor that may be wired either way: without memory, with memory, and told how it is.
 
-    Policies are trained where each world has a motor of its own (steady), and judged there, and where it is drawn
-    anew every 2 s (rewired), which none of them has met. Finished rows are kept, so an interrupted study goes on.
+    "no memory" sees what is measured now, "one step" also what it did last, and the networks with memory ("gru",
+    "transformer") all of that since the episode began; "told" is as "one step", and is told the motor. They are trained
+    where each world has a motor of its own (steady), and judged there and where it is drawn anew every 2 s (rewired),
+    which none of them has met. Finished rows are kept, so an interrupted study goes on.
     """
 
     steps: int = 300_000
@@ -97,12 +99,18 @@ def _row(steps: int, episodes: int, condition: str, seed: int) -> Row:
 
 
 def _worlds(condition: str, n: int, every_s: float | None) -> VectorEnv:
-    """Worlds as a condition observes them; all recall what they did, without which nothing can be identified."""
+    """Worlds as a condition observes them.
+
+    Nothing can be identified without knowing what was done; who sees that beside the speeds that it led to has one step
+    of memory already.
+    """
     from embodied.learn.recall import Recall
     from embodied.learn.told import Told
     from embodied_scripts.balance import make_vec
 
-    env = Recall(make_vec(n, threads=1, autoreset_mode="SameStep", randomise=motors(every_s)), ("action",))
+    env: VectorEnv = make_vec(n, threads=1, autoreset_mode="SameStep", randomise=motors(every_s))
+    if condition != "no memory":
+        env = Recall(env, ("action",))
     return Told(env) if condition == "told" else env
 
 

@@ -65,6 +65,8 @@ class AdversaryOf:
         if not self.runs or min(self.episodes, self.learning) < 1:
             raise OptionError("name at least one run; episodes and learning must be positive")
         policies, about = load_runs(list(self.runs))
+        if not about["id"].startswith("embodied/"):
+            raise OptionError(f"nothing is hidden in {about['id']} that an adversary could choose")
         players: dict[str, Any] = {name: lambda env, one=one: NetworkAgent(one) for name, one in policies.items()}
         players |= {"curious, scripted": lambda env: reference_players(env)["curious"]}
         trials = {name: self._tried(make, about) for name, make in players.items()}
@@ -77,10 +79,10 @@ class AdversaryOf:
         from embodied.learn.vec import GymVecEnv, make_vec
 
         worlds = min(WORLDS, self.episodes)
+        hunting = GymVecEnv(make_vec(about["id"], worlds, adversary=1.0, **about["options"]))
         plain = GymVecEnv(make_vec(about["id"], worlds, **about["options"]))
         prior, hidden = played(make(plain), plain, self.episodes, self.seed)
         plain.close()
-        hunting = GymVecEnv(make_vec(about["id"], worlds, adversary=1.0, **about["options"]))
         player, adversary = make(hunting), hunting.gym_env.adversary  # type: ignore[attr-defined]
         played(player, hunting, self.learning, self.seed + 1_000_000)
         adversary.learns = False

@@ -27,7 +27,7 @@ def learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4
     def theirs(width: int) -> Any:
         shape = {"lstm_hidden_size": width}
         return _recurrent_ppo()(
-            "MlpLstmPolicy", as_vec_env(SIGNPOST, worlds), batch_size=batch, policy_kwargs=shape, **common
+            "MlpLstmPolicy", as_vec_env(SIGNPOST, worlds), batch_size=batch, policy_kwargs=shape, device="cpu", **common
         )
 
     plain: Any = make_vec(SIGNPOST, worlds)
@@ -57,7 +57,7 @@ def cheetah_rates(rounds: int, worlds: int = 8, steps: int = 64, epochs: int = 4
     use_all_threads()
     env_id = "HalfCheetah-v5"
     common: dict[str, Any] = {"n_steps": steps, "n_epochs": epochs, "seed": 0}
-    theirs = common | {"batch_size": steps}
+    theirs = common | {"batch_size": steps, "device": "cpu"}
     shape = {"lstm_hidden_size": 64}
     make = lambda: as_vec_env(env_id, worlds)  # noqa: E731
     models = {
@@ -170,6 +170,7 @@ def _ours(policy: str, env: Any, minibatches: int, shape: dict[str, int] | None 
     import embodied_policies
     from embodied.learn.ppo import SequencePPO
 
+    options = {"device": "cpu"} | options
     return SequencePPO(getattr(embodied_policies, policy), env, minibatches=minibatches, policy_kwargs=shape, **options)
 
 

@@ -64,7 +64,7 @@ def complete(
     from embodied.physics.threads import default_threads
 
     if min(seeds, *settings.values()) < 1 or jobs < 0:
-        raise OptionError(f"{', '.join(settings)} and seeds must be positive")
+        raise OptionError(f"{', '.join(settings)} and seeds must be positive, and jobs 0 or more")
     for kind in kinds:
         if kind not in known:
             raise UnknownNameError("kind of training", kind, known)
