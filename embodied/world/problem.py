@@ -134,6 +134,10 @@ class TaskProblem:
         """Draws values of the hidden variable from its prior, in the first situation."""
         return np.column_stack([np.zeros(n, np.intp), rng.choice(self._k, n, p=self.prior)])
 
+    def over(self, states: NDArray) -> NDArray[np.bool_]:
+        """Where the episode, or what is imagined of it, has ended, `(n,)`."""
+        return states[:, 0] == OVER
+
     def step(self, states: NDArray, action: str, rng: np.random.Generator) -> tuple[NDArray, NDArray, NDArray, NDArray]:
         """Plays a skill from states `(n, 2)`; returns states, evidence `(n, K)`, rewards `(n,)` and done `(n,)`."""
         n = len(states)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from embodied.agent import Carry, Skilled
 from embodied.mind.planner import Planner
 from embodied.mind.problem import Problem
-from embodied.world.problem import OVER
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,30 @@ class Effort:
     decided_s: list[float] = field(default_factory=list)
 
 
+class Imagined(Problem, Protocol):
+    """A problem whose states are situations and hidden values, `(n, 2)`, and that ends where imagining does."""
+
+    def over(self, states: NDArray) -> NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A problem, and who decides in it."""
+
+    problem: Imagined
+    planner: Planner
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all has been lived through that was imagined."""
+        return bool(self.problem.over(self.planner.belief.states).all())
+
+
 @dataclass(frozen=True)
 class _Mind:
-    """What goes on about one world: who plans, what is being done, and what that has shown."""
+    """What goes on about one world: what is planned, what is being done, and what that has shown."""
 
-    planner: Planner
+    plan: _Plan
     doing: Doing
     evidence: NDArray[np.float64]  # (K,)
 
@@ -58,9 +77,9 @@ class ProactiveAgent:
     A carry holds planners, which change as they go: it serves one course of events.
 
     Args:
-        problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`: its
-            states are situations, OVER at the end of what is imagined, and hidden values. It is given what is believed
-            of these `(K,)` and what the agent carries; None and None where an episode begins.
+        problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`,
+            given what is believed of the hidden values `(K,)` and what the agent carries; None and None where an
+            episode begins.
         agent: acts on observations; its skills are the problem's actions.
         evidence: log-likelihood of what all worlds have just observed, `(n, dim)`, under every value of the hidden
             variable, `(n, K)`.
@@ -74,7 +93,7 @@ class ProactiveAgent:
 
     def __init__(
         self,
-        problem_of: Callable[[int, NDArray | None, Carry | None], Problem],
+        problem_of: Callable[[int, NDArray | None, Carry | None], Imagined],
         agent: Skilled,
         evidence: Callable[[NDArray], NDArray],
         control_hz: float,
@@ -100,8 +119,8 @@ class ProactiveAgent:
         actions = []
         for world, before in enumerate(carry):
             if before is None or first[world]:
-                planner = self._planner(world, None, None)
-                mind = self._decide(planner, self._agent.initial(1, self._seed), len(seen[world]))
+                plan = self._plan(world, None, None)
+                mind = self._decide(plan, self._agent.initial(1, self._seed), len(seen[world]))
             else:
                 mind = self._observe(world, before, seen[world])
             doing, action = mind.doing.act(self._agent, obs[world : world + 1])
@@ -113,35 +132,35 @@ class ProactiveAgent:
         """Probabilities of the hidden variable, with what the present skill has shown so far, `(n, K)`."""
         return np.stack([_belief(mind) for mind in carry if mind is not None])
 
-    def _planner(self, world: int, believed: NDArray | None, carry: Carry | None) -> Planner:
+    def _plan(self, world: int, believed: NDArray | None, carry: Carry | None) -> _Plan:
         """Imagines from now on."""
         began = time.perf_counter()
         problem = self._problem_of(world, believed, carry)
         planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._particles)
         self.effort.prepared_s.append(time.perf_counter() - began)
-        return planner
+        return _Plan(problem, planner)
 
     def _observe(self, world: int, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
         """Takes in what was seen since the last action; decides anew if the skill is over."""
         mind = replace(mind, evidence=mind.evidence + seen)
         if mind.doing.left > 0:
             return mind
-        planner, carry, believed = mind.planner, mind.doing.carry, _belief(mind)
-        planner.update(mind.doing.skill, mind.evidence)
-        if (planner.belief.states[:, 0] == OVER).all():  # it has lived through all that it had imagined
-            planner = self._planner(world, believed, carry)
-        return self._decide(planner, carry, len(seen))
+        plan, carry, believed = mind.plan, mind.doing.carry, _belief(mind)
+        plan.planner.update(mind.doing.skill, mind.evidence)
+        if plan.exhausted:
+            plan = self._plan(world, believed, carry)
+        return self._decide(plan, carry, len(seen))
 
-    def _decide(self, planner: Planner, carry: Carry, values: int) -> _Mind:
+    def _decide(self, plan: _Plan, carry: Carry, values: int) -> _Mind:
         began = time.perf_counter()
-        name = planner.act()
+        name = plan.planner.act()
         self.effort.decided_s.append(time.perf_counter() - began)
-        return _Mind(planner, Doing.begun(self._agent, name, carry, self._control_hz), np.zeros(values))
+        return _Mind(plan, Doing.begun(self._agent, name, carry, self._control_hz), np.zeros(values))
 
 
 def _belief(mind: _Mind) -> NDArray[np.float64]:
     """What a planner believes of the hidden variable, and what was seen since it last took something in."""
-    belief = mind.planner.belief
+    belief = mind.plan.planner.belief
     prior = np.bincount(belief.states[:, 1].astype(int), belief.weights, minlength=len(mind.evidence))
     posterior = prior * np.exp(mind.evidence - mind.evidence.max())
     return posterior / posterior.sum()
