@@ -26,14 +26,15 @@ class Trial:
     Attributes:
         prior, prior_error: success where what is hidden is drawn from the prior, and its standard error.
         hunted, hunted_error: the same where an adversary chooses it.
-        by_value: success by hidden value, `(K,)`; chosen: how often the adversary chose each, `(K,)`.
+        by_value: success by hidden value, `(K,)`, None for one that was not met; chosen: how often the adversary chose
+            each, `(K,)`.
     """
 
     prior: float
     prior_error: float
     hunted: float
     hunted_error: float
-    by_value: list[float]
+    by_value: list[float | None]
     chosen: list[float]
 
 
@@ -89,7 +90,7 @@ class AdversaryOf:
         hunted, chosen = played(player, hunting, self.episodes, self.seed)
         hunting.close()
         values = range(len(adversary.prior))
-        by_value = [float(np.mean(prior[hidden == k])) if (hidden == k).any() else float("nan") for k in values]
+        by_value = [float(np.mean(prior[hidden == k])) if (hidden == k).any() else None for k in values]
         return Trial(*_rate(prior), *_rate(hunted), by_value, [float(np.mean(chosen == k)) for k in values])
 
 
@@ -128,7 +129,7 @@ def _print(trials: dict[str, Trial]) -> None:
             f"{trial.prior:.1%} ± {trial.prior_error:.1%}",
             f"{trial.hunted:.1%} ± {trial.hunted_error:.1%}",
             f"{trial.hunted - trial.prior:+.1%}",
-            " / ".join(f"{rate:.0%}" for rate in trial.by_value),
+            " / ".join("–" if rate is None else f"{rate:.0%}" for rate in trial.by_value),
             " / ".join(f"{rate:.0%}" for rate in trial.chosen),
         ]
         for name, trial in trials.items()
