@@ -92,7 +92,7 @@ class Controls:
         measured = _measured(agent, env, self.planner, self.seed)
         env.close()
         prepared, chosen = np.mean(agent.effort.prepared_s), 1e3 * np.mean(agent.effort.decided_s)
-        print(f"the planner imagined for {prepared:.1f} s before each episode, and chose skills in {chosen:.0f} ms")
+        print(f"the planner imagined for {prepared:.1f} s for each plan, and chose skills in {chosen:.0f} ms")
         return measured
 
 
