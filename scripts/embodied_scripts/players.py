@@ -84,8 +84,8 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
     about = describe_env(env)
     real: Any = env.gym_env
     player = skilled_player(about["id"], real.task)
-    if about["id"] == "embodied/LightDark-v0":
-        return _pose_planner(about, real, player, seconds)
+    if about["id"] in TRACKED:
+        return TRACKED[about["id"]](about, real, player, seconds)
     ahead = SKILLS_AHEAD.get(about["id"], math.inf)
     imagined = _worlds_beside(real, about, len(player.skills) * len(real.hidden[0].labels), samples)
     return ProactiveAgent(
@@ -171,6 +171,7 @@ SKILLED: dict[str, Callable[[Any], Any]] = {
     "embodied/Search-v0": lambda task: _search(task)[0](directed=True),
     "embodied/Weigh-v0": lambda task: _weigh(task)[0](directed=True),
 }
+TRACKED = {"embodied/LightDark-v0": _pose_planner}  # whose hidden variables are continuous, and need a filter
 _PLAYERS = {
     "embodied/Signpost-v0": _signpost,
     "embodied/LightDark-v0": _lightdark,
