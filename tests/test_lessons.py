@@ -65,9 +65,27 @@ def test_the_teacher_acts_in_fewer_and_fewer_worlds():
     assert not lessons.last(0.5)
 
 
+def test_reminders_fade_from_the_end_of_the_lessons_to_that_of_the_training():
+    lessons = Lessons(Rememberer(), 0.2, 10, 0, reminders=0.5)
+    assert [lessons.weight(done) for done in (0.0, 0.19, 0.2, 0.6, 1.0)] == pytest.approx([1, 1, 0.5, 0.25, 0])
+    assert not lessons.hands(0.6).any()
+    assert Lessons(Rememberer(), 0.2, 10, 0).weight(0.2) == 0
+
+
+def test_who_is_reminded_keeps_for_longer_what_reward_speaks_against():
+    def after(reminders):
+        return success(
+            trainer(teacher=Rememberer(), lessons=0.4, reminders=reminders, reward_coef=-1.0).learn(36 * 32 * 20)
+        )
+
+    assert after(10.0) > after(0.0) + 0.3
+
+
 def test_lessons_without_a_share_are_refused():
     with pytest.raises(OptionError, match="share"):
         Lessons(Rememberer(), 0.0, 4, 0)
+    with pytest.raises(OptionError, match="reminders"):
+        Lessons(Rememberer(), 0.2, 4, 0, reminders=-1.0)
 
 
 @pytest.mark.parametrize("head", [

@@ -171,8 +171,9 @@ def test_exploration_begins_as_widely_as_it_is_told():
 
 def test_a_policy_without_memory_learns_from_single_steps_that_hold_what_the_sequences_held():
     model = trained(False, steps=600)
-    rollout, single = model.rollout_buffer, model._sequences()
+    rollout, single = model.rollout_buffer, model._sequences(model.rollout_buffer)
     assert single.reward.shape == (16 * 32, 1)
     assert torch.equal(single.obs.reshape(rollout.obs.shape), rollout.obs)
     assert torch.equal(single.advantage.reshape(rollout.advantage.shape), rollout.advantage)
-    assert trained(False, TransformerPolicy, steps=600)._sequences().reward.shape == (16, 32)
+    remembering = trained(False, TransformerPolicy, steps=600)
+    assert remembering._sequences(remembering.rollout_buffer).reward.shape == (16, 32)

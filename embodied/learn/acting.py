@@ -112,9 +112,11 @@ class Acting(OnPolicyAlgorithm):
         return torch.where(hands[:, None], rollout.lesson[:, t].to(own.dtype), own)
 
     def _go_to_school(self, rollout: Rollout) -> None:
-        """Gives the rollout a place for lessons as long as there are any."""
-        taught = self.lessons is not None and self.lessons.last(1 - self._current_progress_remaining)
-        rollout.lesson = torch.zeros_like(rollout.action) if taught else None
+        """Gives the rollout a place for what a teacher says as long as that counts."""
+        done = 1 - self._current_progress_remaining
+        rollout.imitation = 0.0 if self.lessons is None else self.lessons.weight(done)
+        rollout.taught = self.lessons is not None and self.lessons.last(done)
+        rollout.lesson = torch.zeros_like(rollout.action) if rollout.imitation else None
 
     def _rows(self, obs: Any) -> Tensor:
         """Observations as rows of numbers, `(N, F)`."""

@@ -31,7 +31,9 @@ class ReturnScale(nn.Module):
         self.register_buffer("moments", torch.zeros(3))  # averages of x and x², and the weight they rest on
 
     def update(self, returns: Tensor) -> None:
-        """Takes in the returns of one rollout."""
+        """Takes in the returns of one rollout, if there are any."""
+        if not returns.numel():
+            return
         now = torch.stack([returns.mean(), (returns**2).mean(), torch.ones((), device=returns.device)])
         self.moments.lerp_(now, self.rate)
 

@@ -36,6 +36,7 @@ FORGETTING = 0.98  # per game, of the learner's score against a member
 LEAST_PRIORITY = 0.02  # of an opponent that is always beaten
 ENOUGH = 20  # games, before a score says who is champion
 RANDOM = "random"
+TEACHING = ("teacher", "lessons", "reminders")  # settings of a learner that its exploiters do without
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class League:
         self.games, self.folder, self.options, self.seed = games, folder, options, seed
         self._founders = {RANDOM: lambda: RandomOpponent(games.action_space)} if founders is None else founders
         self._policy = policy
-        self._settings = {name: value for name, value in learner.items() if name not in ("teacher", "lessons")}
+        self._settings = {name: value for name, value in learner.items() if name not in TEACHING}
         self.pool = Pool(folder / POOL, options.size, writable, self._check)
         self.pool.found(list(self._founders))
         self.arena = Arena(games, block_sizes(games.num_games, options))

@@ -43,9 +43,8 @@ def ppo_losses(
     advantage = standardised(rollout.advantage[rows], counts)
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
     gained = mean_over(torch.minimum(ratio * advantage, clipped * advantage), counts)
-    taught = rollout.lesson is not None
     return Losses(
-        policy=torch.zeros_like(gained) if taught else -gained,
+        policy=torch.zeros_like(gained) if rollout.taught else -gained,
         value=mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
         entropy=mean_over(reading.actions.entropy(), counts),
         belief=belief_loss(policy, reading, rollout.hidden[rows], counts),
@@ -57,10 +56,10 @@ def ppo_losses(
 
 
 def imitation_loss(reading: Reading, rollout: Rollout, rows: Tensor, counts: Tensor) -> Tensor:
-    """Minus the log-likelihood of what the teacher would have done [nats]; 0 without lessons."""
+    """Minus the log-likelihood of what the teacher would have done [nats], weighted; 0 without lessons."""
     if rollout.lesson is None:
         return torch.zeros((), device=counts.device)
-    return -mean_over(reading.actions.log_prob(rollout.lesson[rows]), counts)
+    return -rollout.imitation * mean_over(reading.actions.log_prob(rollout.lesson[rows]), counts)
 
 
 def forecast_loss(policy: SequencePolicy, reading: Reading, obs: Tensor, first: Tensor, action: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from embodied.errors import OptionError
 from embodied.learn.acting import Acting
 from embodied.learn.checkpoint import check_spaces, read_card
 from embodied.learn.curiosity import Surprise
+from embodied.learn.demonstrations import Demonstrations
 from embodied.learn.lessons import LEAST_SPREAD, Lessons
 from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.policy import SequencePolicy, load_policy
@@ -54,6 +55,7 @@ class SequencePPO(Acting):
             one learns to dare no ending long before an ending can succeed. In the end nothing of this is kept.
         teacher: an agent that says, for the share `lessons` of the training, what to do at every step. It is imitated
             then, in situations of its own and more and more in those of the learner; reinforcement goes on from there.
+        reminders: weight of imitating the teacher after the lessons, beside reinforcement; fades until the end.
         recall: observe "action" and "reward" of the step before, too.
         target_kl: end an update when the policy has moved further than one and a half times this.
         use_sde: explore with noise that depends on the state, drawn anew every `sde_sample_freq` steps (−1: once per
@@ -102,6 +104,7 @@ class SequencePPO(Acting):
         guidance: float | None = None,
         teacher: Agent | None = None,
         lessons: float = 0.3,
+        reminders: float = 0.0,
         normalise: bool = False,
         bfloat16: bool = False,
         compile: bool = False,
@@ -123,7 +126,7 @@ class SequencePPO(Acting):
         self.information_coef = information_coef
         self.target_kl, self.recall = target_kl, tuple(recall)
         self.normalise, self.bfloat16, self.compile = normalise, bfloat16, compile
-        self._teacher, self._lessons_share = teacher, lessons
+        self._teacher, self._lessons_share, self._reminders = teacher, lessons, reminders
         self._start: SequencePolicy | None = None
         if isinstance(policy, SequencePolicy):
             self._start, policy_kwargs = policy, policy.settings() | (policy_kwargs or {})
@@ -206,8 +209,11 @@ class SequencePPO(Acting):
             0 if allowed(self.env) is None else self.policy.action_head.mask_size,  # type: ignore[arg-type]
             self.device,
         )
-        teacher = self._teacher
-        self.lessons = None if teacher is None else Lessons(teacher, self._lessons_share, self.n_envs, self.seed or 0)
+        self.lessons = (
+            None
+            if self._teacher is None
+            else Lessons(self._teacher, self._lessons_share, self.n_envs, self.seed or 0, self._reminders)
+        )
         self.memory: Any = None
         self.surprise = Surprise().to(self.device)
         self._stopping = False
@@ -215,23 +221,46 @@ class SequencePPO(Acting):
 
     def train(self) -> None:
         """Improves the policy on the rollout: epochs of minibatches of whole sequences."""
-        self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        rollout = self._sequences()
-        self.policy.return_scale.update(rollout.returns)
-        _, self._return_spread = self.policy.return_scale.mean_and_spread
-        history = []
-        for _ in range(self.n_epochs):
-            for rows in rollout.minibatches(self.minibatches, self.generator):
-                losses = ppo_losses(self.policy, rollout, rows, self.clip_range, self._return_spread)
-                self._descend(losses)
-                history.append(losses)
-            self._n_updates += 1
-            taught = rollout.lesson is not None
-            if self.target_kl is not None and not taught and history[-1].approx_kl > 1.5 * self.target_kl:
-                break
+        rollout = self._sequences(self.rollout_buffer)  # type: ignore[arg-type]
+        history = self._improve(rollout, self.n_epochs)
         self._observe(rollout)
         self._report(rollout, history)
+
+    def study(self, shown: Demonstrations, epochs: int = 30) -> list[float]:
+        """Imitates what somebody demonstrated, before it learns from reward; critic and belief learn, too.
+
+        Args:
+            shown: the episodes, by `embodied.learn.demonstrations.record`.
+            epochs: how often all of them are gone through.
+
+        Returns:
+            Minus the log-likelihood of what was demonstrated, at every minibatch [nats].
+
+        Raises:
+            CheckpointError: they are of other observations or actions, or tell the critic too little.
+        """
+        shown.check(self.policy)
+        told = self._privileged.state, len(self._privileged.hidden)
+        rollout = self._sequences(shown.as_rollout(self.policy, self.gamma, *told))
+        self._observe(rollout)
+        return [losses.imitation.item() for losses in self._improve(rollout, epochs)]
+
+    def _improve(self, rollout: Rollout, epochs: int) -> list[Losses]:
+        """Goes through a rollout, minibatch by minibatch."""
+        self.policy.set_training_mode(True)
+        self.policy.return_scale.update(rollout.returns[~rollout.ignore])
+        _, self._return_spread = self.policy.return_scale.mean_and_spread
+        history = []
+        for _ in range(epochs):
+            for rows in rollout.minibatches(self.minibatches, self.generator):
+                losses = ppo_losses(self.policy, rollout, rows, self.clip_range, self._return_spread)
+                self._descend(losses, keep_exploring=rollout.taught)
+                history.append(losses)
+            self._n_updates += 1
+            if self.target_kl is not None and not rollout.taught and history[-1].approx_kl > 1.5 * self.target_kl:
+                break
+        return history
 
     def save(self, path: str | Path, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
         """Writes policy and trainer into the folder `path`, as safetensors and JSON."""
@@ -274,19 +303,18 @@ class SequencePPO(Acting):
 
     # --- learning ------------------------------------------------------------------------------------------
 
-    def _descend(self, losses: Losses) -> None:
+    def _descend(self, losses: Losses, keep_exploring: bool) -> None:
         self.policy.optimizer.zero_grad(set_to_none=True)
         loss = losses.total(self.vf_coef, self.ent_coef, self.belief_coef, self.forecast_coef)
         balance = self.policy.core.regulariser()
         (loss if balance is None else loss + balance).backward()
         torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
         self.policy.optimizer.step()
-        if self.rollout_buffer.lesson is not None:  # type: ignore[attr-defined]
+        if keep_exploring:
             self.policy.action_head.keep_exploring(LEAST_SPREAD)
 
-    def _sequences(self) -> Rollout:
+    def _sequences(self, rollout: Rollout) -> Rollout:
         """The rollout; in single steps for who remembers nothing: shuffled ones say more than those in a row."""
-        rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
         if self.policy.core.remembers or self.policy.forecast_head is not None:
             return rollout
         return rollout.in_single_steps(self.policy.initial(rollout.reward.numel()))

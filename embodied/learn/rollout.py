@@ -21,7 +21,8 @@ class Rollout:
     `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0. `mask` tells which choices were
     allowed; None where nothing is ever forbidden. `surprise` is how wrong the forecast of the next observation was;
     `known` is what the policy takes itself to know of what is hidden [nats], where that is rewarded.
-    `lesson` is what a teacher would have done; None without one.
+    `lesson` is what a teacher would have done, None without one; `imitation` the weight of doing it, too, and `taught`
+    whether nothing but that is learned now.
     """
 
     obs: Tensor
@@ -43,6 +44,8 @@ class Rollout:
     returns: Tensor
     mask: Tensor | None = None
     lesson: Tensor | None = None
+    imitation: float = 0.0
+    taught: bool = False
     memory: Any = None
 
     @classmethod
@@ -82,11 +85,11 @@ class Rollout:
 
     def in_single_steps(self, memory: Any) -> Rollout:
         """The same steps, each a sequence of its own, for who remembers nothing; `memory` is N · T empty ones."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "memory"}
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         single: dict[str, Any] = {
-            name: None if part is None else part.flatten(0, 1).unsqueeze(1) for name, part in parts.items()
+            name: part.flatten(0, 1).unsqueeze(1) if isinstance(part, Tensor) else part for name, part in parts.items()
         }
-        return Rollout(**single, memory=memory)
+        return Rollout(**{**single, "memory": memory})
 
     def estimate_advantages(self, wanted: Tensor, last_value: Tensor, gamma: float, gae_lambda: float) -> None:
         """Fills `advantage` and `returns` by generalised advantage estimation of the signal `wanted (N, T)`.

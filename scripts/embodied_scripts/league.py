@@ -67,6 +67,8 @@ class TrainLeague:
     """Snapshots that the training makes."""
     lessons: float = 0.2
     """Share of the training in which a duel's scripted player is imitated, less and less; 0 for none."""
+    reminders: float = 0.0
+    """Weight of imitating it after that, beside reinforcement; fades until the end."""
     threads: int = 0
     """Threads of physics and network (0: one per core)."""
 
@@ -289,18 +291,19 @@ def _build(asked: TrainLeague, writable: bool = True) -> League:
         learning_rate=lambda left: start * (0.1 + 0.9 * left),
         ent_coef=asked.entropy,
         policy_kwargs={"layers": asked.layers, "width": asked.width},
-        **_lessons(games, asked.lessons),
+        **_lessons(games, asked),
     )
 
 
-def _lessons(games: Games, share: float) -> dict[str, Any]:
+def _lessons(games: Games, asked: TrainLeague) -> dict[str, Any]:
     """The scripted players of a duel as a teacher; nothing where there are none, or no lessons are wanted."""
     from embodied.learn.games import DuelGames
     from embodied.learn.opponents import SeatedPair
 
-    if not share or not isinstance(games, DuelGames):
+    if not asked.lessons or not isinstance(games, DuelGames):
         return {}
-    return {"teacher": SeatedPair(_scripted(games.duel)), "lessons": share}
+    teacher = SeatedPair(_scripted(games.duel))
+    return {"teacher": teacher, "lessons": asked.lessons, "reminders": asked.reminders}
 
 
 def _scripted(duel: Any) -> tuple[Any, Any]:

@@ -25,6 +25,7 @@ from embodied_scripts.league import LeagueOf
 from embodied_scripts.lint import Lint
 from embodied_scripts.listing import List
 from embodied_scripts.play import Play
+from embodied_scripts.record import Record
 from embodied_scripts.study import Study
 from embodied_scripts.train import Train
 from embodied_scripts.transfer import Transfer
@@ -35,6 +36,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Controls, tyro.conf.subcommand("controls")]
     | Annotated[AdversaryOf, tyro.conf.subcommand("adversary")]
+    | Annotated[Record, tyro.conf.subcommand("record")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Attend, tyro.conf.subcommand("attend")]
     | Annotated[Film, tyro.conf.subcommand("film")]

@@ -6,18 +6,16 @@ import signal
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from embodied.errors import CheckpointError, EmbodiedError, OptionError
+from embodied_scripts.beginnings import start_of, study, teacher_of
 
 if TYPE_CHECKING:
-    from embodied.agent import Agent
-    from embodied.learn.policy import SequencePolicy
     from embodied.learn.ppo import SequencePPO
     from embodied.learn.run import RunFolder
-    from embodied.learn.vec import GymVecEnv
     from embodied_scripts.draws import DrawsLog
     from embodied_scripts.live import Live
 
@@ -76,6 +74,12 @@ class Train:
     """Begin with lessons: of the scripted player that finds out (curious), or of the policy of a run."""
     lessons: float = 0.3
     """Share of the training that lessons take, with --teacher."""
+    reminders: float = 0.0
+    """Weight of imitating the teacher after the lessons, beside reinforcement; fades until the end."""
+    demonstrations: str | None = None
+    """Imitate the episodes in this folder (`embodied record`) before learning from reward."""
+    epochs: int = 30
+    """How often they are gone through."""
     normalise: bool = False
     """Bring measurements to zero mean and unit spread, as they become known: for environments of others, whose bounds
     are often infinite or far wider than what occurs."""
@@ -132,6 +136,8 @@ class Train:
             settings = replace(settings, start_from=str(Path(self.start_from).absolute()))
         if self.teacher is not None and (Path(self.teacher) / "policy").is_dir():
             settings = replace(settings, teacher=str(Path(self.teacher).absolute()))
+        if self.demonstrations is not None:
+            settings = replace(settings, demonstrations=str(Path(self.demonstrations).absolute()))
         if self.randomise is not None:
             settings = replace(settings, randomise=str(Path(self.randomise).absolute()))
         name = settings.id.split("/")[-1]
@@ -198,6 +204,7 @@ def train_one(given: Train) -> bool:
     if given.resume:
         model.resume(folder.policy)
     else:
+        study(model, settings)
         folder.begin(_jsonable(settings))
         model.save(folder.policy)
     model.set_logger(folder.logger())
@@ -236,7 +243,7 @@ def _build(settings: Train) -> SequencePPO:
     env = make_vec(settings.id, settings.worlds, **options)
     start = settings.learning_rate
     context = {"context": settings.context} if settings.core == "transformer" else {}
-    start_policy = _start_of(settings)
+    start_policy = start_of(settings)
     return SequencePPO(
         start_policy or policy_class(settings.core),
         env,
@@ -248,8 +255,9 @@ def _build(settings: Train) -> SequencePPO:
         curiosity_coef=settings.curiosity,
         information_coef=settings.information,
         guidance=settings.guidance,
-        teacher=None if settings.teacher is None else _teacher(settings.teacher, env),
+        teacher=None if settings.teacher is None else teacher_of(settings.teacher, env),
         lessons=settings.lessons,
+        reminders=settings.reminders,
         policy_kwargs={"layers": settings.layers, "width": settings.width} | context if start_policy is None else {},
         seed=settings.seed,
         device=settings.device,
@@ -265,39 +273,6 @@ def _size_of(model: SequencePPO) -> str:
     weights = sum(p.numel() for p in model.policy.parameters())
     held = sum(footprint(model).values()) / 2**20
     return f"{weights:,} weights, {model.n_envs} worlds × {model.n_steps} steps: holds {held:,.0f} MB while it learns"
-
-
-def _start_of(settings: Train) -> SequencePolicy | None:
-    """The policy whose weights are the start; when resuming, the run's own, which is of the same size."""
-    import embodied_policies
-    from embodied.learn.policy import load_policy
-
-    if settings.start_from is None:
-        return None
-    embodied_policies.register()
-    return load_policy(Path(str(settings.run_dir) if settings.resume else settings.start_from) / "policy")
-
-
-def _teacher(name: str, env: Any) -> Agent:
-    """The scripted player of the environment that finds out, or the policy of a run.
-
-    Raises:
-        UnknownNameError: there is neither.
-    """
-    import embodied_policies
-    from embodied.errors import UnknownNameError
-    from embodied.learn.agents import NetworkAgent
-    from embodied.learn.policy import load_policy
-    from embodied.learn.vec import as_vec_env
-    from embodied_scripts.players import reference_players
-
-    players = reference_players(cast("GymVecEnv", as_vec_env(env, None)))
-    if name == "curious" and name in players:
-        return players[name]
-    if not (Path(name) / "policy").is_dir():
-        raise UnknownNameError("teacher, player or run,", name, {"curious"} & {*players})
-    embodied_policies.register()
-    return NetworkAgent(load_policy(Path(name) / "policy"))
 
 
 def policy_class(core: str) -> Any:

@@ -1,0 +1,127 @@
+"""What somebody demonstrates is kept as it was, and can be imitated without any reward."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from embodied.errors import CheckpointError, OptionError
+from embodied.learn.demonstrations import CARD, STEPS, Demonstrations, record
+from embodied.learn.ppo import SequencePPO
+from embodied.learn.vec import GymVecEnv
+from embodied_policies import MLPPolicy, TransformerPolicy
+from embodied_scripts.recall_env import RecallEnv
+
+DELAY = 8
+
+
+class Rememberer:
+    """Knows the cue; carries it along as an agent does."""
+
+    def initial(self, n, seed):
+        return np.zeros(n, int)
+
+    def act(self, carry, obs, first):
+        cue = np.where(first, (obs[:, 0] > 0).astype(int), carry)
+        return cue, cue
+
+
+def worlds(n=8, mode=AutoresetMode.SAME_STEP):
+    return GymVecEnv(SyncVectorEnv([lambda: RecallEnv(DELAY)] * n, autoreset_mode=mode))
+
+
+def trainer(policy=TransformerPolicy, **settings):
+    kind = {"layers": 1, "width": 32} | ({"context": 16} if policy is TransformerPolicy else {})
+    return SequencePPO(policy, worlds(32), n_steps=36, minibatches=4, learning_rate=2e-3, seed=0, policy_kwargs=kind)
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_whole_episodes_are_kept_in_every_dialect(mode):
+    shown = record(Rememberer(), worlds(4, mode), 12)
+    assert len(shown) == 12
+    assert shown.steps["first"].sum() == 12
+    lengths = np.diff([*np.flatnonzero(shown.steps["first"]), len(shown.steps["first"])])
+    assert (lengths == lengths[0]).all()
+    assert lengths[0] > DELAY
+    cue = shown.steps["obs"][shown.steps["first"], 0] > 0
+    assert (shown.steps["action"].reshape(12, -1) == cue[:, None]).all()
+
+
+def test_what_was_kept_comes_back_from_disk(tmp_path):
+    shown = record(Rememberer(), worlds(), 8)
+    shown.save(tmp_path)
+    again = Demonstrations.load(tmp_path)
+    assert again.card == shown.card
+    assert (again.success == shown.success).all()
+    for name, array in shown.steps.items():
+        np.testing.assert_array_equal(again.steps[name], array)
+
+
+def test_a_step_is_worth_what_was_earned_from_there_on_less_the_potential():
+    card = record(Rememberer(), worlds(1), 1).card
+    steps = {
+        "obs": np.zeros((5, 3), np.float32),
+        "action": np.zeros(5, np.int64),
+        "first": np.array([True, False, False, True, False]),
+        "reward": np.array([1.0, 2.0, 4.0, 8.0, 16.0], np.float32),
+        "shaping": np.array([0.5, 0.0, 0.0, 0.0, 0.0], np.float32),
+    }
+    model = trainer()
+    rollout = Demonstrations(card, steps, np.array([True, False])).as_rollout(model.policy, 0.5, 0, 0)
+    torch.testing.assert_close(rollout.returns, torch.tensor([[2.5, 4.0, 4.0], [16.0, 16.0, 0.0]]))
+    assert rollout.ignore.tolist() == [[False] * 3, [False, False, True]]
+
+
+def test_who_studies_demonstrations_needs_no_reward():
+    shown = record(Rememberer(), worlds(), 64)
+    model = trainer()
+    nats = model.study(shown, epochs=40)
+    assert np.mean(nats[-4:]) < 0.1 < np.mean(nats[:4])
+    obs, memory, right = np.asarray(model.env.reset()), None, []
+    cue = obs[:, 0] > 0
+    for t in range(DELAY + 2):
+        action, memory = model.predict(obs, memory, np.full(32, t == 0), deterministic=True)
+        right.append((action == cue).mean())
+        obs, *_ = model.env.step(action)
+    assert min(right[: DELAY + 1]) > 0.95
+
+
+def test_a_network_without_memory_may_study_too():
+    nats = trainer(MLPPolicy).study(record(Rememberer(), worlds(), 16), epochs=2)
+    assert np.isfinite(nats).all()
+
+
+def test_recording_ends_when_it_is_told_to():
+    assert len(record(Rememberer(), worlds(4), 100, ended=lambda done: done < 3)) == 3
+    with pytest.raises(OptionError, match="at least 1"):
+        record(Rememberer(), worlds(4), 0)
+
+
+def test_what_is_damaged_or_of_something_else_is_refused(tmp_path):
+    shown = record(Rememberer(), worlds(), 8)
+
+    def spoilt(name, change):
+        folder = tmp_path / name
+        steps = {key: array.copy() for key, array in shown.steps.items()}
+        change(steps)
+        Demonstrations(shown.card, steps, shown.success).save(folder)
+        return folder
+
+    with pytest.raises(CheckpointError, match="none, in obs"):
+        Demonstrations.load(spoilt("nan", lambda steps: steps["obs"].fill(np.nan)))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        Demonstrations.load(spoilt("first", lambda steps: steps["first"].fill(True)))
+    with pytest.raises(CheckpointError, match="does not exist"):
+        Demonstrations.load(tmp_path / "nowhere")
+    whole = spoilt("whole", lambda steps: None)
+    (whole / STEPS).write_bytes((whole / STEPS).read_bytes()[:-8])
+    with pytest.raises(CheckpointError, match="damaged"):
+        Demonstrations.load(whole)
+    card = json.loads((whole / CARD).read_text())
+    (whole / CARD).write_text(json.dumps(card | {"format": 99}))
+    shown.save(whole)
+    other = shown.card | {"action_space": {"kind": "Discrete", "n": 7, "start": 0}}
+    with pytest.raises(CheckpointError, match="action_space"):
+        trainer().study(Demonstrations(other, shown.steps, shown.success))
