@@ -337,3 +337,28 @@ def test_the_suite_writes_its_own_pages(tmp_path):
     for name in ("Signpost", "LightDark", "Search", "Weigh", "HideSeek", "Sumo"):
         assert f"## {name}-v0" in page
         assert (tmp_path / f"suite-{name.lower()}.png").stat().st_size > 5_000
+
+
+def test_what_a_player_did_is_recorded_and_imitated(tmp_path):
+    shown, folder = tmp_path / "shown", tmp_path / "run"
+    recorded = embodied("record", "Signpost-v0", shown, "--player", "curious", "--episodes", "8", "--worlds", "8")
+    assert recorded.returncode == 0, recorded.stderr
+    assert "8 episodes, 100% successful" in recorded.stdout
+    trained = embodied("train", "Signpost-v0", "--demonstrations", shown, "--epochs", "2", "--run", folder, *TINY)
+    assert trained.returncode == 0, trained.stderr
+    assert "Imitated 8 episodes" in trained.stdout
+    resumed = embodied("train", "Signpost-v0", "--run", folder, "--resume", "--steps", "600")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Imitated" not in resumed.stdout
+    planned = embodied("record", "Signpost-v0", tmp_path / "planned", "--episodes", "1", "--samples", "1")
+    assert planned.returncode == 0, planned.stderr
+    for arguments, said in (
+        (("record", "Signpost-v0", shown), "not empty"),
+        (("record", "Sumo-v0", tmp_path / "none"), "Weigh-v0"),
+        (("record", "Signpost-v0", tmp_path / "none", "--player", "owl"), "curious"),
+        (("train", "Search-v0", "--demonstrations", shown, "--run", tmp_path / "other", *TINY), "Signpost-v0"),
+        (("train", "Signpost-v0", "--demonstrations", tmp_path / "none", "--run", tmp_path / "other", *TINY), "exist"),
+    ):
+        refused = embodied(*arguments)
+        assert refused.returncode == 2, arguments
+        assert said in refused.stderr, refused.stderr

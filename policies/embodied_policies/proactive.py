@@ -37,10 +37,18 @@ class Doing:
 
 @dataclass
 class Effort:
-    """Seconds that thinking took: imagining, and choosing among what was imagined, for each time that it was done."""
+    """What thinking took: seconds of imagining, and of choosing among what was imagined, each time that it was done;
+    how much time was simulated for each plan, over all imagined worlds [s]; and how many worlds those are, if known."""
 
     prepared_s: list[float] = field(default_factory=list)
     decided_s: list[float] = field(default_factory=list)
+    imagined_s: list[float] = field(default_factory=list)
+    worlds: int | None = None
+
+    def prepared(self, problem: Problem, seconds: float) -> None:
+        """Notes a plan."""
+        self.prepared_s.append(seconds)
+        self.imagined_s.append(getattr(problem, "imagined_s", 0.0))
 
 
 class Imagined(Problem, Protocol):
@@ -137,7 +145,7 @@ class ProactiveAgent:
         began = time.perf_counter()
         problem = self._problem_of(world, believed, carry)
         planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._particles)
-        self.effort.prepared_s.append(time.perf_counter() - began)
+        self.effort.prepared(problem, time.perf_counter() - began)
         return _Plan(problem, planner)
 
     def _observe(self, world: int, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:

@@ -88,6 +88,6 @@ class TrackingAgent:
         planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._values)
         prepared = time.perf_counter()
         name = planner.act()
-        self.effort.prepared_s.append(prepared - began)
+        self.effort.prepared(problem, prepared - began)
         self.effort.decided_s.append(time.perf_counter() - prepared)
         return Doing.begun(self._agent, name, carry, self._control_hz)

@@ -24,6 +24,7 @@ Measured = Literal[
     "inference",
     "mind",
     "imagine",
+    "think",
     "league",
     "randomise",
     "sim2real",
@@ -35,16 +36,17 @@ Measured = Literal[
 class Bench:
     """Measure speed.
 
-    `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost; `cheetah`:
-    on HalfCheetah-v5; `depth`: by layers and context; `device`: on CPU and GPU. `sensors`: what the imperfections of
-    the sensors cost. `camera`: pictures of 64 × 64 pixels. `inference`: one robot's decisions. `mind`: particles of
-    the planner, its play of SimpleLightDark, and whether the particle filter of LightDark is calibrated. `imagine`:
-    what skills of Signpost lead to, played in MuJoCo, beside bare physics. `league`: eight opponents beside one, and
-    how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of which 20 things
-    differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often truth lies in the
-    stated intervals, whether proposed recordings tell more than random ones, and, where recordings of a real servo
-    bench lie in $EMBODIED_REALDATA, its fits. `view`: training that is watched live beside training that is not, and
-    the memory of ten minutes of watching one world at 50 Hz.
+    `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost;
+    `cheetah`: on HalfCheetah-v5; `depth`: by layers and context; `device`: on CPU and GPU. `sensors`: what the
+    imperfections of the sensors cost. `camera`: pictures of 64 × 64 pixels. `inference`: one robot's decisions.
+    `mind`: particles of the planner, its play of SimpleLightDark, and whether the particle filter of LightDark is
+    calibrated. `imagine`: what skills of Signpost lead to, played in MuJoCo, beside bare physics. `think`: what the
+    planner's decisions take in each task, and what it costs to think less (half an hour). `league`: eight opponents
+    beside one, and how near to the known equilibria of two small games self-play comes. `randomise`: 256 worlds of
+    which 20 things differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often
+    truth lies in the stated intervals, whether proposed recordings tell more than random ones, and, where
+    recordings of a real servo bench lie in $EMBODIED_REALDATA, its fits. `view`: training that is watched live
+    beside training that is not, and the memory of ten minutes of watching one world at 50 Hz.
     """
 
     what: Annotated[Measured, tyro.conf.Positional]
@@ -56,7 +58,7 @@ class Bench:
     all: bool = False
     """With `env`: every environment of the suite, beside bare physics and Gymnasium's SyncVectorEnv."""
     episodes: int = 100
-    """With `mind`: how many episodes are played; 0 for none."""
+    """With `mind` (0 for none) and `think`: how many episodes are played."""
     seconds: float = 0.04
     """With `mind`: time for a decision."""
     small: bool = False
@@ -74,9 +76,15 @@ class Bench:
             learn_rates,
         )
         from embodied_scripts.bench_mind import imagination_rates, mind_rates, show_coverage, show_light_dark
+        from embodied_scripts.bench_thinking import show_thinking
 
-        if self.what in ("sim2real", "view"):
-            self._write(_show_sim2real(self.small) if self.what == "sim2real" else _show_view(self.rounds, self.small))
+        shows: dict[str, Callable[[], dict[str, list[float]]]] = {
+            "sim2real": lambda: _show_sim2real(self.small),
+            "view": lambda: _show_view(self.rounds, self.small),
+            "think": lambda: show_thinking(1 if self.small else self.episodes, self.small),
+        }
+        if self.what in shows:
+            self._write(shows[self.what]())
             return
         measures: dict[str, Callable[..., dict[str, list[float]]]]
         measures = {

@@ -71,8 +71,12 @@ def skilled_player(env_id: str, task: Any) -> Skilled:
     return SKILLED[env_id](task)
 
 
-def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> ProactiveAgent | TrackingAgent:
+def planning_agent(
+    env: GymVecEnv, seconds: float = 0.1, samples: int = 4, ahead: float | None = None
+) -> ProactiveAgent | TrackingAgent:
     """The planner as an agent in the worlds of `env`; it imagines in `samples` more for each hidden value.
+
+    A plan looks so many skills `ahead` (None: as many as suit the task; `inf`: to the end of the episode).
 
     It knows where everything stands, the robot included, but for what is hidden. A continuous variable is tracked by a
     filter, and plans are made from values drawn from that (one world each).
@@ -84,11 +88,11 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
     about = describe_env(env)
     real: Any = env.gym_env
     player = skilled_player(about["id"], real.task)
+    ahead = SKILLS_AHEAD.get(about["id"], math.inf) if ahead is None else ahead
     if about["id"] in TRACKED:
-        return TRACKED[about["id"]](about, real, player, seconds)
-    ahead = SKILLS_AHEAD.get(about["id"], math.inf)
+        return TRACKED[about["id"]](about, real, player, seconds, ahead)
     imagined = _worlds_beside(real, about, len(player.skills) * len(real.hidden[0].labels), samples)
-    return ProactiveAgent(
+    agent = ProactiveAgent(
         lambda world, believed, carry: TaskProblem(
             imagined, player, real, world, world, believed=believed, carry=carry, skills_ahead=ahead
         ),
@@ -97,11 +101,12 @@ def planning_agent(env: GymVecEnv, seconds: float = 0.1, samples: int = 4) -> Pr
         real.task.control_hz,
         seconds,
     )
+    agent.effort.worlds = imagined.num_envs
+    return agent
 
 
-def _pose_planner(about: dict[str, Any], real: Any, player: Skilled, seconds: float) -> TrackingAgent:
+def _pose_planner(about: dict[str, Any], real: Any, player: Skilled, seconds: float, ahead: float) -> TrackingAgent:
     """Plans where its own pose is hidden."""
-    ahead = SKILLS_AHEAD[about["id"]]
     imagined = _worlds_beside(real, about, len(player.skills) * POSES, 1)
     tracker = pose_filter(real.task)
 
@@ -114,7 +119,9 @@ def _pose_planner(about: dict[str, Any], real: Any, player: Skilled, seconds: fl
             imagined, player, real, world, world, supposed=poses, evidence=evidence, carry=carry, skills_ahead=ahead
         )
 
-    return TrackingAgent(problem_of, player, tracker, real.task.control_hz, POSES, seconds)
+    agent = TrackingAgent(problem_of, player, tracker, real.task.control_hz, POSES, seconds)
+    agent.effort.worlds = imagined.num_envs
+    return agent
 
 
 def _worlds_beside(real: Any, about: dict[str, Any], courses: int, samples: int) -> Any:
