@@ -86,3 +86,7 @@ class WorldFailureWarning(RuntimeWarning):
 
 class BeliefLostWarning(RuntimeWarning):
     """An observation contradicted everything that was believed; the agent went on as its documentation says."""
+
+
+class NotZeroSumWarning(RuntimeWarning):
+    """What the players of a game won did not add up to nothing; half the difference was played for."""

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 import embodied_envs  # noqa: F401
-from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied.errors import CheckpointError, NotZeroSumWarning, OptionError, UnknownNameError
 from embodied.learn.agents import NetworkAgent
 from embodied.learn.arena import Arena
 from embodied.learn.checkpoint import load_json, save_json
@@ -382,6 +382,22 @@ class Patience(ParallelEnv):
             dict.fromkeys(self.agents, False),
             {key: {} for key in views},
         )
+
+
+class Generosity(Patience):
+    """Both win, the first player more."""
+
+    def step(self, actions):
+        views, rewards, *rest = super().step(actions)
+        return views, {"a": 3 * rewards["a"], "b": rewards["a"]}, *rest
+
+
+def test_a_game_in_which_both_win_is_played_for_the_difference_and_that_is_said():
+    games, everyone = PettingZooGames(Generosity, 2), np.ones(2, bool)
+    games.reset(6, everyone)  # 7 moves, and 1
+    with pytest.warns(NotZeroSumWarning, match="3 and 1"):
+        tick = games.step((np.zeros(2, int), np.zeros(2, int)), everyone)
+    assert tick.reward.tolist() == [0.0, 1.0]
 
 
 def test_masks_that_only_who_is_to_move_is_told_are_kept():

@@ -5,6 +5,7 @@ Shape suffixes are written out: N games, D numbers that one seat sees, A choices
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 
-from embodied.errors import OptionError
+from embodied.errors import NotZeroSumWarning, OptionError
 from embodied.learn.batches import stack_observations
 from embodied.learn.observations import MASK, Codec, mask_of
 from embodied.learn.vec import PRIVILEGED
@@ -182,12 +183,11 @@ class _ParallelBoard:
         self._views, self._infos = self._env.reset(seed=seed)
 
     def move(self, actions: tuple[Any, Any]) -> tuple[float, bool, bool]:
-        first = self._players[0]
         given = dict(zip(self._players, actions, strict=True))
         views, rewards, terminations, truncations, infos = self._env.step(given)
         self._views, self._infos = {**self._views, **views}, {**self._infos, **infos}
         over = any(terminations.values())
-        return float(rewards[first]), over, any(truncations.values()) and not over
+        return _payoff(self._players, rewards), over, any(truncations.values()) and not over
 
     def see(self, seat: int) -> Any:
         return self._views[self._players[seat]]
@@ -212,7 +212,7 @@ class _TurnBoard:
         env = self._env
         env.step(actions[self._players.index(env.agent_selection)])
         over = any(env.terminations.values())
-        return float(env.rewards.get(self._players[0], 0.0)), over, any(env.truncations.values()) and not over
+        return _payoff(self._players, env.rewards), over, any(env.truncations.values()) and not over
 
     def see(self, seat: int) -> Any:
         return self._env.observe(self._players[seat])
@@ -226,6 +226,18 @@ class _TurnBoard:
 
 def _board(env: ParallelEnv | AECEnv) -> _Board:
     return _ParallelBoard(env) if isinstance(env, ParallelEnv) else _TurnBoard(env)
+
+
+def _payoff(players: list[Any], rewards: dict[Any, float]) -> float:
+    """What the first player wins from the second: its reward, or half the difference where they do not add up to 0."""
+    first, second = (float(rewards.get(player, 0.0)) for player in players)
+    if abs(first + second) > 1e-6:
+        warnings.warn(
+            f"rewards of {first:g} and {second:g}: this game is not zero-sum; half the difference is played for",
+            NotZeroSumWarning,
+            stacklevel=2,
+        )
+    return (first - second) / 2
 
 
 def _mask(view: Any, info: dict[str, Any]) -> NDArray | None:
