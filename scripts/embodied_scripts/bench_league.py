@@ -84,16 +84,15 @@ def table_game_figures(name: str, is_league: bool, steps: int) -> tuple[float, f
 
     torch.set_num_threads(1)
     rock = name.startswith("biased")
-    opponents: dict[str, Any] = {"latest": 0.9, "slots": 1, "uniform": 1.0}
-    if is_league:
-        opponents = {"latest": 0.0, "slots": 8, "uniform": 0.2, "equilibrium": 1.0, "rounds": 16}
-    options = LeagueOptions(founders=0.0, members=24, size=60, stay=4, **opponents)
+    opponents: dict[str, Any] = {"latest": 0.5, "slots": 8} if is_league else {"latest": 0.9, "slots": 1}
+    options = LeagueOptions(founders=0.0, uniform=1.0, members=24, size=60, stay=4, **opponents)
+    rate = 1e-2 if rock else 3e-3
     make: Callable[[], Any] = BiasedRockPaperScissors if rock else KuhnPoker
     with tempfile.TemporaryDirectory() as folder:
         league = League(
             PettingZooGames(make, 64), MLPPolicy, Path(folder), None, options, n_steps=8, minibatches=4, gamma=1.0,
-            learning_rate=1e-2 if rock else 3e-3, ent_coef=0.1 if rock else 0.01,
-            policy_kwargs={"layers": 1, "width": 16 if rock else 32},
+            learning_rate=lambda left: rate * (0.1 + 0.9 * left), ent_coef=0.1,
+            policy_kwargs={"layers": 1 if rock else 2, "width": 16 if rock else 32},
         )  # fmt: skip
         league.learn(steps)
         table = league.table(rounds=16, most=24)

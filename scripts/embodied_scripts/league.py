@@ -69,6 +69,9 @@ class TrainLeague:
     """Share of the training in which a duel's scripted player is imitated, less and less; 0 for none."""
     reminders: float = 0.0
     """Weight of imitating it after that, beside reinforcement; fades until the end."""
+    guidance: float | None = None
+    """Share of the training during which progress counts by itself and failures are forgiven, less and less (default:
+    what the game recommends)."""
     threads: int = 0
     """Threads of physics and network (0: one per core)."""
 
@@ -290,6 +293,7 @@ def _build(asked: TrainLeague, writable: bool = True) -> League:
         minibatches=max(1, asked.games // 8),
         learning_rate=lambda left: start * (0.1 + 0.9 * left),
         ent_coef=asked.entropy,
+        guidance=asked.guidance,
         policy_kwargs={"layers": asked.layers, "width": asked.width},
         **_lessons(games, asked),
     )

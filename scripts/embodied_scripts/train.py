@@ -67,6 +67,8 @@ class Train:
     """Reward for what was predicted wrongly, in units of its spread; needs --forecast."""
     information: float = 0.0
     """Reward for every nat by which the policy's own belief about what is hidden becomes more certain."""
+    shaping: bool = True
+    """Add the signal of progress that the environment offers, which leaves the best policy the best."""
     guidance: float | None = None
     """Share of the training during which progress counts by itself and failures are forgiven, less and less: for tasks
     whose reward is hardly ever met by chance (default: what the task recommends)."""
@@ -254,6 +256,7 @@ def _build(settings: Train) -> SequencePPO:
         forecast_coef=settings.forecast,
         curiosity_coef=settings.curiosity,
         information_coef=settings.information,
+        shaping=settings.shaping,
         guidance=settings.guidance,
         teacher=None if settings.teacher is None else teacher_of(settings.teacher, env),
         lessons=settings.lessons,
