@@ -223,12 +223,14 @@ class SequencePPO(Acting):
         """Improves the policy on the rollout: epochs of minibatches of whole sequences."""
         self._update_learning_rate(self.policy.optimizer)
         rollout = self._sequences(self.rollout_buffer)  # type: ignore[arg-type]
-        history = self._improve(rollout, self.n_epochs)
+        history = self._improve(rollout, self.n_epochs, self.minibatches)
         self._observe(rollout)
         self._report(rollout, history)
 
     def study(self, shown: Demonstrations, epochs: int = 30) -> list[float]:
         """Imitates what somebody demonstrated, before it learns from reward; critic and belief learn, too.
+
+        A minibatch holds as many episodes as one of a rollout holds environments.
 
         Args:
             shown: the episodes, by `embodied.learn.demonstrations.record`.
@@ -244,16 +246,17 @@ class SequencePPO(Acting):
         told = self._privileged.state, len(self._privileged.hidden)
         rollout = self._sequences(shown.as_rollout(self.policy, self.gamma, *told))
         self._observe(rollout)
-        return [losses.imitation.item() for losses in self._improve(rollout, epochs)]
+        minibatches = -(-len(shown) * self.minibatches // self.n_envs)
+        return [losses.imitation.item() for losses in self._improve(rollout, epochs, minibatches)]
 
-    def _improve(self, rollout: Rollout, epochs: int) -> list[Losses]:
+    def _improve(self, rollout: Rollout, epochs: int, minibatches: int) -> list[Losses]:
         """Goes through a rollout, minibatch by minibatch."""
         self.policy.set_training_mode(True)
         self.policy.return_scale.update(rollout.returns[~rollout.ignore])
         _, self._return_spread = self.policy.return_scale.mean_and_spread
         history = []
         for _ in range(epochs):
-            for rows in rollout.minibatches(self.minibatches, self.generator):
+            for rows in rollout.minibatches(minibatches, self.generator):
                 losses = ppo_losses(self.policy, rollout, rows, self.clip_range, self._return_spread)
                 self._descend(losses, keep_exploring=rollout.taught)
                 history.append(losses)

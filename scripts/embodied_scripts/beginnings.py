@@ -62,6 +62,6 @@ def study(model: SequencePPO, settings: Train) -> None:
         raise OptionError(f"demonstrations are gone through at least once, not {settings.epochs} times")
     shown = Demonstrations.load(Path(settings.demonstrations))
     nats = model.study(shown, settings.epochs)
-    last = float(np.mean(nats[-model.minibatches :]))
+    last = float(np.mean(nats[-len(nats) // settings.epochs :]))
     said = f"Imitated {len(shown)} episodes of {settings.demonstrations}: {nats[0]:.2f} to {last:.2f} nats a decision"
     Console(soft_wrap=True).print(said, markup=False, highlight=False)

@@ -33,7 +33,7 @@ class TrainLeague:
 
     id: Annotated[str, tyro.conf.Positional]
     """A duel (HideSeek-v0, Sumo-v0), or a game of PettingZoo by its module: pettingzoo.classic.rps_v2."""
-    steps: int = 1_800_000
+    steps: int = 4_000_000
     """Decisions of the learner, over all games together."""
     seed: int = 0
     """Decides everything that is random."""
@@ -65,7 +65,7 @@ class TrainLeague:
     """Share of the other games that scripted and random players get; those that win come more often."""
     members: int = 20
     """Snapshots that the training makes."""
-    lessons: float = 0.2
+    lessons: float = 0.1
     """Share of the training in which a duel's scripted player is imitated, less and less; 0 for none."""
     reminders: float = 0.0
     """Weight of imitating it after that, beside reinforcement; fades until the end."""
