@@ -120,8 +120,13 @@ def test_what_is_damaged_or_of_something_else_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="damaged"):
         Demonstrations.load(whole)
     card = json.loads((whole / CARD).read_text())
-    (whole / CARD).write_text(json.dumps(card | {"format": 99}))
     shown.save(whole)
+    (whole / CARD).write_text(json.dumps(card | {"format": 99}))
+    with pytest.raises(CheckpointError, match="of this version"):
+        Demonstrations.load(whole)
+    unheard = {**shown.steps, "action": np.full_like(shown.steps["action"], 9)}
+    with pytest.raises(CheckpointError, match="other spaces"):
+        trainer().study(Demonstrations(shown.card, unheard, shown.success))
     other = shown.card | {"action_space": {"kind": "Discrete", "n": 7, "start": 0}}
     with pytest.raises(CheckpointError, match="action_space"):
         trainer().study(Demonstrations(other, shown.steps, shown.success))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -77,12 +78,16 @@ class Demonstrations:
         return cls(card, steps, success)
 
     def check(self, policy: SequencePolicy) -> None:
-        """Refuses to teach a policy of other observations or actions, or of another privilege.
+        """Refuses to teach a policy of other observations or actions.
 
         Raises:
-            CheckpointError: they differ.
+            CheckpointError: they differ, or the steps are not of the spaces that the card names.
         """
         check_spaces(self.card, policy.observation_space, policy.action_space, "what is to be trained")
+        obs, action, space = self.steps["obs"], self.steps["action"], policy.action_space
+        fits = obs.shape[1:] == (policy.codec.size,) and action.shape[1:] == (space.shape or ())
+        if not fits or not (isinstance(space, spaces.Box) or all(space.contains(a) for a in action)):
+            raise CheckpointError("these demonstrations hold steps of other spaces than they say: are they damaged?")
 
     def as_rollout(self, policy: SequencePolicy, gamma: float, state: int, hidden: int) -> Rollout:
         """All episodes side by side, each from an empty memory, to be imitated; what is beyond an end is ignored.

@@ -27,13 +27,16 @@ def cast(target: str, player: str | None, given: tuple[str, ...], worlds: int = 
         OptionError: an environment of somebody else, which cannot be shown.
         UnknownNameError: there is no such environment or player.
     """
-    agent, env, title = _cast(target, player, given, worlds)
+    agent, env, title = cast_anywhere(target, player, given, worlds)
     if not hasattr(env.gym_env, "task"):
         raise OptionError(f"{title}: only this toolkit's own environments can be shown")
     return agent, env, title
 
 
-def _cast(target: str, player: str | None, given: tuple[str, ...], worlds: int) -> tuple[Agent, GymVecEnv, str]:
+def cast_anywhere(
+    target: str, player: str | None, given: tuple[str, ...], worlds: int = 1
+) -> tuple[Agent, GymVecEnv, str]:
+    """The same in any environment."""
     from embodied.learn.agents import NetworkAgent
     from embodied.learn.vec import GymVecEnv, make_vec
     from embodied_scripts.evaluate import load_runs, runs_in

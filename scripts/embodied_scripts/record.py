@@ -65,12 +65,12 @@ class Record:
 
     def _cast(self) -> tuple[Agent, GymVecEnv]:
         """The player, and its worlds."""
-        from embodied_scripts.playing import cast
+        from embodied_scripts.playing import cast_anywhere
 
         thinks = self.player == PLANNER and not Path(self.target).is_dir()
         worlds = min(self.worlds or (THINKERS if thinks else WORLDS), self.episodes)
         if not thinks:
-            agent, env, _ = cast(self.target, self.player, self.options, worlds)
+            agent, env, _ = cast_anywhere(self.target, self.player, self.options, worlds)
             return agent, env
         return self._thinker(worlds)
 
