@@ -59,7 +59,9 @@ class Record:
         shown = _recorded(agent, env, self.episodes, self.seed)
         env.close()
         shown.save(self.out)
-        said = f"{len(shown)} episodes, {shown.success.mean():.0%} successful, in {self.out}."
+        earned = f"mean return {shown.steps['reward'].sum() / len(shown):+.2f}"
+        won = f", {shown.success.mean():.0%} successful" if shown.success.any() else ""
+        said = f"{len(shown)} episodes, {earned}{won}, in {self.out}."
         after = f"Next: embodied train {shown.card['env']['id']} --demonstrations {self.out}"
         Console(soft_wrap=True).print(f"{said} {after}", markup=False, highlight=False)
 
