@@ -12,27 +12,16 @@ from embodied.learn.demonstrations import CARD, STEPS, Demonstrations, record
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.vec import GymVecEnv
 from embodied_policies import MLPPolicy, TransformerPolicy
-from embodied_scripts.recall_env import RecallEnv
+from embodied_scripts.recall_env import RecallEnv, Rememberer
 
 DELAY = 8
-
-
-class Rememberer:
-    """Knows the cue; carries it along as an agent does."""
-
-    def initial(self, n, seed):
-        return np.zeros(n, int)
-
-    def act(self, carry, obs, first):
-        cue = np.where(first, (obs[:, 0] > 0).astype(int), carry)
-        return cue, cue
 
 
 def worlds(n=8, mode=AutoresetMode.SAME_STEP):
     return GymVecEnv(SyncVectorEnv([lambda: RecallEnv(DELAY)] * n, autoreset_mode=mode))
 
 
-def trainer(policy=TransformerPolicy, **settings):
+def trainer(policy=TransformerPolicy):
     kind = {"layers": 1, "width": 32} | ({"context": 16} if policy is TransformerPolicy else {})
     return SequencePPO(policy, worlds(32), n_steps=36, minibatches=4, learning_rate=2e-3, seed=0, policy_kwargs=kind)
 

@@ -11,18 +11,7 @@ from embodied.learn.heads import ChoiceHead, GaussianHead
 from embodied.learn.lessons import Lessons
 from embodied.learn.ppo import SequencePPO
 from embodied_policies.transformer import TransformerPolicy
-from embodied_scripts.recall_env import RecallEnv
-
-
-class Rememberer:
-    """Knows the cue; carries it along as an agent does."""
-
-    def initial(self, n, seed):
-        return np.zeros(n, int)
-
-    def act(self, carry, obs, first):
-        cue = np.where(first, (obs[:, 0] > 0).astype(int), carry)
-        return cue, cue
+from embodied_scripts.recall_env import RecallEnv, Rememberer
 
 
 def trainer(**settings):

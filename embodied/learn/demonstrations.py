@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor
 
 from embodied.agent import Agent
 from embodied.errors import CheckpointError, OptionError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from embodied.learn.policy import SequencePolicy
 
 FORMAT = 1
-PRIVILEGED = ("state", "hidden")
 STEPS, CARD = "steps.safetensors", "demonstrations.json"
 
 
@@ -92,7 +90,7 @@ class Demonstrations:
     def as_rollout(self, policy: SequencePolicy, gamma: float, state: int, hidden: int) -> Rollout:
         """All episodes side by side, each from an empty memory, to be imitated; what is beyond an end is ignored.
 
-        The value of a step is what the demonstrator earned from there on, discounted, less the potential.
+        The value of a step is what the demonstrator earned from there to the end, discounted, less the potential.
 
         Args:
             policy: who is to imitate.
@@ -117,12 +115,17 @@ class Demonstrations:
         )
         rollout.lesson, rollout.imitation, rollout.taught = torch.zeros_like(rollout.action), 1.0, True
         rollout.ignore[:] = True
-        earned = _to_go(self.steps["reward"], episode, gamma) - self.steps["shaping"]
-        values: dict[str, Any] = {"obs": obs, "lesson": said, "action": said, "returns": earned, "ignore": False}
-        values |= {name: self.steps[name] for name, wanted in told.items() if wanted}
-        for name, value in values.items():
-            target: Tensor = getattr(rollout, name)
+        potential = torch.zeros_like(rollout.reward)
+        last = np.append(self.steps["first"][1:], True)
+        values = {"obs": obs, "lesson": said, "action": said, "reward": self.steps["reward"], "terminated": last}
+        values |= {"ignore": np.zeros_like(last)} | {name: self.steps[name] for name, wanted in told.items() if wanted}
+        for target, value in (
+            (potential, self.steps["shaping"]),
+            *((getattr(rollout, k), v) for k, v in values.items()),
+        ):
             target[episode, place] = torch.as_tensor(value, device=target.device).to(target.dtype)
+        rollout.estimate_advantages(rollout.reward, potential.new_zeros(len(self)), gamma, 1.0)
+        rollout.returns -= potential
         rollout.first[:, 0] = True
         rollout.memory = policy.core.snapshot(policy.initial(len(self)))
         return rollout
@@ -153,48 +156,43 @@ def record(
     per_world = -(-episodes // n)
     env.seed(seed)
     obs, first, carry = env.reset(), np.ones(n, bool), agent.initial(n, seed)
-    going: list[list[dict[str, Any]]] = [[] for _ in range(n)]
-    kept: list[list[dict[str, Any]]] = []
+    history: list[dict[str, NDArray]] = []
+    kept: list[tuple[int, int, int]] = []  # of each episode: world, first step, and the step after the last
     success: list[bool] = []
-    finished = np.zeros(n, int)
-    while (finished < per_world).any():
-        told = {name: env.privileged[name] for name in PRIVILEGED if name in env.privileged}
-        shaping = env.privileged.get("shaping", np.zeros(n, np.float32))
-        rows = codec.rows(obs)
+    began, finished, going_on = np.zeros(n, int), np.zeros(n, int), True
+    while going_on and (finished < per_world).any():
+        told = {"shaping": np.zeros(n, np.float32)} | env.privileged
         if hasattr(agent, "allowed"):
             agent.allowed = env.mask
         carry, action = agent.act(carry, obs, first)
+        now = told | {"obs": codec.rows(obs), "action": action}
+        now = {name: np.array(array) for name, array in now.items()}
         experience, _ = step(env, action)
-        for i in np.flatnonzero(~experience.ignore).tolist():
-            now = {"obs": rows[i], "action": action[i], "first": not going[i], "shaping": shaping[i]}
-            going[i].append(now | {"reward": experience.reward[i]} | {name: array[i] for name, array in told.items()})
-        for i in np.flatnonzero(experience.ended).tolist():
-            if finished[i] < per_world and not experience.ignore[i]:
-                kept.append(going[i])
-                success.append(experience.success is not None and bool(experience.success[i]))
-                finished[i] += 1
-                if ended is not None and not ended(len(kept)):
-                    return _demonstrations(env, kept, success)
-            going[i] = []
+        history.append(now | {"reward": np.array(experience.reward)})
+        for i in np.flatnonzero(experience.ended & ~experience.ignore & (finished < per_world)).tolist():
+            kept.append((i, int(began[i]), len(history)))
+            success.append(experience.success is not None and bool(experience.success[i]))
+            finished[i] += 1
+            going_on = ended is None or ended(len(kept))
+            if not going_on:
+                break
         obs, first = experience.obs, experience.ended | experience.ignore
-    return _demonstrations(env, kept, success)
+        began[first] = len(history)
+    return _demonstrations(env, history, kept, success)
 
 
-def _demonstrations(env: GymVecEnv, kept: list[list[dict[str, Any]]], success: list[bool]) -> Demonstrations:
-    every = [now for episode in kept for now in episode]
-    steps = {name: np.stack([np.asarray(now[name]) for now in every]) for name in every[0]}
+def _demonstrations(
+    env: GymVecEnv, history: list[dict[str, NDArray]], kept: list[tuple[int, int, int]], success: list[bool]
+) -> Demonstrations:
+    """Cuts episodes out of what happened in all worlds, step by step."""
+    steps = {
+        name: np.stack([history[t][name][i] for i, start, stop in kept for t in range(start, stop)])
+        for name in history[0]
+    }
+    steps["first"] = np.array([t == start for _, start, stop in kept for t in range(start, stop)])
     card = {
         "env": describe_env(env),
         "observation_space": describe_space(env.observation_space),
         "action_space": describe_space(env.action_space),
     }
     return Demonstrations(card, steps, np.array(success))
-
-
-def _to_go(reward: NDArray, episode: NDArray[np.intp], gamma: float) -> NDArray[np.float32]:
-    """Discounted sum of rewards from each step to the end of its episode, `(S,)`."""
-    total = np.zeros(len(reward) + 1)
-    for t in reversed(range(len(reward))):
-        goes_on = t + 1 < len(reward) and episode[t + 1] == episode[t]
-        total[t] = reward[t] + gamma * total[t + 1] * goes_on
-    return total[:-1].astype(np.float32)

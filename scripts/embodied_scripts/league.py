@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import signal
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -241,7 +240,7 @@ def saved_league(path: Path) -> TrainLeague:
 
 def _train(asked: TrainLeague) -> bool:
     from embodied.learn.run import RunFolder
-    from embodied_scripts.progress import Progress, Stop
+    from embodied_scripts.progress import Progress, Stop, on_interrupt
 
     assert asked.run_dir is not None
     folder = RunFolder(asked.run_dir)
@@ -258,12 +257,8 @@ def _train(asked: TrainLeague) -> bool:
         league.save()
     league.learner.set_logger(folder.logger())
     stop = Stop()
-    before = signal.signal(signal.SIGINT, stop.request)
-    try:
-        with Progress(asked.steps, str(folder.path)) as progress:
-            league.learn(asked.steps, [stop, progress])
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with on_interrupt(stop.request), Progress(asked.steps, str(folder.path)) as progress:
+        league.learn(asked.steps, [stop, progress])
     return league.learner.num_timesteps >= asked.steps
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +18,19 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 UPDATES_BETWEEN_CHECKPOINTS = 20
 UPDATES_BETWEEN_LINES = 15
+
+
+@contextmanager
+def on_interrupt(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Lets `handler` take Ctrl-C meanwhile; not in the tasks of a worker, which run in other threads."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Stop(BaseCallback):

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 
 class RecallEnv(gym.Env):
@@ -30,3 +31,16 @@ class RecallEnv(gym.Env):
         asked = self.t > self.delay
         obs = np.array([0, self.t == self.delay], np.float32)
         return obs, float(asked and action == self.cue), asked, False, {}
+
+
+class Rememberer:
+    """The player that remembers: it takes the cue for its carry, and says it at every step."""
+
+    def initial(self, n: int, seed: int) -> NDArray[np.intp]:
+        """Returns what it knows before an episode, `(n,)`."""
+        return np.zeros(n, np.intp)
+
+    def act(self, carry: NDArray, obs: NDArray, first: NDArray) -> tuple[NDArray, NDArray]:
+        """Returns the cue twice: as the next carry and as actions, `(n,)`."""
+        cue = np.where(first, (obs[:, 0] > 0).astype(np.intp), carry)
+        return cue, cue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +92,7 @@ def _recorded(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> Demonst
     from rich.progress import Progress
 
     from embodied.learn.demonstrations import record
+    from embodied_scripts.progress import on_interrupt
 
     stopped = threading.Event()
 
@@ -101,15 +101,11 @@ def _recorded(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> Demonst
             raise KeyboardInterrupt
         stopped.set()
 
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        with Progress(transient=True) as progress:
-            task = progress.add_task("Recording", total=episodes)
+    with on_interrupt(stop), Progress(transient=True) as progress:
+        task = progress.add_task("Recording", total=episodes)
 
-            def ended(done: int) -> bool:
-                progress.update(task, completed=done)
-                return not stopped.is_set()
+        def ended(done: int) -> bool:
+            progress.update(task, completed=done)
+            return not stopped.is_set()
 
-            return record(agent, env, episodes, seed, ended)
-    finally:
-        signal.signal(signal.SIGINT, before)
+        return record(agent, env, episodes, seed, ended)

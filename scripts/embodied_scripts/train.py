@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -135,13 +133,13 @@ class Train:
                 raise OptionError(
                     f"--start-from decides the network; leave out {', '.join(decided) or 'with_memoryless'}"
                 )
-            settings = replace(settings, start_from=str(Path(self.start_from).absolute()))
         if self.teacher is not None and (Path(self.teacher) / "policy").is_dir():
             settings = replace(settings, teacher=str(Path(self.teacher).absolute()))
-        if self.demonstrations is not None:
-            settings = replace(settings, demonstrations=str(Path(self.demonstrations).absolute()))
-        if self.randomise is not None:
-            settings = replace(settings, randomise=str(Path(self.randomise).absolute()))
+        given = {name: getattr(self, name) for name in ("start_from", "demonstrations", "randomise")}
+        absolute: dict[str, Any] = {
+            name: str(Path(path).absolute()) for name, path in given.items() if path is not None
+        }
+        settings = replace(settings, **absolute)
         name = settings.id.split("/")[-1]
         if self.seeds == 1 and not self.with_memoryless and self.ray is None:
             train_one(replace(settings, run_dir=self.run_dir or Path("runs") / f"{name}-{self.seed}"))
@@ -287,25 +285,21 @@ def policy_class(core: str) -> Any:
 
 def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: list[Live]) -> bool:
     """Trains to the end, with progress and checkpoints; False if the person stopped it."""
-    from embodied_scripts.progress import Checkpoints, Progress, Stop
+    from embodied_scripts.progress import Checkpoints, Progress, Stop, on_interrupt
 
     assert settings.steps is not None
     left = settings.steps - model.num_timesteps
     if left <= 0:
         return True
     stop = Stop()
-    main = threading.current_thread() is threading.main_thread()  # a worker's tasks run elsewhere
-    before = signal.signal(signal.SIGINT, stop.request) if main else None
     try:
-        with Progress(settings.steps, str(folder.path)) as progress:
+        with on_interrupt(stop.request), Progress(settings.steps, str(folder.path)) as progress:
             model.learn(
                 left,
                 callback=[stop, progress, Checkpoints(folder.policy), *_draws(model, folder), *watching],
                 reset_num_timesteps=False,
             )
     finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
         for live in watching:
             live.close()
     return model.num_timesteps >= settings.steps
