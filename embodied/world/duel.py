@@ -48,6 +48,10 @@ class DuelTask(Task):
     def scripted(self, seat: Seat) -> Agent:
         """Returns a hand-written player for a seat."""
 
+    def teacher(self, seat: Seat) -> Agent:
+        """Returns whom a beginner in a seat imitates: the hand-written player, unless another one teaches more."""
+        return self.scripted(seat)
+
     def seat(self, name: str | int) -> int:
         """Returns the number of a seat.
 

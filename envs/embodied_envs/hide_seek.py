@@ -58,7 +58,6 @@ class HideSeek(DuelTask):
     """+1 for the seeker that sees and reaches the hider in time, else −1; where the other is, is hidden from both."""
 
     seats = SEATS
-    guidance = 0.5
 
     def __init__(self, options: HideSeekOptions) -> None:
         self.options = options
@@ -73,6 +72,10 @@ class HideSeek(DuelTask):
 
     def scripted(self, seat: Seat) -> Chaser:
         return Chaser(seat.layout, flees=seat.name == "hider")
+
+    def teacher(self, seat: Seat) -> Chaser:
+        """A hider that keeps moving: who imitates standing still explores nothing."""
+        return Chaser(seat.layout, flees=seat.name == "hider", waits=False)
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(HALF_X, HALF_Y)

@@ -48,13 +48,17 @@ class _Roaming:
 
 
 class Chaser:
-    """Drives at the other robot when it sees it, or turns from it; else roams where there is room, or looks around."""
+    """Drives at the other robot when it sees it, or turns from it; else roams where there is room, or looks around.
+
+    One that flees stands still until it has seen the other, unless it does not wait.
+    """
 
     def __init__(
         self,
         layout: Layout,
         flees: bool = False,
         roams: bool = True,
+        waits: bool = True,
         classes: Sequence[str] = ("nothing", "wall", "robot"),
     ) -> None:
         self._range, self._view = layout.slice("camera/range"), layout.slice("camera/class")
@@ -63,7 +67,7 @@ class Chaser:
         self._classes = (self._view.stop - self._view.start) // pixels
         self._robot = classes.index("robot")
         self._place = np.linspace(1, -1, pixels)  # of each pixel, 1 at the left edge of the view
-        self._flees, self._roams = flees, roams
+        self._flees, self._roams, self._waits = flees, roams, waits
 
     def initial(self, n: int, seed: int) -> _Roaming:
         """Returns the carry before an episode."""
@@ -85,7 +89,7 @@ class Chaser:
         course = np.where(whim, ahead + carry.generator.uniform(-1.6, 1.6, len(obs)) * ~first, carry.course - turned)
         course = np.where(seen & (not self._flees), bearing * self._half_view, course)
         calm = self._roam(obs, side, course) if self._roams else _spin(side)
-        if self._flees:
+        if self._flees and self._waits:
             calm[hunt == 0] = 0  # what does not move is harder to find
         near = np.where(robot > 0.5, obs[:, self._range], np.inf).min(axis=1) < ROOM
         meet = _spin(side) if self._flees else _steer(bearing)

@@ -56,6 +56,12 @@ class TrainLeague:
     """Of Adam, at the start; falls linearly to a tenth."""
     entropy: float = 0.0
     """Reward for playing at random; table games need some to keep mixing."""
+    discount: float = 0.99
+    """Of reward, per decision: the nearer to 1, the further ahead it looks."""
+    trace: float = 0.95
+    """Lambda of generalised advantage estimation: the nearer to 1, the less it trusts its critic."""
+    belief: float = 0.1
+    """Weight of predicting what is hidden, as a lesson beside the reward."""
     slots: int = 8
     """Different opponents at once."""
     latest: float = 0.2
@@ -65,7 +71,7 @@ class TrainLeague:
     members: int = 20
     """Snapshots that the training makes."""
     lessons: float = 0.1
-    """Share of the training in which a duel's scripted player is imitated, less and less; 0 for none."""
+    """Share of the training in which a duel's teacher is imitated, less and less; 0 for none."""
     reminders: float = 0.0
     """Weight of imitating it after that, beside reinforcement; fades until the end."""
     guidance: float | None = None
@@ -287,6 +293,9 @@ def _build(asked: TrainLeague, writable: bool = True) -> League:
         n_steps=asked.rollout,
         minibatches=max(1, asked.games // 8),
         learning_rate=lambda left: start * (0.1 + 0.9 * left),
+        gamma=asked.discount,
+        gae_lambda=asked.trace,
+        belief_coef=asked.belief,
         ent_coef=asked.entropy,
         guidance=asked.guidance,
         policy_kwargs={"layers": asked.layers, "width": asked.width},
@@ -295,13 +304,14 @@ def _build(asked: TrainLeague, writable: bool = True) -> League:
 
 
 def _lessons(games: Games, asked: TrainLeague) -> dict[str, Any]:
-    """The scripted players of a duel as a teacher; nothing where there are none, or no lessons are wanted."""
+    """The teachers of a duel's seats as one; nothing where there are none, or no lessons are wanted."""
     from embodied.learn.games import DuelGames
     from embodied.learn.opponents import SeatedPair
 
     if not asked.lessons or not isinstance(games, DuelGames):
         return {}
-    teacher = SeatedPair(_scripted(games.duel))
+    first, second = games.duel.seats
+    teacher = SeatedPair((games.duel.task.teacher(first), games.duel.task.teacher(second)))
     return {"teacher": teacher, "lessons": asked.lessons, "reminders": asked.reminders}
 
 
