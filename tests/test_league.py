@@ -39,6 +39,7 @@ from embodied.world.duel import Duel
 from embodied_envs.sumo import Sumo, SumoOptions
 from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
 from embodied_policies.controls import Forgetful
+from embodied_scripts.judge import JudgeLeague, measured
 from embodied_scripts.league import ExploitLeague, ShowLeague, TrainLeague, games_of
 from embodied_scripts.seeking import SeekLeague
 
@@ -211,6 +212,12 @@ def test_equal_players_are_rated_alike_and_names_do_not_matter():
     assert few["old"][1] > rated["old"][1]
 
 
+def test_a_judged_score_is_told_by_seat():
+    said = measured(np.array([1.0, 1.0, 0.5, 0.0]), np.array([0, 0, 1, 1]))
+    assert (said["score"], said["seats"], said["draws"]) == (0.625, [1.0, 0.25], 0.25)
+    assert (said["low"], said["high"]) == interval(2.5, 4)
+
+
 def test_from_the_command_line_a_league_is_trained_shown_and_exploited(tmp_path, monkeypatch, capsys):
     name, folder = "embodied_rps_for_test", tmp_path / "run"
     module = types.ModuleType(f"{name}.game")
@@ -227,6 +234,13 @@ def test_from_the_command_line_a_league_is_trained_shown_and_exploited(tmp_path,
     assert "rating" in said
     assert (folder / "table.png").stat().st_size > 1000
     assert "random" in load_json(tmp_path / "table.json")["names"]
+    JudgeLeague(folder, games=20, json=tmp_path / "judged.json").run()
+    judged = load_json(tmp_path / "judged.json")
+    assert "most likely" in capsys.readouterr().out
+    assert len(judged) == 2
+    assert judged["random"]["games"] >= 20
+    with pytest.raises(OptionError, match="share"):
+        JudgeLeague(folder, share=2.0).run()
     ExploitLeague(folder, target="average", steps=300, join=True).run()
     assert "exploiter" in capsys.readouterr().out
     with pytest.raises(UnknownNameError, match="average"):

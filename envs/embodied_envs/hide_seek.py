@@ -120,9 +120,18 @@ class HideSeek(DuelTask):
 
     def restrain(self, actions: NDArray) -> NDArray:
         """The seeker does not drive before its time; it may look around."""
-        held = self._world.elapsed_s < self.options.head_start_s
-        actions[held, :2] = 0
+        actions[self.waiting, :2] = 0
         return actions
+
+    @property
+    def waiting(self) -> NDArray[np.bool_]:
+        """Whether the hider still has its head start, `(N,)`."""
+        return self._world.elapsed_s < self.options.head_start_s
+
+    @property
+    def screens(self) -> NDArray[np.float64]:
+        """Where the screens stand, `(N, S, 3)`: x, y [m], and the direction of their face [rad]."""
+        return self._places[:, : self.options.screens]
 
     def track(self) -> None:
         self._sees = self._in_sight()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied_scripts.hiding import HideLeague
+from embodied_scripts.judge import JudgeLeague
 from embodied_scripts.seeking import SeekLeague
 
 if TYPE_CHECKING:
@@ -157,7 +159,9 @@ LeagueCommand = (
     Annotated[TrainLeague, tyro.conf.subcommand("train")]
     | Annotated[ShowLeague, tyro.conf.subcommand("show")]
     | Annotated[ExploitLeague, tyro.conf.subcommand("exploit")]
+    | Annotated[JudgeLeague, tyro.conf.subcommand("judge")]
     | Annotated[SeekLeague, tyro.conf.subcommand("seek")]
+    | Annotated[HideLeague, tyro.conf.subcommand("hide")]
 )
 
 

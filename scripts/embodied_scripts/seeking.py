@@ -82,17 +82,22 @@ class SeekLeague:
 
     def _cast(self) -> tuple[SequencePolicy, GymVecEnv]:
         """The policy of the seeker, and worlds in which it plays the scripted hider."""
-        import embodied_envs  # noqa: F401  (registers the ids)
-        import embodied_policies
-        from embodied.learn.policy import load_policy
         from embodied.learn.vec import GymVecEnv, make_vec
-        from embodied_policies.trained import trained_folder
 
-        embodied_policies.register()
-        folder = trained_folder("HideSeek-v0") if self.run_dir is None else self.run_dir / "policy"
-        assert folder is not None
         env = GymVecEnv(make_vec("embodied/HideSeek-v0", min(WORLDS, self.games)))
-        return load_policy(folder), env
+        return shipped_or_own(self.run_dir), env
+
+
+def shipped_or_own(league: Path | None) -> SequencePolicy:
+    """The newest policy of a league of HideSeek, or the one that comes with this package."""
+    import embodied_policies
+    from embodied.learn.policy import load_policy
+    from embodied_policies.trained import trained_folder
+
+    embodied_policies.register()
+    folder = trained_folder("HideSeek-v0") if league is None else league / "policy"
+    assert folder is not None
+    return load_policy(folder)
 
 
 def seek(player: Agent, policy: SequencePolicy, env: GymVecEnv, games: int, seed: int) -> Seeking:
