@@ -212,6 +212,13 @@ def test_equal_players_are_rated_alike_and_names_do_not_matter():
     assert few["old"][1] > rated["old"][1]
 
 
+def test_who_always_wins_from_the_first_seat_is_judged_to_do_so(tmp_path):
+    league = League(PettingZooGames(Patience, 32), MLPPolicy, tmp_path, **SMALL)
+    scores, seats = JudgeLeague(tmp_path, games=50)._play(league, RandomOpponent(league.games.action_space))
+    said = measured(scores, seats)
+    assert (said["games"], said["score"], said["seats"]) == (64, 0.5, [1.0, 0.0])
+
+
 def test_a_judged_score_is_told_by_seat():
     said = measured(np.array([1.0, 1.0, 0.5, 0.0]), np.array([0, 0, 1, 1]))
     assert (said["score"], said["seats"], said["draws"]) == (0.625, [1.0, 0.25], 0.25)

@@ -118,6 +118,11 @@ class League:
         if (folder / LEARNER / TRAINER_CARD).is_file():  # what is written last
             self.learner.resume(folder / LEARNER)
 
+    @property
+    def founders(self) -> tuple[str, ...]:
+        """Names of the scripted players."""
+        return tuple(self._founders)
+
     def learn(self, steps: int, callbacks: list[BaseCallback] | None = None) -> None:
         """Trains until the learner has made `steps` steps in all; a member is made every `steps / members`."""
         left = steps - self.learner.num_timesteps

@@ -96,7 +96,8 @@ class HideSeek(DuelTask):
         model, n = world.batch.model, world.batch.n
         self._qpos = world.batch.array("qpos")
         self._joints = [int(model.joint(f"box{i}").qposadr[0]) for i in range(self.options.boxes)]
-        self._hider_geoms = np.array([model.geom(i).name.startswith("hider/") for i in range(model.ngeom)] + [False])
+        names = [model.geom(i).name for i in range(model.ngeom)] + [""]  # the last one stands for no geom
+        self._geoms_of = [np.array([name.startswith(f"{seat}/") for name in names]) for seat in SEATS]
         self._heads = [model.body(f"{seat}/head").id for seat in SEATS]
         self._places = np.zeros((n, max(self.options.screens, 1), 3))
         self._sees = np.zeros(n, bool)  # whether the seeker has the hider in plain sight
@@ -134,29 +135,31 @@ class HideSeek(DuelTask):
         return self._places[:, : self.options.screens]
 
     def track(self) -> None:
-        self._sees = self._in_sight()
+        self._sees = self.in_sight()
         self._had_seen |= self._sees
 
-    def _in_sight(self) -> NDArray[np.bool_]:
-        """Whether the seeker's line of sight to the hider's head is free, and within its field of view, `(N,)`."""
-        seeker = self._world.bodies[0]
-        camera = seeker.cameras[0]
+    def in_sight(self, seat: int = 0) -> NDArray[np.bool_]:
+        """Whether a robot's line of sight to the other's head is free, and within its field of view, `(N,)`.
+
+        What the camera makes of that is another matter: its beams may pass above or below.
+        """
+        camera = self._world.bodies[seat].cameras[0]
         origin, fan = camera.rays()
-        way = self._crown() - origin[:, 0]
+        way = self._crown(1 - seat) - origin[:, 0]
         distance = np.linalg.norm(way, axis=1)
         direction = way / np.maximum(distance, 1e-9)[:, None]
-        met, geom = self._world.batch.rays(origin, direction[:, None], self._heads[0])
+        met, geom = self._world.batch.rays(origin, direction[:, None], self._heads[seat])
         middle = fan[:, fan.shape[1] // 2]
         ahead = (direction * middle).sum(axis=1) > math.cos(camera.fan.fov / 2)
-        return ahead & self._hider_geoms[geom[:, 0]] & (met[:, 0] < self.options.view)
+        return ahead & self._geoms_of[1 - seat][geom[:, 0]] & (met[:, 0] < self.options.view)
 
-    def _crown(self) -> NDArray[np.float64]:
-        """Where the hider's camera is, `(N, 3)` [m]."""
-        return self._world.bodies[1].cameras[0].rays()[0][:, 0]
+    def _crown(self, seat: int) -> NDArray[np.float64]:
+        """Where a robot's camera is, `(N, 3)` [m]."""
+        return self._world.bodies[seat].cameras[0].rays()[0][:, 0]
 
     def outcome(self) -> Outcome:
         apart = self._apart()
-        caught = self._in_sight() & (apart < CAUGHT) & (self._world.elapsed_s > self.options.head_start_s)
+        caught = self.in_sight() & (apart < CAUGHT) & (self._world.elapsed_s > self.options.head_start_s)
         over = self._world.elapsed_s * self.control_hz >= round(self.episode_s * self.control_hz) - 1e-9
         won = np.column_stack([caught, over & ~caught])
         return Outcome(won[:, 0] * 1.0 - won[:, 1] * 1.0, caught | over, won)

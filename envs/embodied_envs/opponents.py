@@ -50,7 +50,7 @@ class _Roaming:
 class Chaser:
     """Drives at the other robot when it sees it, or turns from it; else roams where there is room, or looks around.
 
-    One that flees stands still until it has seen the other, unless it does not wait.
+    One that flees and waits stands still but for the four seconds after it saw the other.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +11,15 @@ import tyro
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
+from embodied_scripts.seeking import cast
 
 if TYPE_CHECKING:
     from embodied.agent import Agent
+    from embodied.learn.policy import SequencePolicy
     from embodied.learn.vec import GymVecEnv
     from embodied_policies.scripted.evader import Scene
 
 WORLDS = 128
-CLASSES = 3  # of the camera: nothing, wall, robot
-HALF_VIEW = math.radians(55)
 NEAR, FAR = 0.7, 1.5  # m, between which is counted how often the other is recognised
 
 
@@ -31,99 +30,95 @@ class HideLeague:
     run_dir: Annotated[Path | None, tyro.conf.Positional] = None
     """Folder of a league of HideSeek (default: the policy that comes with this package)."""
     games: int = 256
-    """Games of each."""
+    """Games of each, at least."""
     seed: int = 50_000
     """Of the worlds, the same for each."""
 
     def run(self) -> None:
         """Plays and prints the table."""
         from embodied.learn.evaluate import evaluate
-        from embodied.learn.vec import GymVecEnv, make_vec
         from embodied_scripts.rows import print_table
 
         if self.games < 2:
             raise OptionError("two games at least")
-        env = GymVecEnv(make_vec("embodied/HideSeek-v0", min(WORLDS, self.games), seat="hider"))
-        lines, eyes = [], []
-        for name, player in self._hiders(env).items():
-            eye = Eyewitness(player, env)
-            eyes.append(eye)
-            report = evaluate(eye, env, self.games, self.seed)
-            assert report.success is not None
-            assert report.success_error is not None
-            lines.append([name, f"{report.success:.1%} ± {report.success_error:.1%}", f"{report.length_s:.1f} s"])
+        policy, env = cast(self.run_dir, min(WORLDS, self.games), seat="hider")
+        eyes = {name: Eyewitness(player, env) for name, player in hiders(policy, env).items()}
+        reports = {name: evaluate(eye, env, self.games, self.seed) for name, eye in eyes.items()}
         env.close()
-        title = f"{self.games} games against the scripted seeker, ± standard error"
-        print_table(title, ("hider", "won", "a game lasted"), lines)
-        shown, told = np.sum([eye.counts for eye in eyes], axis=0).astype(int)
-        print(f"In plain view, {NEAR} to {FAR} m away, the seeker was recognised in {told} of {shown} frames.")
-
-    def _hiders(self, env: GymVecEnv) -> dict[str, Agent]:
-        from embodied.learn.opponents import SeatedAgent
-        from embodied_scripts.seeking import shipped_or_own
-
-        task: Any = env.gym_env.unwrapped.task  # type: ignore[attr-defined]
-        seat: Any = env.gym_env.unwrapped.mine  # type: ignore[attr-defined]
-        return {
-            "trained": SeatedAgent(shipped_or_own(self.run_dir), 1),
-            "scripted": task.scripted(seat),
-            "scripted, never waits": task.teacher(seat),
-            **evaders(env),
-        }
+        lines = [
+            [name, f"{r.success:.1%} ± {r.success_error:.1%}", f"{r.length_s:.1f} s", eyes[name].told]
+            for name, r in reports.items()
+        ]
+        games = next(iter(reports.values())).episodes
+        title = f"{games} games against the scripted seeker, ± standard error; in plain view {NEAR} to {FAR} m away"
+        print_table(title, ("hider", "won", "a game lasted", "of frames in which the seeker was in plain view"), lines)
 
 
-class Eyewitness:
-    """A hider, of whom it is counted how often it has the seeker in plain view, and how often it recognises it then.
-
-    Attributes:
-        counts: these two numbers, `(2,)`.
-    """
-
-    def __init__(self, agent: Agent, env: GymVecEnv) -> None:
-        from embodied_envs.hide_seek import HALF_X, HALF_Y
-        from embodied_policies.scripted.ways import Plans
-
-        layout = env.gym_env.unwrapped.layout  # type: ignore[attr-defined]
-        self._agent, self._env, self._plans = agent, env, Plans((HALF_X, HALF_Y))
-        self._view, self._pan = layout.slice("camera/class"), layout.slice("pan_angle")
-        self.counts = np.zeros(2)
-
-    def initial(self, n: int, seed: int) -> Any:
-        """Returns what the hider remembers before a game."""
-        return self._agent.initial(n, seed)
-
-    def act(self, carry: Any, obs: NDArray, first: NDArray) -> tuple[Any, NDArray]:
-        """Returns what the hider does."""
-        recognised = obs[:, self._view].reshape(len(obs), -1, CLASSES)[..., -1].any(axis=1)
-        shown = self._in_view(obs) & ~first
-        self.counts += shown.sum(), (shown & recognised).sum()
-        return self._agent.act(carry, obs, first)
-
-    def _in_view(self, obs: NDArray) -> NDArray[np.bool_]:
-        from embodied_policies.scripted.driving import wrapped
-
-        scene = scene_of(self._env)
-        way = scene.other[:, :2] - scene.own[:, :2]
-        off = wrapped(np.arctan2(way[:, 1], way[:, 0]) - scene.own[:, 2] - obs[:, self._pan][:, 0])
-        distance = np.linalg.norm(way, axis=1)
-        room = self._plans.number(scene.screens)
-        screened = self._plans.ways.screened[room, *(self._plans.cell(p[:, :2]) for p in (scene.own, scene.other))]
-        return ~screened & (np.abs(off) < HALF_VIEW) & (distance > NEAR) & (distance < FAR)
-
-
-def evaders(env: GymVecEnv) -> dict[str, Agent]:
-    """Hiders that know the room and where they are themselves, and of the other less and less."""
+def hiders(policy: SequencePolicy, env: GymVecEnv) -> dict[str, Agent]:
+    """The trained hider, those that go by what they see, and those that are told, less and less of the seeker."""
+    from embodied.learn.opponents import SeatedAgent
     from embodied_envs.hide_seek import HALF_X, HALF_Y
     from embodied_policies.scripted.evader import Evader, Sight
+    from embodied_policies.scripted.ways import Plans
 
+    world: Any = env.gym_env.unwrapped  # type: ignore[attr-defined]
+    camera, plans = world.task.players[1].cameras[0], Plans((HALF_X, HALF_Y))
     told: dict[str, Sight] = {
         "told where the seeker is": "everything",
         "told while no screen is between them": "all round",
         "told while its camera shows it": "camera",
     }
-    tell = lambda: scene_of(env)  # noqa: E731
-    layout = env.gym_env.unwrapped.layout  # type: ignore[attr-defined]
-    return {name: Evader(layout, (HALF_X, HALF_Y), tell, sees=sees) for name, sees in told.items()}
+
+    def evader(sees: Sight) -> Evader:
+        return Evader(
+            world.layout, plans, lambda: scene_of(env), sees, camera.classes, camera.fov, world.task.options.view
+        )
+
+    return {
+        "trained": SeatedAgent(policy, 1),
+        "scripted": world.task.scripted(world.mine),
+        "scripted, never waits": world.task.teacher(world.mine),
+        **{name: evader(sees) for name, sees in told.items()},
+    }
+
+
+class Eyewitness:
+    """A hider, of whom it is counted how often it has the seeker in plain view, and how often it recognises it then.
+
+    A frame shows what was there one decision before.
+    """
+
+    def __init__(self, agent: Agent, env: GymVecEnv) -> None:
+        world: Any = env.gym_env.unwrapped  # type: ignore[attr-defined]
+        camera = world.task.players[1].cameras[0]
+        self._agent, self._env, self._task = agent, env, world.task
+        self._view = world.layout.slice(f"{camera.name}/class")
+        self._classes, self._robot = len(camera.classes), camera.classes.index("robot")
+        self._shown, self._recognised = 0, 0
+
+    @property
+    def told(self) -> str:
+        """In which share of how many frames it recognised it."""
+        return f"recognised in {self._recognised / max(1, self._shown):.0%} of {self._shown}"
+
+    def initial(self, n: int, seed: int) -> tuple[Any, NDArray[np.bool_]]:
+        """Returns what the hider remembers before a game, and where it had the seeker in plain view."""
+        return self._agent.initial(n, seed), np.zeros(n, bool)
+
+    def act(self, carry: tuple[Any, NDArray], obs: NDArray, first: NDArray) -> tuple[tuple[Any, NDArray], NDArray]:
+        """Returns what the hider does."""
+        memory, shown = carry
+        seen = obs[:, self._view].reshape(len(obs), -1, self._classes)[..., self._robot].any(axis=1)
+        counted = shown & ~first
+        self._shown += int(counted.sum())
+        self._recognised += int((counted & seen).sum())
+        memory, action = self._agent.act(memory, obs, first)
+        return (memory, self._in_view()), action
+
+    def _in_view(self) -> NDArray[np.bool_]:
+        scene = scene_of(self._env)
+        distance = np.linalg.norm(scene.other[:, :2] - scene.own[:, :2], axis=1)
+        return self._task.in_sight(1) & (distance > NEAR) & (distance < FAR)
 
 
 def scene_of(env: GymVecEnv) -> Scene:
@@ -131,9 +126,5 @@ def scene_of(env: GymVecEnv) -> Scene:
     from embodied_policies.scripted.evader import Scene
 
     duel: Any = env.gym_env.unwrapped.duel  # type: ignore[attr-defined]
-    seeker, hider = (_pose(body) for body in duel.env.bodies)
+    seeker, hider = (np.column_stack([body.xy, body.heading]) for body in duel.env.bodies)
     return Scene(hider, seeker, duel.task.screens, duel.task.waiting)
-
-
-def _pose(body: Any) -> NDArray[np.float64]:
-    return np.column_stack([body.xy, body.heading])

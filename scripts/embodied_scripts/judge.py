@@ -15,13 +15,15 @@ from embodied.errors import OptionError
 
 if TYPE_CHECKING:
     from embodied.learn.league import League
+    from embodied.learn.opponents import Opponent
 
 
 @dataclass
 class JudgeLeague:
-    """Let the newest policy of a league play scripted players, and its own snapshot of a tenth of the training.
+    """Let the newest policy of a league play scripted players, and its own snapshot of a tenth of its decisions.
 
-    Every world is played from both seats, and each player has luck of its own.
+    Every world is played from both seats; who acts by chance has luck of its own. Intervals take games to be
+    independent: in games without any other chance, let networks act as `--drawn`.
     """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
@@ -29,7 +31,7 @@ class JudgeLeague:
     games: int = 512
     """Games against each, at least."""
     share: float = 0.1
-    """Of the training, after which the snapshot was made."""
+    """Of the decisions that were made, after which the snapshot was taken."""
     drawn: bool = False
     """Let networks act by chance, as they learned to, in place of their most likely action."""
     seed: int = 777
@@ -46,9 +48,10 @@ class JudgeLeague:
             raise OptionError("at least one game, and a share from 0 to 1")
         league = open_league(self.run_dir, writable=False)
         others = self._others(league)
-        found = {name: measured(*self._play(league, name)) for name in others}
+        met = {name: league.player(name, not self.drawn) for name in others}
+        found = {name: measured(*self._play(league, other)) for name, other in met.items() if other is not None}
         how = "as drawn" if self.drawn else "most likely actions"
-        title = f"{self.run_dir}, {league.learner.num_timesteps:,} decisions: games won, {how} (95 %)"
+        title = f"{self.run_dir}, {league.learner.num_timesteps:,} decisions: score, draws as halves, {how} (95 %)"
         lines = [[others[name], *_told(row)] for name, row in found.items()]
         print_table(title, ("against", "both seats", *league.games.seats, "draws"), lines)
         if self.json is not None:
@@ -57,18 +60,18 @@ class JudgeLeague:
     def _others(self, league: League) -> dict[str, str]:
         """Names of those it plays, and what is said of them."""
         members, wanted = league.pool.members, self.share * league.learner.num_timesteps
-        own = sorted(league.pool.with_weights, key=lambda name: abs(members[name].step - wanted))[:1]
-        scripted = {name: name for name, member in members.items() if member.kind == "founder"}
-        return scripted | {name: f"own {name}, {members[name].step:,} decisions" for name in own}
+        own = [name for name in league.pool.with_weights if members[name].kind != "exploiter"]
+        beginnings = sorted(own, key=lambda name: abs(members[name].step - wanted))[:1]
+        scripted = {name: name for name in league.founders}
+        return scripted | {name: f"own {name}, {members[name].step:,} decisions" for name in beginnings}
 
-    def _play(self, league: League, name: str) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Scores against a member, and from which seat, `(G,)` each."""
+    def _play(self, league: League, other: Opponent) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Scores against another player, and from which seat, `(G,)` each."""
         from embodied.learn.judging import play
         from embodied.learn.opponents import NetworkOpponent
 
         rounds = -(-self.games // (2 * league.games.num_games))
         player = NetworkOpponent(league.learner.policy, not self.drawn)
-        other: Any = league.player(name, not self.drawn)
         (scores,), _ = play(league.games, player, [other], rounds, self.seed)
         first = np.arange(league.games.num_games) % 2
         return scores, np.tile(np.concatenate([first, 1 - first]), rounds)

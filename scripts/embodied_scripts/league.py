@@ -167,7 +167,7 @@ LeagueCommand = (
 
 @dataclass
 class LeagueOf:
-    """Self-play between two players: train a league, show who is how good, exploit it; what its seeker finds out."""
+    """Self-play between two players: train a league, show and judge who is how good, exploit it, see what it knows."""
 
     what: LeagueCommand  # type: ignore[valid-type]
 
@@ -281,6 +281,8 @@ def _build(asked: TrainLeague, writable: bool = True) -> League:
     from embodied_scripts.train import policy_class
 
     assert asked.run_dir is not None
+    if not (0 <= asked.discount <= 1 and 0 <= asked.trace <= 1 and asked.belief >= 0):
+        raise OptionError("discount and trace are from 0 to 1, and belief is a weight of at least 0")
     threads = asked.threads or default_threads()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)

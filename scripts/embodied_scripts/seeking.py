@@ -57,7 +57,7 @@ class SeekLeague:
 
         if self.games < 2:
             raise OptionError("two games at least")
-        policy, env = self._cast()
+        policy, env = cast(self.run_dir, min(WORLDS, self.games))
         seeker = SeatedAgent(policy, 0)
         names = [actuator.name for actuator in _robot(env).actuators]
         players: dict[str, Agent] = {
@@ -80,24 +80,31 @@ class SeekLeague:
         columns = ("seeker", "won", "saw the other", "first sight after", "bits about its place")
         print_table(f"{self.games} games against the scripted hider, ± standard error", columns, lines)
 
-    def _cast(self) -> tuple[SequencePolicy, GymVecEnv]:
-        """The policy of the seeker, and worlds in which it plays the scripted hider."""
-        from embodied.learn.vec import GymVecEnv, make_vec
 
-        env = GymVecEnv(make_vec("embodied/HideSeek-v0", min(WORLDS, self.games)))
-        return shipped_or_own(self.run_dir), env
+def cast(league: Path | None, worlds: int, **options: Any) -> tuple[SequencePolicy, GymVecEnv]:
+    """The newest policy of a league of HideSeek, or the one that comes with this package, and worlds of its kind.
 
-
-def shipped_or_own(league: Path | None) -> SequencePolicy:
-    """The newest policy of a league of HideSeek, or the one that comes with this package."""
+    Raises:
+        CheckpointError: there is no such league, or it is one of another game.
+    """
+    import embodied_envs  # noqa: F401  (registers the ids)
     import embodied_policies
+    from embodied.learn.checkpoint import check_spaces
+    from embodied.learn.opponents import seated_space
     from embodied.learn.policy import load_policy
+    from embodied.learn.vec import GymVecEnv, make_vec
     from embodied_policies.trained import trained_folder
+    from embodied_scripts.league import saved_league
+    from embodied_scripts.names import parse_options
 
     embodied_policies.register()
     folder = trained_folder("HideSeek-v0") if league is None else league / "policy"
     assert folder is not None
-    return load_policy(folder)
+    own = {} if league is None else parse_options(saved_league(league).options)
+    env = GymVecEnv(make_vec("embodied/HideSeek-v0", worlds, **(own | options)))
+    policy = load_policy(folder)
+    check_spaces(policy.card(), seated_space(env.observation_space), env.action_space, "HideSeek-v0")  # type: ignore[arg-type]
+    return policy, env
 
 
 def seek(player: Agent, policy: SequencePolicy, env: GymVecEnv, games: int, seed: int) -> Seeking:

@@ -42,6 +42,12 @@ def wrapped(angle: NDArray) -> NDArray:
     return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
+def bearing(pose: NDArray, points: NDArray) -> NDArray:
+    """From the headings of poses `(…, 3)` to points `(…, 2)` [rad]."""
+    way = points - pose[..., :2]
+    return wrapped(np.arctan2(way[..., 1], way[..., 0]) - pose[..., 2])
+
+
 def towards(pose: NDArray, goal: NDArray, cruise: float = CRUISE) -> tuple[NDArray, NDArray]:
     """Returns wheel commands `(n, 2)` that drive from poses `(n, 3)` to points `(n, 2)`, and the distances left [m]."""
     way = goal - pose[:, :2]

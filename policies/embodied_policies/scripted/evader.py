@@ -1,4 +1,4 @@
-"""A hider that keeps out of sight: it knows the room, and of the other robot what it is told or what its camera shows.
+"""A hider that keeps out of sight: it knows the screens, and of the other robot what it is told or its camera shows.
 
 Where the other may be is a belief on a grid of places and headings, a Bayes filter: it moves on as a robot that
 roams does, is taken away where the camera would show it, and is certain where the camera does.
@@ -7,7 +7,7 @@ roams does, is taken away where the camera would show it, and is certain where t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,21 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.layout import Layout
-from embodied_policies.scripted.driving import DECISION_S, wrapped
-from embodied_policies.scripted.ways import GRID, Plans, Ways
+from embodied_policies.scripted.driving import DECISION_S, bearing, commands, wrapped
+from embodied_policies.scripted.ways import DIAGONAL, GRID, Plans, Ways
 
 Sight = Literal["everything", "all round", "camera"]
 OWN_SPEED, OTHER_SPEED = 0.8, 0.7  # m/s
 REACH = 0.5  # m, from which it is caught
 SAFE = 2.0  # s, that a screen in between is worth
-DEFEAT = 3.0  # s, that being met on the way costs
-HASTE = 0.2  # of a second on the way
+DEFEAT = 3.0  # s, that coming too late is worth less
+HASTE = 0.2  # s, that a second on the way costs: of two good places the nearer one
+NEVER = 10.0  # s, in place of a way that does not end
 LIKELY = 12  # places of the other that are considered
 HEADINGS = 8
 TURNS = 0.03  # probability per decision of another of the neighbouring headings, each
 OVERLOOKED = 0.3  # probability per decision that the camera does not tell what it should
-FAR = 2.9  # m, that the camera sees
-STEP = 0.45  # m, that it looks ahead on its way
+MARGIN = 0.1  # rad and m, within the bounds of what the camera shows
+STEP = 3.2 * GRID  # m, that it looks ahead on its way
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,33 @@ class Evader:
 
     Args:
         layout: of its observations; needs `camera/class` and `pan_angle`.
-        half: from the middle of the room to its walls [m].
+        plans: of its room; evaders in the same kind of room may share them.
         tell: the scene now. Its own pose and the screens are always used.
-        classes: of its camera; the last one is the other robot.
-        sees: of the other "everything", or where it is while no screen is between them ("all round"), or while the
-            camera shows it ("camera").
+        sees: when it is told the other's pose: always ("everything"), while no screen is between them ("all round"), or
+            while the camera shows it ("camera"); and always at first.
+        classes: of its camera.
+        fov: of its camera [rad].
+        view: how far it sees [m].
     """
 
     def __init__(
         self,
         layout: Layout,
-        half: tuple[float, float],
+        plans: Plans,
         tell: Callable[[], Scene],
-        classes: int = 3,
         sees: Sight = "everything",
+        classes: Sequence[str] = ("nothing", "wall", "robot"),
+        fov: float = 2 * math.pi / 3,
+        view: float = 3.0,
     ) -> None:
         self._view, self._pan = layout.slice("camera/class"), layout.slice("pan_angle")
-        self._plans, self._tell, self._classes, self._sees = Plans(half), tell, classes, sees
+        self._plans, self._tell, self._sees = plans, tell, sees
+        self._classes, self._robot = len(classes), classes.index("robot")
+        self._half_fov, self._far = fov / 2 - MARGIN, view - MARGIN
         self._turns = 2 * math.pi / HEADINGS * np.arange(HEADINGS)
-        self._next = _neighbours(self._plans.shape, self._turns)
+        self._next = _neighbours(plans.shape, self._turns)
+        length = np.hypot(np.rint(np.cos(self._turns)), np.rint(np.sin(self._turns)))
+        self._rate = OTHER_SPEED * DECISION_S / (GRID * length)  # (HEADINGS,), of steps per decision
 
     def initial(self, n: int, seed: int) -> Watch:
         """Returns what is remembered before a game: nothing."""
@@ -96,7 +105,7 @@ class Evader:
         own, other = (ways.entry[room, self._plans.cell(pose[:, :2])] for pose in (scene.own, scene.other))
         screened = ways.screened[room, own]
         seen = fresh | self._seen(obs, screened[np.arange(len(obs)), other])
-        belief = self._moved(carry.belief, scene.waiting)
+        belief = self._moved(carry.belief, ways.distance, room, scene.waiting)
         belief = np.where(seen[:, None, None], self._sure(other, scene.other[:, 2]), belief)
         belief = self._looked(belief, ~seen, screened, scene.own, obs)
         belief /= np.maximum(belief.sum(axis=(1, 2), keepdims=True), 1e-12)
@@ -104,22 +113,24 @@ class Evader:
         goal = self._best(ways, room, own, place)
         ahead = np.where(ways.distance[room, own] <= STEP, ways.distance[room, goal], np.inf).argmin(axis=1)
         wheels = _drive(scene.own, self._plans.cells[ahead])
-        head = _bearing(scene.own, self._plans.cells[place.argmax(axis=1)]) / (math.pi / 2)
-        return Watch(room, belief), np.column_stack([wheels, np.clip(head, -1, 1)]).astype(np.float32)
+        head = bearing(scene.own, self._plans.cells[place.argmax(axis=1)]) / (math.pi / 2)
+        return Watch(room, belief), commands(wheels, head)
 
     def _seen(self, obs: NDArray, screened: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether it knows where the other is now, `(n,)`."""
         if self._sees == "camera":
-            return obs[:, self._view].reshape(len(obs), -1, self._classes)[..., -1].any(axis=1)
+            return np.any(obs[:, self._view].reshape(len(obs), -1, self._classes)[..., self._robot] > 0, axis=1)
         return ~screened if self._sees == "all round" else np.ones(len(obs), bool)
 
-    def _moved(self, belief: NDArray, waiting: NDArray) -> NDArray:
-        """The belief a decision later: the other drives on, turns now and then, and at walls anywhere."""
-        flow = belief * (OTHER_SPEED * DECISION_S / GRID)
-        out = self._next < 0
-        moved = belief - flow + (flow * out).sum(axis=1, keepdims=True) / HEADINGS
-        for k in range(HEADINGS):
-            moved[:, k, self._next[k, ~out[k]]] += flow[:, k, ~out[k]]
+    def _moved(self, belief: NDArray, distance: NDArray, room: NDArray, waiting: NDArray) -> NDArray:
+        """The belief a decision later: the other drives on, turns now and then, and anywhere where the way ends."""
+        step = distance[room[:, None, None], np.arange(len(self._plans.cells)), np.maximum(self._next, 0)]
+        free = (self._next >= 0) & (step < DIAGONAL * GRID)
+        flow = belief * self._rate[:, None]
+        moved = belief - flow + (flow * ~free).sum(axis=1, keepdims=True) / HEADINGS
+        for k, onward in enumerate(self._next):
+            inside = onward >= 0
+            moved[:, k, onward[inside]] += (flow * free)[:, k, inside]
         moved = (1 - 2 * TURNS) * moved + TURNS * (np.roll(moved, 1, axis=1) + np.roll(moved, -1, axis=1))
         return np.where(waiting[:, None, None], belief, moved)
 
@@ -131,19 +142,18 @@ class Evader:
 
     def _looked(self, belief: NDArray, unseen: NDArray, screened: NDArray, own: NDArray, obs: NDArray) -> NDArray:
         """The belief of one who does not see the other: it is hardly where it would be seen."""
-        way = self._plans.cells - own[:, None, :2]
-        off = wrapped(np.arctan2(way[..., 1], way[..., 0]) - own[:, 2:] - obs[:, self._pan])
-        in_view = (np.abs(off) < math.pi / 3) & (np.linalg.norm(way, axis=2) < FAR)
+        off = wrapped(bearing(own[:, None], self._plans.cells) - obs[:, self._pan])
+        near = np.linalg.norm(self._plans.cells - own[:, None, :2], axis=2) < self._far
+        in_view = near & (np.abs(off) < self._half_fov)
         shown = ~screened & (in_view | (self._sees == "all round"))
         return belief * np.where(unseen[:, None] & shown, OVERLOOKED, 1.0)[:, None]
 
     def _best(self, ways: Ways, room: NDArray, own: NDArray, place: NDArray) -> NDArray[np.intp]:
-        """The cell to go to: out of sight of where the other may be, far from it, and not by a way that it cuts off."""
+        """The cell to go to: out of sight of where the other may be, far from it, and not where it is first."""
         likely = np.argpartition(-place, LIKELY, axis=1)[:, :LIKELY]
         weight = np.take_along_axis(place, likely, axis=1)
         needs = ways.distance[room, own]
-        comes = np.maximum(ways.distance[room[:, None], likely] - REACH, 0) / OTHER_SPEED
-        comes = np.where(np.isfinite(comes), comes, 0.0)
+        comes = np.clip((ways.distance[room[:, None], likely] - REACH) / OTHER_SPEED, 0, NEVER)
         worth = comes + SAFE * ways.screened[room[:, None], likely] - DEFEAT * (needs[:, None] / OWN_SPEED >= comes)
         worth = np.einsum("nk,nkp->np", weight / weight.sum(axis=1, keepdims=True), worth)
         return (worth - HASTE * needs / OWN_SPEED).argmax(axis=1)
@@ -157,17 +167,11 @@ def _neighbours(shape: tuple[int, int], turns: NDArray) -> NDArray[np.intp]:
     return np.where(inside, x * shape[1] + y, -1)
 
 
-def _bearing(pose: NDArray, goal: NDArray) -> NDArray:
-    """From the headings of poses `(n, 3)` to points `(n, 2)` [rad]."""
-    way = goal - pose[:, :2]
-    return wrapped(np.arctan2(way[:, 1], way[:, 0]) - pose[:, 2])
-
-
 def _drive(pose: NDArray, goal: NDArray) -> NDArray:
     """Wheel commands `(n, 2)` that drive to points `(n, 2)` as fast as can be, backwards if they are behind."""
-    bearing = _bearing(pose, goal)
-    behind = np.abs(bearing) > math.pi / 2
-    off = np.where(behind, wrapped(bearing + math.pi), bearing)
+    ahead = bearing(pose, goal)
+    behind = np.abs(ahead) > math.pi / 2
+    off = np.where(behind, wrapped(ahead + math.pi), ahead)
     speed = np.where(behind, -1, 1) * np.clip(1.6 * np.cos(off) - 0.6, 0, 1)
     turn = np.clip(off, -0.6, 0.6)
     there = np.linalg.norm(goal - pose[:, :2], axis=1) < GRID / 2

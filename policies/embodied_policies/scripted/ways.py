@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 GRID = 0.15  # m
 CLEARANCE = 0.13  # m, between the middle of a robot and what it must not touch
 HALF_SCREEN = 0.2  # m
+THICKNESS = 0.02  # m, half that of a screen
 DIAGONAL = 1.5  # grid steps, which are longer than a diagonal one
+BEHIND = 10 * GRID  # m, more than any way to the nearest free cell on one's own side of a screen
 
 
 @dataclass
 class Ways:
-    """What is known of N rooms, each with P cells.
+    """What is known of a room of P cells, or of several: then with one more axis before the others.
 
     Attributes:
-        distance: of the shortest way between cells, `(N, P, P)` [m]; infinite where there is none.
-        screened: whether a screen stands between them, `(N, P, P)`.
-        entry: of each cell the nearest one in which a robot can stand, `(N, P)`.
+        distance: of the shortest way between cells, `(P, P)` [m]; infinite where there is none.
+        screened: whether a screen stands between them, `(P, P)`.
+        entry: of each cell the nearest one in which a robot can stand, `(P,)`.
     """
 
     distance: NDArray[np.float32]
@@ -30,6 +32,8 @@ class Ways:
 
 class Plans:
     """The ways of all arrangements seen so far, in a room that reaches `half (2,)` [m] from its middle.
+
+    Only screens are known; boxes, which can be pushed, are not.
 
     Attributes:
         cells: where cells are, `(P, 2)` [m].
@@ -45,11 +49,15 @@ class Plans:
         self._all: Ways | None = None
 
     def number(self, screens: NDArray) -> NDArray[np.intp]:
-        """Returns which arrangement each of `screens (n, S, 3)` is: x, y [m] and direction of the face [rad]."""
-        return np.array([self._number(room) for room in np.round(screens, 3) + 0.0], np.intp)
+        """Returns which arrangement each of `screens (n, S, 3)` is: x, y [m] and direction of the face [rad].
+
+        In what order they are told does not matter.
+        """
+        return np.array([self._number(room) for room in screens], np.intp)
 
     def _number(self, room: NDArray) -> int:
-        key = room.tobytes()
+        rounded = np.round(room, 3) + 0.0  # no negative zeros
+        key = rounded[np.lexsort(rounded.T)].tobytes()
         if key not in self._known:
             self._known[key] = len(self._plans)
             self._plans.append(self._survey(room))
@@ -79,12 +87,14 @@ class Plans:
             half = HALF_SCREEN * np.array([-np.sin(turn), np.cos(turn)])
             middle = np.array([x, y])
             free &= _distance_to(cells, middle, half) > CLEARANCE
-            screened |= _crosses(cells, middle - half, middle + half)
+            thick = THICKNESS * np.array([np.cos(turn), np.sin(turn)])
+            for corner in (half + thick, half - thick):
+                screened |= _crosses(cells, middle - corner, middle + corner)
         near = (apart < DIAGONAL * GRID) & free & free[:, None] & ~screened
         distance = np.where(near, apart, np.inf).astype(np.float32)
         for via in np.flatnonzero(free):
             np.minimum(distance, distance[:, via, None] + distance[via], out=distance)
-        return Ways(distance, screened, np.where(free, apart + GRID * 10 * screened, np.inf).argmin(1))
+        return Ways(distance, screened, np.where(free, apart + BEHIND * screened, np.inf).argmin(1))
 
 
 def _distance_to(points: NDArray, middle: NDArray, half: NDArray) -> NDArray:
