@@ -137,6 +137,6 @@ def test_a_beginners_teacher_moves_where_the_scripted_hider_stands_and_waits():
 def test_hiders_are_compared_in_a_table(capsys):
     HideLeague(games=4).run()
     said = capsys.readouterr().out
-    assert all(name in said for name in ("trained", "scripted", "told where", "its camera", "recognised in"))
+    assert all(name in said for name in ("trained", "scripted", "told where", "its camera", "recognised it"))
     with pytest.raises(OptionError, match="two games"):
         HideLeague(games=1).run()

@@ -50,8 +50,11 @@ class HideLeague:
             for name, r in reports.items()
         ]
         games = next(iter(reports.values())).episodes
-        title = f"{games} games against the scripted seeker, ± standard error; in plain view {NEAR} to {FAR} m away"
-        print_table(title, ("hider", "won", "a game lasted", "of frames in which the seeker was in plain view"), lines)
+        title = (
+            f"{games} games against the scripted seeker, ± standard error; recognised: in frames in which it was in "
+        )
+        title += f"plain view, {NEAR} to {FAR} m away"
+        print_table(title, ("hider", "won", "a game lasted", "recognised it"), lines)
 
 
 def hiders(policy: SequencePolicy, env: GymVecEnv) -> dict[str, Agent]:
@@ -99,7 +102,7 @@ class Eyewitness:
     @property
     def told(self) -> str:
         """In which share of how many frames it recognised it."""
-        return f"recognised in {self._recognised / max(1, self._shown):.0%} of {self._shown}"
+        return f"{self._recognised / max(1, self._shown):.0%} of {self._shown:,}"
 
     def initial(self, n: int, seed: int) -> tuple[Any, NDArray[np.bool_]]:
         """Returns what the hider remembers before a game, and where it had the seeker in plain view."""
