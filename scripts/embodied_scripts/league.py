@@ -34,7 +34,7 @@ class TrainLeague:
 
     id: Annotated[str, tyro.conf.Positional]
     """A duel (HideSeek-v0, Sumo-v0), or a game of PettingZoo by its module: pettingzoo.classic.rps_v2."""
-    steps: int = 4_000_000
+    steps: int = 3_200_000
     """Decisions of the learner, over all games together."""
     seed: int = 0
     """Decides everything that is random."""
