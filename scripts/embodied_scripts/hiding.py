@@ -11,7 +11,7 @@ import tyro
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
-from embodied_scripts.seeking import cast
+from embodied_scripts.seeking import cast, recognises
 
 if TYPE_CHECKING:
     from embodied.agent import Agent
@@ -93,10 +93,7 @@ class Eyewitness:
 
     def __init__(self, agent: Agent, env: GymVecEnv) -> None:
         world: Any = env.gym_env.unwrapped  # type: ignore[attr-defined]
-        camera = world.task.players[1].cameras[0]
         self._agent, self._env, self._task = agent, env, world.task
-        self._view = world.layout.slice(f"{camera.name}/class")
-        self._classes, self._robot = len(camera.classes), camera.classes.index("robot")
         self._shown, self._recognised = 0, 0
 
     @property
@@ -111,10 +108,9 @@ class Eyewitness:
     def act(self, carry: tuple[Any, NDArray], obs: NDArray, first: NDArray) -> tuple[tuple[Any, NDArray], NDArray]:
         """Returns what the hider does."""
         memory, shown = carry
-        seen = obs[:, self._view].reshape(len(obs), -1, self._classes)[..., self._robot].any(axis=1)
         counted = shown & ~first
         self._shown += int(counted.sum())
-        self._recognised += int((counted & seen).sum())
+        self._recognised += int((counted & recognises(self._task.players[1], obs)).sum())
         memory, action = self._agent.act(memory, obs, first)
         return (memory, self._in_view()), action
 

@@ -45,7 +45,7 @@ class SeekLeague:
     run_dir: Annotated[Path | None, tyro.conf.Positional] = None
     """Folder of a league of HideSeek (default: the policy that comes with this package)."""
     games: int = 512
-    """Games of each."""
+    """Games of each, at least."""
     seed: int = 40_000
     """Of the worlds, the same for each."""
 
@@ -78,7 +78,7 @@ class SeekLeague:
             ])  # fmt: skip
         env.close()
         columns = ("seeker", "won", "saw the other", "first sight after", "bits about its place")
-        print_table(f"{self.games} games against the scripted hider, ± standard error", columns, lines)
+        print_table(f"{len(found.won)} games against the scripted hider, ± standard error", columns, lines)
 
 
 def cast(league: Path | None, worlds: int, **options: Any) -> tuple[SequencePolicy, GymVecEnv]:
@@ -115,16 +115,12 @@ def seek(player: Agent, policy: SequencePolicy, env: GymVecEnv, games: int, seed
     per_world = -(-games // n)
     world: Any = env.gym_env.unwrapped
     robot, hz = _robot(env), world.task.control_hz
-    camera = robot.cameras[0]
-    view = robot.layout.slice(f"{camera.name}/class")
-    other = camera.classes.index(next(iter(camera.labels.values())))
     env.seed(seed)
     obs, first, carry = env.reset(), np.ones(n, bool), player.initial(n, seed)
     steps, seen, bits, done = np.zeros(n), np.full(n, np.inf), np.zeros(n), np.zeros(n, int)
     kept: list[tuple[bool, float, float]] = []
     while (done < per_world).any():
-        sees = obs[:, view].reshape(n, -1, len(camera.classes))[..., other].any(axis=1)
-        seen = np.where(sees & np.isinf(seen), steps / hz, seen)
+        seen = np.where(recognises(robot, obs) & np.isinf(seen), steps / hz, seen)
         carry, action = player.act(carry, obs, first)
         bits += bits_believed(policy, carry, env.privileged["hidden"])
         steps += 1
@@ -143,6 +139,14 @@ def _robot(env: GymVecEnv) -> Robot:
     """The body of the first seat."""
     task: Any = env.gym_env.unwrapped.task  # type: ignore[attr-defined]
     return next(iter(task.robots.values()))
+
+
+def recognises(robot: Robot, obs: NDArray) -> NDArray[np.bool_]:
+    """Whether the camera of a robot shows what it has a label for, in observations `(n, dim)`, `(n,)`."""
+    camera = robot.cameras[0]
+    labelled = camera.classes.index(next(iter(camera.labels.values())))
+    pixels = obs[:, robot.layout.slice(f"{camera.name}/class")].reshape(len(obs), -1, len(camera.classes))
+    return np.any(pixels[..., labelled] > 0, axis=1)
 
 
 def bits_believed(policy: SequencePolicy, carry: Any, hidden: NDArray) -> NDArray[np.float64]:

@@ -96,25 +96,32 @@ class Evader:
 
     def act(self, carry: Watch, obs: NDArray, first: NDArray) -> tuple[Watch, NDArray]:
         """Returns actions `(n, 3)`: wheels, and head."""
-        scene = self._tell()
-        fresh = first | (carry.room < 0)
+        scene, fresh = self._tell(), first | (carry.room < 0)
         room = carry.room.copy()
         if fresh.any():
             room[fresh] = self._plans.number(scene.screens[fresh])
         ways = self._plans.ways
-        own, other = (ways.entry[room, self._plans.cell(pose[:, :2])] for pose in (scene.own, scene.other))
-        screened = ways.screened[room, own]
-        seen = fresh | self._seen(obs, screened[np.arange(len(obs)), other])
-        belief = self._moved(carry.belief, ways.distance, room, scene.waiting)
-        belief = np.where(seen[:, None, None], self._sure(other, scene.other[:, 2]), belief)
-        belief = self._looked(belief, ~seen, screened, scene.own, obs)
-        belief /= np.maximum(belief.sum(axis=(1, 2), keepdims=True), 1e-12)
+        own = ways.entry[room, self._plans.cell(scene.own[:, :2])]
+        belief = self._believed(carry.belief, scene, room, own, obs, fresh)
         place = belief.sum(axis=1)
         goal = self._best(ways, room, own, place)
         ahead = np.where(ways.distance[room, own] <= STEP, ways.distance[room, goal], np.inf).argmin(axis=1)
         wheels = _drive(scene.own, self._plans.cells[ahead])
         head = bearing(scene.own, self._plans.cells[place.argmax(axis=1)]) / (math.pi / 2)
         return Watch(room, belief), commands(wheels, head)
+
+    def _believed(
+        self, belief: NDArray, scene: Scene, room: NDArray, own: NDArray, obs: NDArray, fresh: NDArray[np.bool_]
+    ) -> NDArray:
+        """The belief after a decision and what was seen then, `(n, HEADINGS, P)`."""
+        ways = self._plans.ways
+        other = ways.entry[room, self._plans.cell(scene.other[:, :2])]
+        screened = ways.screened[room, own]
+        seen = fresh | self._seen(obs, screened[np.arange(len(obs)), other])
+        belief = self._moved(belief, ways.distance, room, scene.waiting)
+        belief = np.where(seen[:, None, None], self._sure(other, scene.other[:, 2]), belief)
+        belief = self._looked(belief, ~seen, screened, scene.own, obs)
+        return belief / np.maximum(belief.sum(axis=(1, 2), keepdims=True), 1e-12)
 
     def _seen(self, obs: NDArray, screened: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether it knows where the other is now, `(n,)`."""
@@ -127,10 +134,11 @@ class Evader:
         step = distance[room[:, None, None], np.arange(len(self._plans.cells)), np.maximum(self._next, 0)]
         free = (self._next >= 0) & (step < DIAGONAL * GRID)
         flow = belief * self._rate[:, None]
-        moved = belief - flow + (flow * ~free).sum(axis=1, keepdims=True) / HEADINGS
+        onwards = flow * free
+        moved = belief - flow + (flow - onwards).sum(axis=1, keepdims=True) / HEADINGS
         for k, onward in enumerate(self._next):
             inside = onward >= 0
-            moved[:, k, onward[inside]] += (flow * free)[:, k, inside]
+            moved[:, k, onward[inside]] += onwards[:, k, inside]
         moved = (1 - 2 * TURNS) * moved + TURNS * (np.roll(moved, 1, axis=1) + np.roll(moved, -1, axis=1))
         return np.where(waiting[:, None, None], belief, moved)
 
