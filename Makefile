@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STEPS ?= 1500000
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint docs clean
 
 setup: $(VENV)/.installed
 
@@ -22,7 +22,7 @@ demo: setup
 	@echo
 	@echo "Watch it:       $(BIN)/embodied play runs/demo --rerun live      (or --rerun web)"
 	@echo "Learning curve: $(BIN)/tensorboard --logdir runs/demo"
-	@echo "Measured results over several seeds, and a network without memory: docs/results.md"
+	@echo "Measured results over several seeds, and a network without memory: docs/results/index.md"
 
 test: setup
 	$(BIN)/python -m pytest
@@ -32,5 +32,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: setup
+	$(BIN)/embodied architecture docs/architecture.svg
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .mypy_cache

@@ -1,4 +1,7 @@
-"""What an agent is: state is a value, and one loop serves networks, planners, scripts and opponents."""
+"""What an agent is: state is a value, and one loop serves networks, planners, scripts and opponents.
+
+Optional powers are protocols of their own, which `isinstance` recognizes.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +21,80 @@ class Agent(Protocol):
 
     `initial(n, seed)` gives the carry before the first step. `act(carry, obs, first)` takes observations
     `(n, dim)` and flags `(n,)` that mark the first step of an episode, and returns the next carry and
-    actions `(n, nu)`. An agent may also have `belief(carry)`, its probabilities of a discrete hidden
-    variable, `(n, k)`, and an attribute `allowed`, which is set before every `act` to the choices that are
-    allowed, `(n, …)`, or None.
+    actions `(n, nu)`.
     """
 
     def initial(self, n: int, seed: int) -> Carry: ...
 
-    def act(self, carry: Carry, obs: NDArray, first: NDArray) -> tuple[Carry, NDArray]: ...
+    def act(self, carry: Carry, obs: Any, first: NDArray) -> tuple[Carry, NDArray]: ...
 
 
-class Skilled(Agent, Protocol):
-    """An agent that can be told what to set out for, and goes on from where it is.
+@runtime_checkable
+class MaskedAgent(Agent, Protocol):
+    """An agent that respects action masks: `allowed` is set before every `act`, `(n, …)`, None for no mask."""
+
+    allowed: NDArray | None
+
+
+@runtime_checkable
+class BelievingAgent(Agent, Protocol):
+    """An agent with a belief: `belief(carry)` are its probabilities of a discrete hidden variable, `(n, k)`."""
+
+    def belief(self, carry: Carry) -> NDArray | None: ...
+
+
+@runtime_checkable
+class OccludedAgent(Agent, Protocol):
+    """An agent that sees less than the environment shows: `shown(carry)` is what it saw last, `(n, dim)`."""
+
+    def shown(self, carry: Carry) -> NDArray: ...
+
+
+@runtime_checkable
+class PartialAgent(Agent, Protocol):
+    """An agent that can act in some of its worlds, as games in which players move in turn need."""
+
+    def act_in(self, carry: Carry, obs: Any, first: NDArray, worlds: NDArray[np.bool_]) -> tuple[Carry, NDArray]:
+        """Acts in the `worlds (n,)` of a mask only; carry and actions of the others do not count."""
+        ...
+
+
+@runtime_checkable
+class OptionAgent(Agent, Protocol):
+    """An agent with options (temporally extended actions; Sutton, Precup & Singh 1999).
 
     Attributes:
-        skills: what it can set out for, by name, and after how many seconds something else may be decided; without end
-            (`inf`), it is left to it until the episode is over.
+        options: duration of each option by name [s], after which another may be chosen; with `inf`, it lasts until the
+            episode is over.
     """
 
     @property
-    def skills(self) -> Mapping[str, float]: ...
+    def options(self) -> Mapping[str, float]: ...
 
-    def intend(self, carry: Carry, which: NDArray[np.intp]) -> Carry:
-        """Returns the carry with another intention in each world, an index of `skills` `(n,)`."""
+    def set_option(self, carry: Carry, which: NDArray[np.intp]) -> Carry:
+        """Returns the carry with another option in each world, an index of `options` `(n,)`."""
         ...
+
+
+def act(agent: Agent, carry: Carry, obs: Any, first: NDArray, mask: NDArray | None) -> tuple[Carry, NDArray]:
+    """Lets an agent act, after telling it which actions are allowed if it respects masks."""
+    if isinstance(agent, MaskedAgent):
+        agent.allowed = mask
+    return agent.act(carry, obs, first)
+
+
+def act_in(
+    agent: Agent, carry: Carry, obs: Any, first: NDArray, worlds: NDArray[np.bool_], mask: NDArray | None
+) -> tuple[Carry, NDArray]:
+    """Lets an agent act in some of its worlds; one that cannot tell them apart acts in all (see `PartialAgent`)."""
+    if isinstance(agent, MaskedAgent):
+        agent.allowed = mask
+    return agent.act_in(carry, obs, first, worlds) if isinstance(agent, PartialAgent) else agent.act(carry, obs, first)
+
+
+def belief_of(agent: Agent, carry: Carry) -> NDArray | None:
+    """The belief of an agent about a discrete hidden variable, `(n, k)`; None without one."""
+    return agent.belief(carry) if isinstance(agent, BelievingAgent) else None
 
 
 def worlds_of(carry: Carry, worlds: NDArray[np.intp]) -> Carry:

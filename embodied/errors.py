@@ -15,11 +15,11 @@ class EmbodiedError(Exception):
 class UnknownNameError(EmbodiedError, KeyError):
     """A name that does not exist; the message lists those that do."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str], advice: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         close = difflib.get_close_matches(str(name), self.known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ";"
-        super().__init__(f"no {kind} {name!r}{hint} known: {self._listed()}")
+        super().__init__(f"no {kind} {name!r}{hint} known: {self._listed()}{advice}")
 
     def _listed(self) -> str:
         """The known names; of very many, those that are most like the wanted one."""

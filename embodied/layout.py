@@ -12,7 +12,7 @@ from embodied.errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Channel:
-    """`size` neighbouring numbers of an observation that share a meaning, a unit and finite bounds."""
+    """`size` neighboring numbers of an observation that share a meaning, a unit and finite bounds."""
 
     name: str
     size: int

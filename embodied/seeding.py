@@ -1,7 +1,7 @@
 """Randomness with an owner: every draw is a pure function of (world seed, episode, stream name, step).
 
 A batch of N worlds draws for all of them at once, and world `i` gets the very bits that it would get alone.
-The generator is counter-based (the SplitMix64 finaliser of Steele, Lea & Flood 2014 applied to a key and a
+The generator is counter-based (the SplitMix64 finalizer of Steele, Lea & Flood 2014 applied to a key and a
 counter), so there is no state to save but the keys, and no draw depends on how many came before it.
 """
 
@@ -34,7 +34,7 @@ _S27, _S30, _S31, _S32 = (np.uint64(bits) for bits in (27, 30, 31, 32))
 
 
 def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scrambles 64-bit integers so that neighbours share nothing (SplitMix64 finaliser)."""
+    """Scrambles 64-bit integers so that neighbors share nothing (SplitMix64 finalizer)."""
     x = (x ^ (x >> _S30)) * _MIX_1
     x = (x ^ (x >> _S27)) * _MIX_2
     return x ^ (x >> _S31)
@@ -80,36 +80,36 @@ class WorldStreams:
         own = mix(np.arange(self.n, dtype=np.uint64) + mix(np.array([number % 2**64], np.uint64) + _GOLDEN))
         self.keys[:] = mix(self.keys + own)
 
-    def stream(self, *lanes: tuple[str, int]) -> Stream:
+    def stream(self, *names: tuple[str, int]) -> Stream:
         """Returns a stream that draws, at once, `size` values for each `(name, size)`.
 
         The values of a name do not depend on which others are drawn beside it.
         """
-        keys = [mix(stream_key(name) + np.arange(size, dtype=np.uint64) * _GOLDEN) for name, size in lanes]
+        keys = [mix(stream_key(name) + np.arange(size, dtype=np.uint64) * _GOLDEN) for name, size in names]
         return Stream(self, np.concatenate([np.zeros(0, np.uint64), *keys]))
 
 
 @dataclass(slots=True, frozen=True)
 class Stream:
-    """Draws of one or more names, indexed by a step counter; `lanes (size,)` are their keys."""
+    """Draws of one or more names, indexed by a step counter; `names (size,)` are their keys."""
 
     owner: WorldStreams
-    lanes: NDArray[np.uint64]
+    names: NDArray[np.uint64]
 
-    def lane(self, index: int | slice | NDArray[np.intp]) -> Stream:
-        """Returns the stream of some lanes alone; their draws stay what they are."""
-        return Stream(self.owner, np.atleast_1d(self.lanes[index]))
+    def select(self, index: int | slice | NDArray[np.intp]) -> Stream:
+        """Returns the stream of some names alone; their draws stay what they are."""
+        return Stream(self.owner, np.atleast_1d(self.names[index]))
 
     def bits(self, step: ArrayLike, worlds: Worlds = ALL) -> NDArray[np.uint64]:
         """Returns 64 random bits per value, `(n, …, size)`, for step numbers `step` (scalar or `(n, …)`)."""
         counter = np.atleast_1d(np.asarray(step, np.uint64))
         keys = self.owner.keys[worlds].reshape(-1, *[1] * (counter.ndim - 1))
-        return mix(mix(keys + (counter + _ONE) * _GOLDEN)[..., None] ^ self.lanes)
+        return mix(mix(keys + (counter + _ONE) * _GOLDEN)[..., None] ^ self.names)
 
     def bits_each(self, step: NDArray, worlds: Worlds = ALL) -> NDArray[np.uint64]:
         """Returns 64 random bits for each of `step (n, …, size)`, whose last axis are the names."""
         keys = self.owner.keys[worlds].reshape(-1, *[1] * (step.ndim - 1))
-        return mix(mix(keys + (step.astype(np.uint64) + _ONE) * _GOLDEN) ^ self.lanes)
+        return mix(mix(keys + (step.astype(np.uint64) + _ONE) * _GOLDEN) ^ self.names)
 
     def uniform(
         self, step: ArrayLike, low: float = 0.0, high: float = 1.0, worlds: Worlds = ALL

@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import embodied_assets as assets
-from embodied.body.actuators import Servo
-from embodied.body.datasheet import read_bus_servo
-from embodied.body.error_model import ErrorModel
-from embodied.body.kinds import absolute_encoder, motor_current
-from embodied.body.robot import Robot
-from embodied.body.timing import Timing
 from embodied.hidden import Discrete
+from embodied.robot.actuators.spec import Servo
+from embodied.robot.datasheet import read_bus_servo
+from embodied.robot.robot import Robot
+from embodied.robot.sensors.error_model import ErrorModel
+from embodied.robot.sensors.presets import absolute_encoder, motor_current
+from embodied.robot.timing import Timing
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import AWAY, CYLINDER, Things, doors, room
+from embodied_envs.scene import AWAY, CYLINDER, Props, entry_points, room
 
 SIDE = Discrete("side", ("left", "right"), (0.5, 0.5))
 RADIUS = 0.02  # m, of the post
@@ -36,7 +36,7 @@ COUNTS = 4096  # per turn, of the encoder in the servo
 def robot_of(mjcf: Path, base: str, joints: tuple[str, ...]) -> Robot:
     """Declares an arm of serial bus servos: an encoder in each, and the currents of all."""
     servo = read_bus_servo(assets.datasheet_path("sts3215"))
-    bus = Timing(rate_hz=50.0, latency_s=0.005, jitter_s=0.001, line="bus")
+    bus = Timing(rate_hz=50.0, latency_s=0.005, jitter_s=0.001, bus="bus")
     encoders = tuple(absolute_encoder(f"{joint}_angle", joint, COUNTS, bus) for joint in joints)
     motors = tuple(f"{joint}_servo" for joint in joints)
     currents = motor_current("current", motors, 3.0, ErrorModel(noise=0.01, resolution=6.5e-3))
@@ -77,7 +77,7 @@ class Feel(Task):
         return spec
 
     def bind(self, world: World) -> None:
-        self._world, self._things = world, Things(world)
+        self._world, self._props = world, Props(world)
         self._tip = world.batch.model.body(f"robot/{self.options.tip}").id
         self._xpos = world.batch.array("xpos")
         self._side = np.zeros(world.batch.n, np.intp)
@@ -85,7 +85,7 @@ class Feel(Task):
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         self._side[worlds] = draw.choice("side", SIDE.prior)
         slot = np.column_stack([self._post()[worlds], np.zeros(len(worlds))])
-        self._things.stand("post", worlds, slot, 0.12)
+        self._props.place("post", worlds, slot, 0.12)
 
     def _post(self) -> NDArray[np.float64]:
         angle = self.options.angle * np.where(self._side == 0, 1.0, -1.0)
@@ -108,7 +108,7 @@ class Feel(Task):
         return -self._distance()
 
 
-make, make_vec = doors(Feel, FeelOptions)
+make, make_vec = entry_points(Feel, FeelOptions)
 
 
 def register(**options: object) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from embodied.hidden import Discrete
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import AWAY, BOX, CYLINDER, GHOST, Things, doors, pose_features, room
+from embodied_envs.scene import AWAY, BOX, CYLINDER, GHOST, Props, entry_points, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 PRIZE = Discrete("prize", ("left", "right"), (0.5, 0.5))
@@ -47,7 +47,7 @@ class Knock(Task):
         self.options, self.episode_s = options, options.episode_s
         labels = {"door0": "door", "door1": "door", "bell": "bell", "knob": "knob"}
         fine_print = {"bell": "something", "knob": "something"}
-        self.robot = scout(self.control_hz).looking_for(labels, fine_print, reading_range=options.bell_range)
+        self.robot = scout(self.control_hz).with_labels(labels, fine_print, reading_range=options.bell_range)
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(REACH, REACH)
@@ -66,14 +66,14 @@ class Knock(Task):
         return spec
 
     def bind(self, world: World) -> None:
-        self._world, self._things = world, Things(world)
+        self._world, self._props = world, Props(world)
         self._prize = np.zeros(world.batch.n, np.intp)
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         self._prize[worlds] = draw.choice("prize", PRIZE.prior)
         for name, door in (("bell", self._prize[worlds]), ("knob", 1 - self._prize[worlds])):
             beside = DOORS[door] + np.array([0.22, 0.12])
-            self._things.stand(name, worlds, np.column_stack([beside, np.zeros(len(worlds))]), 0.15)
+            self._props.place(name, worlds, np.column_stack([beside, np.zeros(len(worlds))]), 0.15)
         xy = draw.uniform("start", 2, -0.2, 0.2) + np.array([0.0, -0.8])
         self._world.body.place(worlds, xy, np.full(len(worlds), math.pi / 2), RIDE_HEIGHT)
 
@@ -95,7 +95,7 @@ class Knock(Task):
         return -self._distance()[np.arange(len(self._prize)), self._prize] / (2 * REACH)
 
 
-make, make_vec = doors(Knock, KnockOptions)
+make, make_vec = entry_points(Knock, KnockOptions)
 
 
 def register() -> None:

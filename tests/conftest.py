@@ -5,8 +5,10 @@ import pytest
 import torch
 
 import embodied_envs  # noqa: F401  (registers the ids)
+from embodied.learn.config import PPOConfig
 
 SIGNPOST = "embodied/Signpost-v0"
+QUICK = PPOConfig(learning_rate=5e-4, n_steps=64, n_epochs=4, minibatches=16, stats_window_size=512)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import embodied_assets as assets
-from embodied.body.actuators import Servo, add_backlash
-from embodied.body.datasheet import read_bus_servo, read_imu
 from embodied.errors import ModelError
+from embodied.robot.actuators.spec import Servo, add_backlash
+from embodied.robot.datasheet import read_bus_servo, read_imu
 
 XL330 = read_bus_servo(assets.datasheet_path("xl330_m288"))
 STS3215 = read_bus_servo(assets.datasheet_path("sts3215"))

@@ -8,12 +8,13 @@ from conftest import SIGNPOST
 import embodied_envs  # noqa: F401
 from embodied.errors import OptionError
 from embodied.hidden import Continuous, Discrete
-from embodied.learn.vec import GymVecEnv, describe_env, make_vec
+from embodied.randomization.adversary import Adversary
 from embodied.seeding import WorldStreams
-from embodied.world.adversary import Adversary
+from embodied.vector.spec import EnvSpec
+from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_policies.scripted.signpost import PadSeeker
-from embodied_scripts.adversary import played
-from embodied_scripts.players import reference_players
+from embodied_scripts.baselines import baselines
+from embodied_scripts.studies.robustness import play_out
 
 SEARCH = "embodied/Search-v0"
 PLACES = Discrete("place", ("left", "middle", "right", "nowhere"), (0.5, 0.25, 0.25, 0.0))
@@ -90,7 +91,7 @@ def test_it_changes_what_is_hidden_and_nothing_else_about_an_episode():
     assert not np.array_equal(info["hidden"], other_info["hidden"])
     assert np.array_equal(info["state"], other_info["state"])
     assert np.allclose(obs, other, atol=1e-6)  # nothing is seen behind screens yet
-    assert describe_env(GymVecEnv(set_up)) == describe_env(GymVecEnv(plain))
+    assert EnvSpec.of(GymVecEnv(set_up)) == EnvSpec.of(GymVecEnv(plain))
 
 
 def test_what_it_has_learned_is_saved_with_the_worlds():
@@ -107,12 +108,12 @@ def test_what_it_has_learned_is_saved_with_the_worlds():
 
 def test_a_player_that_always_goes_to_the_same_pad_is_found_out():
     env = GymVecEnv(make_vec(SIGNPOST, 32, threads=2, adversary=1.0))
-    layout, classes = env.gym_env.task.robot.layout, env.gym_env.task.robot.cameras[0].classes
-    player = PadSeeker(layout, classes, ("red", "blue"), told=lambda: np.zeros(32))
-    before, _ = played(player, env, 32, 0)
-    played(player, env, 512, 1000)
+    layout, classes = env.gym_env.task.robot.layout, env.gym_env.task.robot.line_cameras[0].classes
+    player = PadSeeker(layout, classes, ("red", "blue"), truth=lambda: np.zeros(32))
+    before, _ = play_out(player, env, 32, 0)
+    play_out(player, env, 512, 1000)
     env.gym_env.adversary.learns = False
-    after, hidden = played(player, env, 64, 2000)
+    after, hidden = play_out(player, env, 64, 2000)
     assert before.mean() > 0.25
     assert after.mean() < 0.15
     assert np.mean(hidden == 0) < 0.15
@@ -120,7 +121,7 @@ def test_a_player_that_always_goes_to_the_same_pad_is_found_out():
 
 def test_played_counts_equally_many_episodes_in_each_world():
     env = GymVecEnv(make_vec(SIGNPOST, 8))
-    success, hidden = played(reference_players(env)["oracle"], env, 12, 0)
+    success, hidden = play_out(baselines(env)["oracle"], env, 12, 0)
     assert len(success) == len(hidden) == 16
     assert success.mean() == 1.0
     assert set(hidden.tolist()) == {0.0, 1.0}

@@ -4,14 +4,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from conftest import SIGNPOST
+from conftest import QUICK, SIGNPOST
 
 import embodied_policies
 from embodied.errors import OptionError
 from embodied.learn.ppo import SequencePPO
-from embodied.learn.vec import GymVecEnv, make_vec
-from embodied_scripts.attend import COMMITMENTS, TOP, Episode, Look, look_back, play
-from embodied_scripts.players import reference_players
+from embodied.vector.vec import GymVecEnv, make_vec
+from embodied_scripts.baselines import baselines
+from embodied_scripts.show.attention import COMMITMENTS, TOP, Episode, Look, collect, look_back
 
 TOLD = np.array([False, False, True, True, False, False, False])
 
@@ -41,13 +41,13 @@ def test_commitments_are_after_the_last_telling_and_at_the_end():
 @pytest.fixture(scope="module")
 def played():
     env = GymVecEnv(make_vec(SIGNPOST, 4, threads=1))
-    return play(reference_players(env)["curious"], env, 8, 0)
+    return collect(baselines(env)["heuristic"], env, 8, 0)
 
 
 def test_a_player_that_reads_is_told_something_and_attention_adds_up(played, tmp_path):
     assert len(played) == 8
-    assert all(0 < episode.told.sum() < len(episode.told) for episode in played)
-    policy = SequencePPO(embodied_policies.TransformerPolicy, make_vec(SIGNPOST, 2, threads=1), n_steps=8).policy
+    assert all(0 < episode.informative.sum() < len(episode.informative) for episode in played)
+    policy = SequencePPO(embodied_policies.TransformerPolicy, make_vec(SIGNPOST, 2, threads=1), QUICK, n_steps=8).policy
     looks = look_back(policy, played, COMMITMENTS["arrival"])
     assert len(looks) == 8
     for look, episode in zip(looks, played, strict=True):
@@ -56,13 +56,13 @@ def test_a_player_that_reads_is_told_something_and_attention_adds_up(played, tmp
     pytest.importorskip("matplotlib")
     from embodied.view.attention import draw_attention
 
-    draw_attention(looks[0].attention, looks[0].told, 10.0, tmp_path / "attention.png")
+    draw_attention(looks[0].attention, looks[0].informative, 10.0, tmp_path / "attention.png")
     assert (tmp_path / "attention.png").stat().st_size > 5_000
 
 
 def test_episodes_in_which_nothing_was_told_are_left_out_and_other_networks_are_named(played):
     env = make_vec(SIGNPOST, 2, threads=1)
-    policy = SequencePPO(embodied_policies.MLPPolicy, env, n_steps=8).policy
+    policy = SequencePPO(embodied_policies.MlpPolicy, env, QUICK, n_steps=8).policy
     silent = Episode(played[0].obs, np.zeros(len(played[0].obs), bool))
     assert look_back(policy, [silent], COMMITMENTS["arrival"]) == []
     with pytest.raises(OptionError, match="only a transformer"):
@@ -72,4 +72,4 @@ def test_episodes_in_which_nothing_was_told_are_left_out_and_other_networks_are_
 def test_a_task_without_an_exact_filter_is_refused():
     env = GymVecEnv(make_vec("embodied/LightDark-v0", 2, threads=1))
     with pytest.raises(OptionError, match="no exact filter"):
-        play(reference_players(env)["random"], env, 2, 0)
+        collect(baselines(env)["random"], env, 2, 0)

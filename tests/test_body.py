@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import embodied_assets as assets
-from embodied.body.datasheet import read_gear_motor, read_servo
-from embodied.body.rays import LineCamera
-from embodied.body.sensors import Sensor
 from embodied.errors import ModelError
+from embodied.robot.datasheet import read_gear_motor, read_servo
+from embodied.robot.rays.spec import LineCamera
+from embodied.robot.sensors.spec import Sensor
 from embodied_envs.scout import scout
 
 MOTOR = read_gear_motor(assets.datasheet_path("pololu_25d_47_hp12"))
@@ -58,7 +58,7 @@ def test_a_sensor_on_something_missing_is_refused_when_the_robot_is_made():
     with pytest.raises(ModelError, match="no sensor 'gyra'; did you mean 'gyro'"):
         replace(robot, sensors=(Sensor("gyro", ("gyra",), "rad/s", 1.0),))
     with pytest.raises(ModelError, match="no site 'eye'"):
-        replace(robot, cameras=(LineCamera("camera", site="eye", body="head"),))
+        replace(robot, line_cameras=(LineCamera("camera", site="eye", body="head"),))
 
 
 def test_fine_print_is_legible_only_nearby_and_is_misread_at_the_declared_rate():
@@ -73,7 +73,7 @@ def test_fine_print_is_legible_only_nearby_and_is_misread_at_the_declared_rate()
         legible={"says red": "sign", "says blue": "sign"},
     )
     label = np.full((1, 2000), camera.classes.index("says red"))
-    bits = np.random.default_rng(0).integers(0, 2**64, (1, camera.lanes), np.uint64)
+    bits = np.random.default_rng(0).integers(0, 2**64, (1, camera.random_values), np.uint64)
     _, near = camera.see(np.full((1, 2000), 0.5), label, bits)
     _, far = camera.see(np.full((1, 2000), 1.5), label, bits)
     assert (far == camera.classes.index("sign")).all()

@@ -25,13 +25,13 @@ LEFT, RIGHT = (0.0, 0.5), (0.6, 1.0)  # shares of its width
 
 
 def skin(picture: np.ndarray) -> int:
-    """Pixels in the colour of Gymnasium's robots, lit from anywhere: red over green over blue."""
+    """Pixels in the color of Gymnasium's robots, lit from anywhere: red over green over blue."""
     red, green, blue = (picture[..., i].astype(int) for i in range(3))
     return int(np.sum((red > green + 25) & (green > blue + 25) & (red > 90)))
 
 
 def lines(picture: np.ndarray) -> int:
-    """Pixels of strong colour, as traces have and paper has not."""
+    """Pixels of strong color, as traces have and paper has not."""
     return int(np.sum(np.ptp(picture.astype(int), axis=-1) > 60))
 
 
@@ -56,7 +56,7 @@ def pale_or_grey(picture: np.ndarray) -> int:
 @contextmanager
 def page_of(profile: Path, *arguments: object) -> Iterator[Page]:
     """The web viewer of a command, opened in a browser."""
-    command = [sys.executable, "-m", "embodied_scripts.main", *map(str, arguments), "--rerun", "web"]
+    command = [sys.executable, "-m", "embodied_scripts.cli.main", *map(str, arguments), "--rerun", "web"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         url = next(line for line in server.stdout if line.startswith("Open ")).split()[1]
@@ -95,7 +95,7 @@ def test_the_web_viewer_shows_a_robot_and_its_traces(tmp_path):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_web_viewer_shows_a_task_its_camera_and_what_is_believed(tmp_path):
-    with page_of(tmp_path, "play", "Signpost-v0", "--player", "curious", "--episodes", "40") as page:
+    with page_of(tmp_path, "play", "Signpost-v0", "--player", "heuristic", "--episodes", "40") as page:
         top, rest = slice(60, 160), slice(170, -40)
         wanted = {
             "red pad": (red, BELOW_TITLE, LEFT, 600),

@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 import pytest
 
-from embodied_scripts.bench import Measured
-from embodied_scripts.curve import EpisodesMet
-from embodied_scripts.film import Film
-from embodied_scripts.play import Play
+from embodied_scripts.cli.bench import Measured
+from embodied_scripts.cli.film import Film
+from embodied_scripts.cli.play import Play
+from embodied_scripts.training.curve import EpisodesMet
 
-TINY = ("--worlds", "8", "--rollout", "16", "--steps", "400")
+TINY = ("--n-envs", "8", "--n-steps", "16", "--steps", "400")
 
 
 def embodied(*arguments: str, cwd=None, timeout: float = 120) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "embodied_scripts.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "embodied_scripts.cli.main", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, cwd=cwd, env={**os.environ, "COLUMNS": "160"}
     )
@@ -49,11 +49,11 @@ def test_evaluate_prints_the_table_and_writes_json(run, tmp_path):
     out = tmp_path / "measures.json"
     result = embodied("evaluate", run, "--episodes", "32", "--json", out)
     assert result.returncode == 0, result.stderr
-    for word in ("random", "blind", "oracle", "success", "bits", "exact filter", "calibration error"):
+    for word in ("random", "uninformed", "oracle", "success", "bits", "exact filter", "calibration error"):
         assert word in result.stdout
     players = json.loads(out.read_text())["players"]
-    assert players["tiny"]["bits"] is not None
-    assert players["oracle"]["success"] > players["blind"]["success"]
+    assert players["tiny"]["information_bits"] is not None
+    assert players["oracle"]["success"] > players["uninformed"]["success"]
 
 
 def test_play_writes_a_recording_that_holds_every_stream(run, tmp_path):
@@ -107,7 +107,7 @@ def test_an_episode_is_filmed_with_what_was_believed(run, tmp_path):
     assert 11 < len(pictures) <= 112
     world, belief = pictures[5][:120], pictures[5][120:]
     assert world.std() > 10
-    red, blue = (np.abs(belief.astype(int) - colour).sum(axis=2).min() for colour in ([45, 50, 220], [219, 107, 31]))
+    red, blue = (np.abs(belief.astype(int) - color).sum(axis=2).min() for color in ([45, 50, 220], [219, 107, 31]))
     assert max(red, blue) < 90
 
 
@@ -132,7 +132,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "embodied_scripts.main",
+        "embodied_scripts.cli.main",
         "train",
         "Signpost-v0",
         "--run",
@@ -164,7 +164,7 @@ def test_a_mistake_leaves_no_run_behind(tmp_path):
 def test_what_a_run_was_begun_with_cannot_be_changed_by_resuming(run):
     result = embodied("train", "Signpost-v0", "--run", run, "--resume", "--layers", "3")
     assert result.returncode == 2
-    assert "begun with layers = 2" in result.stderr
+    assert "begun with layers = its default" in result.stderr
 
 
 @pytest.mark.parametrize("what", get_args(Measured))
@@ -208,15 +208,17 @@ def test_list_shows_what_is_hidden():
         (("evaluate", "nowhere"), "holds no run"),
         (("evaluate",), "name at least one run"),
         (("inspect", "rover"), "known: scout"),
-        (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "blind, curious, oracle, random"),
+        (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "heuristic, oracle, random, uninformed"),
         (("play", "Signpost-v0", "--rerun", "movie.mp4"), "live, web, or a file"),
         (("film", "Signpost-v0", "film.avi"), "known: .gif, .mp4, .png"),
-        (("train", "Signpost-v0", "--core", "gru", "--with-memoryless"), "--core mlp"),
+        (("train", "Signpost-v0", "--policy", "GRUPolicy", "--with-memoryless"), "--policy MlpPolicy"),
         (("train", "Signpost-v0", "--view", "live", "--seeds", "2"), "watches one training"),
         (("train", "Signpost-v0", "--view-every", "-1"), "0 or more seconds"),
-        (("hopper", "--only", "wrong"), "known: memory, naive, target, told, uniform, widened"),
+        (("study", "hopper", "--only", "wrong"), "known: memory, naive, privileged, target, uniform, widened"),
+        (("trian", "Signpost-v0"), "did you mean 'train'"),
+        (("train", "nowhere_at_all:Mine-v0"), "module 'nowhere_at_all' cannot be imported"),
         (("play", "Signpost-v0", "--worlds", "0"), "must be at least 1"),
-        (("transfer", "--minutes", "0"), "must be positive"),
+        (("study", "transfer", "--minutes", "0"), "must be positive"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_to_do(arguments, message, tmp_path):
@@ -251,7 +253,7 @@ def test_a_policy_is_exported_from_the_command_line(run, tmp_path):
 
 
 def test_a_league_is_watched_in_a_process_of_its_own(tmp_path):
-    small = ("--games", "32", "--rollout", "8", "--steps", "600", "--members", "1", "--options", "episode_s=1")
+    small = ("--n-envs", "32", "--n-steps", "8", "--steps", "600", "--checkpoints", "1", "--options", "episode_s=1")
     trained = embodied("league", "train", "Sumo-v0", "--run", tmp_path / "league", *small)
     assert trained.returncode == 0, trained.stderr
     shown = embodied("play", tmp_path / "league", "--rerun", tmp_path / "sumo.rrd", "--episodes", "1")
@@ -294,7 +296,7 @@ def test_a_curve_is_the_mean_of_the_episodes_that_ended_in_each_part_of_a_traini
 
 
 def test_other_networks_and_what_was_done_before_are_chosen_on_the_command_line(tmp_path):
-    chosen = ("--core", "gru", "--recall", "action", "reward", "--forecast", "0.5")
+    chosen = ("--policy", "GRUPolicy", "--previous", "action", "reward", "--forward-model-coef", "0.5")
     result = embodied("train", "Signpost-v0", "--run", tmp_path / "gru", *TINY, *chosen)
     assert result.returncode == 0, result.stderr
 
@@ -310,23 +312,23 @@ def test_training_starts_from_another_run_and_that_run_may_be_gone_when_it_is_re
 
 
 def test_training_begins_with_lessons_and_goes_on_with_them(run, tmp_path):
-    for name, teacher in (("scripted", "curious"), ("network", run)):
+    for name, expert in (("scripted", "heuristic"), ("network", run)):
         folder = tmp_path / name
-        begun = embodied("train", "Signpost-v0", "--teacher", teacher, "--lessons", "0.9", "--run", folder, *TINY)
+        begun = embodied("train", "Signpost-v0", "--expert", expert, "--dagger-share", "0.9", "--run", folder, *TINY)
         assert begun.returncode == 0, begun.stderr
         metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        assert any(line.get("train/imitation") for line in metrics)
+        assert any(line.get("train/imitation_loss") for line in metrics)
         resumed = embodied("train", "Signpost-v0", "--run", folder, "--resume", "--steps", "600")
         assert resumed.returncode == 0, resumed.stderr
-    unknown = embodied("train", "Signpost-v0", "--teacher", "owl", "--run", tmp_path / "none", *TINY)
+    unknown = embodied("train", "Signpost-v0", "--expert", "owl", "--run", tmp_path / "none", *TINY)
     assert unknown.returncode == 2
-    assert "curious" in unknown.stderr
+    assert "heuristic" in unknown.stderr
 
 
 def test_an_id_alone_is_evaluated_by_its_reference_players():
     result = embodied("evaluate", "Search-v0", "--episodes", "8")
     assert result.returncode == 0, result.stderr
-    assert all(name in result.stdout for name in ("random", "blind", "curious", "oracle"))
+    assert all(name in result.stdout for name in ("random", "uninformed", "heuristic", "oracle"))
 
 
 def test_the_suite_writes_its_own_pages(tmp_path):
@@ -341,22 +343,24 @@ def test_the_suite_writes_its_own_pages(tmp_path):
 
 def test_what_a_player_did_is_recorded_and_imitated(tmp_path):
     shown, folder = tmp_path / "shown", tmp_path / "run"
-    recorded = embodied("record", "Signpost-v0", shown, "--player", "curious", "--episodes", "8", "--worlds", "8")
+    recorded = embodied("collect", "Signpost-v0", shown, "--player", "heuristic", "--episodes", "8", "--worlds", "8")
     assert recorded.returncode == 0, recorded.stderr
     assert "8 episodes, mean return +0.9" in recorded.stdout
     assert "100% successful" in recorded.stdout
-    trained = embodied("train", "Signpost-v0", "--demonstrations", shown, "--epochs", "2", "--run", folder, *TINY)
+    trained = embodied(
+        "train", "Signpost-v0", "--demonstrations", shown, "--cloning-epochs", "2", "--run", folder, *TINY
+    )
     assert trained.returncode == 0, trained.stderr
     assert "Imitated 8 episodes" in trained.stdout
     resumed = embodied("train", "Signpost-v0", "--run", folder, "--resume", "--steps", "600")
     assert resumed.returncode == 0, resumed.stderr
     assert "Imitated" not in resumed.stdout
-    planned = embodied("record", "Signpost-v0", tmp_path / "planned", "--episodes", "1", "--samples", "1")
+    planned = embodied("collect", "Signpost-v0", tmp_path / "planned", "--episodes", "1", "--samples", "1")
     assert planned.returncode == 0, planned.stderr
     for arguments, said in (
-        (("record", "Signpost-v0", shown), "not empty"),
-        (("record", "Sumo-v0", tmp_path / "none"), "Weigh-v0"),
-        (("record", "Signpost-v0", tmp_path / "none", "--player", "owl"), "curious"),
+        (("collect", "Signpost-v0", shown), "not empty"),
+        (("collect", "Sumo-v0", tmp_path / "none"), "Weigh-v0"),
+        (("collect", "Signpost-v0", tmp_path / "none", "--player", "owl"), "heuristic"),
         (("train", "Search-v0", "--demonstrations", shown, "--run", tmp_path / "other", *TINY), "Signpost-v0"),
         (("train", "Signpost-v0", "--demonstrations", tmp_path / "none", "--run", tmp_path / "other", *TINY), "exist"),
     ):

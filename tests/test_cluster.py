@@ -4,16 +4,19 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from embodied.learn.checkpoint import load_json
+from embodied.nn.checkpoint import load_json
 
 ray = pytest.importorskip("ray")
 
-from embodied_scripts.cluster import train_everywhere  # noqa: E402
-from embodied_scripts.train import Train, _jsonable  # noqa: E402
+from embodied.nn.config import NetworkConfig  # noqa: E402
+from embodied_scripts.cli.train import MANY_WORLDS, Train  # noqa: E402
+from embodied_scripts.training.cluster import train_everywhere  # noqa: E402
+from embodied_scripts.training.run import jsonable  # noqa: E402
 
 STEPS = 8 * 16 * 45
 
@@ -33,9 +36,15 @@ def kill_the_worker_of(folder: Path, killed: list[int]) -> None:
 
 
 def test_two_workers_train_two_seeds_and_one_that_is_killed_goes_on(tmp_path):
-    small = {"steps": STEPS, "worlds": 8, "rollout": 16, "layers": 1, "width": 32, "threads": 1}
+    small = {
+        "steps": STEPS,
+        "n_envs": 8,
+        "ppo": replace(MANY_WORLDS, n_steps=16),
+        "network": NetworkConfig(layers=1, width=32),
+        "threads": 1,
+    }
     jobs = [
-        _jsonable(Train(id="embodied/Signpost-v0", seed=seed, **small)) | {"run_dir": str(tmp_path / f"seed-{seed}")}
+        jsonable(Train(id="embodied/Signpost-v0", seed=seed, **small)) | {"run_dir": str(tmp_path / f"seed-{seed}")}
         for seed in range(2)
     ]
     killed: list[int] = []

@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import QUICK
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from embodied.errors import CheckpointError, OptionError
-from embodied.learn.demonstrations import CARD, STEPS, Demonstrations, record
+from embodied.learn.cloning import CARD, STEPS, Demonstrations, collect_demonstrations
 from embodied.learn.ppo import SequencePPO
-from embodied.learn.vec import GymVecEnv
-from embodied_policies import MLPPolicy, TransformerPolicy
-from embodied_scripts.recall_env import RecallEnv, Rememberer
+from embodied.vector.vec import GymVecEnv
+from embodied_policies import MlpPolicy, TransformerPolicy
+from embodied_scripts.studies.recall_env import RecallEnv, Rememberer
 
 DELAY = 8
 
@@ -23,12 +24,14 @@ def worlds(n=8, mode=AutoresetMode.SAME_STEP):
 
 def trainer(policy=TransformerPolicy):
     kind = {"layers": 1, "width": 32} | ({"context": 16} if policy is TransformerPolicy else {})
-    return SequencePPO(policy, worlds(32), n_steps=36, minibatches=4, learning_rate=2e-3, seed=0, policy_kwargs=kind)
+    return SequencePPO(
+        policy, worlds(32), QUICK, n_steps=36, minibatches=4, learning_rate=2e-3, seed=0, policy_kwargs=kind
+    )
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_whole_episodes_are_kept_in_every_dialect(mode):
-    shown = record(Rememberer(), worlds(4, mode), 12)
+    shown = collect_demonstrations(Rememberer(), worlds(4, mode), 12)
     assert len(shown) == 12
     assert shown.steps["first"].sum() == 12
     lengths = np.diff([*np.flatnonzero(shown.steps["first"]), len(shown.steps["first"])])
@@ -39,7 +42,7 @@ def test_whole_episodes_are_kept_in_every_dialect(mode):
 
 
 def test_what_was_kept_comes_back_from_disk(tmp_path):
-    shown = record(Rememberer(), worlds(), 8)
+    shown = collect_demonstrations(Rememberer(), worlds(), 8)
     shown.save(tmp_path)
     again = Demonstrations.load(tmp_path)
     assert again.card == shown.card
@@ -49,7 +52,7 @@ def test_what_was_kept_comes_back_from_disk(tmp_path):
 
 
 def test_a_step_is_worth_what_was_earned_from_there_on_less_the_potential():
-    card = record(Rememberer(), worlds(1), 1).card
+    card = collect_demonstrations(Rememberer(), worlds(1), 1).card
     steps = {
         "obs": np.zeros((5, 3), np.float32),
         "action": np.zeros(5, np.int64),
@@ -64,9 +67,9 @@ def test_a_step_is_worth_what_was_earned_from_there_on_less_the_potential():
 
 
 def test_who_studies_demonstrations_needs_no_reward():
-    shown = record(Rememberer(), worlds(), 64)
+    shown = collect_demonstrations(Rememberer(), worlds(), 64)
     model = trainer()
-    nats = model.study(shown, epochs=40)
+    nats = model.clone(shown, epochs=40)
     assert np.mean(nats[-4:]) < 0.1 < np.mean(nats[:4])
     obs, memory, right = np.asarray(model.env.reset()), None, []
     cue = obs[:, 0] > 0
@@ -78,18 +81,18 @@ def test_who_studies_demonstrations_needs_no_reward():
 
 
 def test_a_network_without_memory_may_study_too():
-    nats = trainer(MLPPolicy).study(record(Rememberer(), worlds(), 16), epochs=2)
+    nats = trainer(MlpPolicy).clone(collect_demonstrations(Rememberer(), worlds(), 16), epochs=2)
     assert np.isfinite(nats).all()
 
 
 def test_recording_ends_when_it_is_told_to():
-    assert len(record(Rememberer(), worlds(4), 100, ended=lambda done: done < 3)) == 3
+    assert len(collect_demonstrations(Rememberer(), worlds(4), 100, ended=lambda done: done < 3)) == 3
     with pytest.raises(OptionError, match="at least 1"):
-        record(Rememberer(), worlds(4), 0)
+        collect_demonstrations(Rememberer(), worlds(4), 0)
 
 
 def test_what_is_damaged_or_of_something_else_is_refused(tmp_path):
-    shown = record(Rememberer(), worlds(), 8)
+    shown = collect_demonstrations(Rememberer(), worlds(), 8)
 
     def spoilt(name, change):
         folder = tmp_path / name
@@ -115,7 +118,7 @@ def test_what_is_damaged_or_of_something_else_is_refused(tmp_path):
         Demonstrations.load(whole)
     unheard = {**shown.steps, "action": np.full_like(shown.steps["action"], 9)}
     with pytest.raises(CheckpointError, match="other spaces"):
-        trainer().study(Demonstrations(shown.card, unheard, shown.success))
+        trainer().clone(Demonstrations(shown.card, unheard, shown.success))
     other = shown.card | {"action_space": {"kind": "Discrete", "n": 7, "start": 0}}
     with pytest.raises(CheckpointError, match="action_space"):
-        trainer().study(Demonstrations(other, shown.steps, shown.success))
+        trainer().clone(Demonstrations(other, shown.steps, shown.success))

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 import embodied_assets as assets
-from embodied.body.actuators import Actuator, DCMotor, Servo, TorqueMotor, VelocityMotor
-from embodied.body.battery import Battery
-from embodied.body.datasheet import read_battery, read_bus_servo, read_gear_motor, read_servo
-from embodied.body.kinds import battery_voltage, motor_current
-from embodied.body.motors import LuGre, Thermal
-from embodied.body.robot import Robot
-from embodied.body.timing import Timing
 from embodied.errors import ModelError, UnknownNameError
 from embodied.physics.batch import Batch
+from embodied.robot.actuators.battery import Battery
+from embodied.robot.actuators.motors import LuGre, Thermal
+from embodied.robot.actuators.spec import Actuator, DCMotor, Servo, TorqueMotor, VelocityMotor
+from embodied.robot.batched import BatchedRobot
+from embodied.robot.datasheet import read_battery, read_bus_servo, read_gear_motor, read_servo
+from embodied.robot.robot import Robot
+from embodied.robot.sensors.presets import battery_voltage, motor_current
+from embodied.robot.timing import Timing
 from embodied.seeding import WorldStreams
-from embodied.world.body import Body
 
 TICK, TICKS = 0.002, 10
 POLOLU = read_gear_motor(assets.datasheet_path("pololu_25d_47_hp12"))
@@ -42,7 +42,7 @@ class Bench:
         scene.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         scene.attach(self.robot.build(TICK), prefix="robot/", frame=scene.worldbody.add_frame())
         self.batch = Batch(scene.compile(), n)
-        self.body = Body(self.robot, self.batch, streams, "robot/", decision_ticks * TICK)
+        self.body = BatchedRobot(self.robot, self.batch, streams, "robot/", decision_ticks * TICK)
         shaft = self.batch.model.joint("robot/shaft")
         self._qpos, self._qvel = int(shaft.qposadr[0]), int(shaft.dofadr[0])
         self.step = np.zeros(n, int)
@@ -54,7 +54,7 @@ class Bench:
         self.batch.reset()
         self.body.begin(worlds)
         self.batch.forward()
-        self.body.settle(worlds)
+        self.body.initialize_history(worlds)
         self.sense()
 
     def run(self, command: float, decisions: int = 1) -> None:
@@ -81,8 +81,8 @@ class Bench:
         self.batch.array("qfrc_applied")[:, self._qvel] = torque
 
     @property
-    def circuits(self):
-        return self.body.drives.circuits
+    def power(self):
+        return self.body.actuators.power
 
 
 def first_motion(bench: Bench, ticks: int = 60) -> np.ndarray:
@@ -129,7 +129,7 @@ def test_commands_never_run_backwards_and_come_after_their_latency(tmp_path, lat
     for command in commands:
         bench.step += 1
         bench.body.command(np.full((200, 1), command), bench.step, slice(None))
-        bench.body.drives.refresh((bench.step - 1) * TICKS, slice(None))
+        bench.body.actuators.control_tick((bench.step - 1) * TICKS, slice(None))
         for _ in range(TICKS):
             bench.batch.step(1)
             worked.append(torque[:, 0].copy())
@@ -197,9 +197,9 @@ def test_a_battery_runs_down_by_the_charge_that_was_drawn(tmp_path):
     bench = Bench(tmp_path, DCMotor("motor", "shaft", POLOLU), battery=supply, n=2)
     bench.body.parameter("battery/charge")[:, 0] = [1.0, 0.5]
     bench.reset()
-    assert bench.circuits.bus_voltage == pytest.approx([12.0, 10.5])
+    assert bench.power.bus_voltage == pytest.approx([12.0, 10.5])
     bench.run(0.0, 250)  # five seconds of about an ampere, of sixty coulombs
-    assert 1.0 - bench.circuits.charge[0] == pytest.approx(5 / 60, rel=0.03)
+    assert 1.0 - bench.power.charge[0] == pytest.approx(5 / 60, rel=0.03)
 
 
 def test_a_fuller_battery_makes_a_motor_faster_and_a_regulated_servo_does_not_care(tmp_path):
@@ -224,7 +224,7 @@ def test_the_energy_of_a_robot_balances_within_one_per_cent_however_often_it_dec
     for k in range(steps):
         bench.run(1.0 if k < steps // 2 else 0.3)  # a start against all inertia, and braking
     stored = 0.5 * _inertia(bench) * bench.speed[0] ** 2
-    c = bench.circuits
+    c = bench.power
     assert c.electrical[0] == pytest.approx(c.heat[0] + c.mechanical[0], rel=1e-9)
     assert c.mechanical[0] == pytest.approx(stored, abs=0.01 * c.electrical[0])
     assert c.regenerated[0] > 0
@@ -232,14 +232,18 @@ def test_the_energy_of_a_robot_balances_within_one_per_cent_however_often_it_dec
 
 def test_the_charge_that_is_drawn_does_not_depend_on_how_often_it_is_looked_at(tmp_path):
     used = []
-    for refresh_s in (TICK, 0.1):
+    for power_update_s in (TICK, 0.1):
         supply = Battery("pack", (12.0, 12.0), resistance=0.01, capacity=9000.0)
         bench = Bench(
-            tmp_path, DCMotor("motor", "shaft", POLOLU), decision_ticks=50, battery=supply, refresh_s=refresh_s
+            tmp_path,
+            DCMotor("motor", "shaft", POLOLU),
+            decision_ticks=50,
+            battery=supply,
+            power_update_s=power_update_s,
         )
         for k in range(10):
             bench.run(1.0 if k % 2 else -1.0)
-        used.append(1 - bench.circuits.charge[0])
+        used.append(1 - bench.power.charge[0])
     assert used[1] == pytest.approx(used[0], rel=0.05)
 
 
@@ -279,37 +283,37 @@ def test_a_winding_heats_up_as_its_thermal_resistance_says_and_is_switched_off_a
     hot = Thermal(resistance=4.0, capacity=0.05, coefficient=0.0)
     volts = 6.0 / POLOLU.voltage
     bench = Bench(tmp_path, DCMotor("motor", "shaft", replace(POLOLU, thermal=hot, no_load_current=0.0)))
-    bench.circuits.books = True
+    bench.power.measures_energy = True
     hold(bench)
     bench.run(volts, 100)  # ten time constants
     power = 6.0**2 / replace(POLOLU, no_load_current=0.0).resistance
-    assert bench.circuits.heating[0, 0] == pytest.approx(4.0 * power, rel=0.01)
+    assert bench.power.heating[0, 0] == pytest.approx(4.0 * power, rel=0.01)
 
     limited = replace(hot, limit=2.0 * power)
     bench = Bench(tmp_path, DCMotor("motor", "shaft", replace(POLOLU, thermal=limited, no_load_current=0.0)))
     hold(bench)
     bench.run(volts, 50)
-    assert bench.circuits.current[0, 0] == pytest.approx(0.0, abs=1e-6)
+    assert bench.power.current[0, 0] == pytest.approx(0.0, abs=1e-6)
     bench.run(volts, 50)  # and stays off
-    assert bench.circuits.heating[0, 0] < 0.1 * power
+    assert bench.power.heating[0, 0] < 0.1 * power
 
 
 def test_friction_falls_from_static_to_coulomb_with_speed_and_does_not_disturb_the_current(tmp_path):
     friction = LuGre(stiffness=20.0, damping=0.05, coulomb=0.05, static=0.1, stribeck_speed=0.2)
     motor = replace(POLOLU, stribeck=friction)
     stuck = Bench(tmp_path, DCMotor("motor", "shaft", motor))
-    stuck.circuits.books = True
+    stuck.power.measures_energy = True
     K, R = motor.motor_constant, motor.resistance
     for share in np.linspace(0, 1, 100):
         stuck.run(share * 0.09 * R / K / motor.voltage)
     stuck.run(0.09 * R / K / motor.voltage, 100)
     assert 0.09 / 20.0 <= stuck.angle[0] < 3 * 0.1 / 20.0  # the bristles bend, nothing slips
     assert stuck.speed[0] == pytest.approx(0.0, abs=1e-3)
-    assert stuck.circuits.current[0, 0] == pytest.approx(0.09 / K, rel=0.02)
+    assert stuck.power.current[0, 0] == pytest.approx(0.09 / K, rel=0.02)
     free = Bench(tmp_path, DCMotor("motor", "shaft", motor))
-    free.circuits.books = True
+    free.power.measures_energy = True
     free.run(0.11 * R / K / motor.voltage, 300)
-    torque = free.circuits.current[0, 0] * K
+    torque = free.power.current[0, 0] * K
     assert free.speed[0] > 0.1
     assert torque == pytest.approx(0.05 + 0.05 * np.exp(-((free.speed[0] / 0.2) ** 2)), rel=0.05)
 

@@ -106,9 +106,7 @@ def test_before_the_sign_is_read_worlds_that_differ_only_in_what_is_hidden_look_
     twins = [batch(n, "Disabled", reading_range=2.0, **options) for _ in range(2)]
     task = twins[1].unwrapped.task
     show = task._show
-    task._show = lambda board, worlds, slot, colour: show(
-        board, worlds, slot, 1 - colour if board == "sign" else colour
-    )
+    task._show = lambda board, worlds, slot, color: show(board, worlds, slot, 1 - color if board == "sign" else color)
     (obs, _), (other, _) = (env.reset(seed=0) for env in twins)
     unread = ~task._read & ~twins[0].unwrapped.task._read
     for command in actions(n, 30) * [0.5, 0.5, 1.0]:
@@ -272,7 +270,7 @@ def test_a_failure_is_told_even_by_a_model_that_would_repair_itself():
     assert lone.step(3).tolist() == [1]
 
 
-def test_gymnasiums_own_vectorisation_works_beside_the_native_one():
+def test_gymnasiums_own_vectorization_works_beside_the_native_one():
     env = gym.make_vec(SIGNPOST, num_envs=2, vectorization_mode="sync")
     native, _ = batch(2).reset(seed=4)
     obs, _ = env.reset(seed=4)

@@ -8,11 +8,12 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import QUICK
 from gymnasium.utils.env_checker import check_env
 
 from embodied.errors import ModelError
 from embodied.learn.ppo import SequencePPO
-from embodied_policies import MLPPolicy
+from embodied_policies import MlpPolicy
 
 ROOT = Path(__file__).parents[1]
 REACHER = Path(gym.__file__).parent / "envs/mujoco/assets/reacher.xml"
@@ -50,7 +51,7 @@ def _leaves_no_ids():
 def test_a_task_of_ones_own_is_one_file_that_trains():
     load("own_task").register()
     plays("mine/Knock-v0")
-    model = SequencePPO(MLPPolicy, gym.make_vec("mine/Knock-v0", num_envs=4), n_steps=8, minibatches=2, seed=0)
+    model = SequencePPO(MlpPolicy, gym.make_vec("mine/Knock-v0", num_envs=4), QUICK, n_steps=8, minibatches=2, seed=0)
     model.learn(64)
     assert len((ROOT / "examples/own_task.py").read_text().splitlines()) < 130
 

@@ -8,16 +8,16 @@ import pytest
 from gymnasium import spaces
 
 from embodied.errors import CheckpointError
-from embodied.learn.policy import Privilege
+from embodied.nn.policy import Privilege
 from embodied_policies.gru import GRUPolicy
-from embodied_policies.mlp import MLPPolicy
+from embodied_policies.mlp import MlpPolicy
 from embodied_policies.transformer import TransformerPolicy
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-from embodied.learn.export import export_onnx
-from embodied.learn.onnx_agent import OnnxAgent
+from embodied.nn.onnx import export_onnx
+from embodied.nn.onnx_agent import OnnxAgent
 
 OBS = spaces.Box(-2, 2, (6,), np.float32)
 TURN = spaces.Box(-1, 3, (2,), np.float32)
@@ -30,7 +30,7 @@ TURN = spaces.Box(-1, 3, (2,), np.float32)
         (TransformerPolicy, spaces.Discrete(4, start=2), {"context": 6, "experts": 3}),
         (TransformerPolicy, TURN, {"context": 40, "layers": 3}),
         (GRUPolicy, spaces.MultiDiscrete([2, 3]), {}),
-        (MLPPolicy, TURN, {}),
+        (MlpPolicy, TURN, {}),
     ],
 )
 def test_the_exported_policy_acts_the_same_over_episodes(tmp_path, policy, actions, kind):
@@ -55,7 +55,7 @@ def test_running_an_exported_policy_needs_no_torch(tmp_path):
         "        if name.split('.')[0] == 'torch': raise ImportError('no torch here')\n"
         "sys.meta_path.insert(0, NoTorch())\n"
         "import numpy as np\n"
-        "from embodied.learn.onnx_agent import OnnxAgent\n"
+        "from embodied.nn.onnx_agent import OnnxAgent\n"
         f"agent = OnnxAgent({str(path)!r})\n"
         "carry, action = agent.act(agent.initial(1, 0), np.zeros((1, 6)), np.ones(1, bool))\n"
         "print(action.shape)\n"
@@ -65,7 +65,7 @@ def test_running_an_exported_policy_needs_no_torch(tmp_path):
 
 
 def test_a_damaged_export_is_refused(tmp_path):
-    path = export_onnx(MLPPolicy(OBS, TURN).eval(), tmp_path / "policy.onnx")
+    path = export_onnx(MlpPolicy(OBS, TURN).eval(), tmp_path / "policy.onnx")
     path.write_bytes(b"not a model")
     with pytest.raises(CheckpointError, match="holds no exported policy"):
         OnnxAgent(path)

@@ -3,25 +3,25 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SIGNPOST
+from conftest import QUICK, SIGNPOST
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from test_ppo import FirstRatios
 
-from embodied.learn.agents import NetworkAgent
-from embodied.learn.curiosity import Surprise
-from embodied.learn.evaluate import evaluate
-from embodied.learn.policy import load_policy
+from embodied.evaluation.report import evaluate
+from embodied.learn.intrinsic import PredictionError
 from embodied.learn.ppo import SequencePPO
-from embodied.learn.vec import as_vec_env
-from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
-from embodied_scripts.recall_env import RecallEnv
+from embodied.nn.agent import NetworkAgent
+from embodied.nn.policy import load_policy
+from embodied.vector.vec import as_vec_env
+from embodied_policies import GRUPolicy, MlpPolicy, TransformerPolicy
+from embodied_scripts.studies.recall_env import RecallEnv
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-POLICIES = [TransformerPolicy, GRUPolicy, MLPPolicy]
+POLICIES = [TransformerPolicy, GRUPolicy, MlpPolicy]
 
 
 def trainer(policy=TransformerPolicy, **options):
-    return SequencePPO(policy, SIGNPOST, n_envs=16, n_steps=32, minibatches=4, seed=0, device="cuda", **options)
+    return SequencePPO(policy, SIGNPOST, QUICK, n_envs=16, n_steps=32, minibatches=4, seed=0, device="cuda", **options)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -33,7 +33,7 @@ def test_what_acting_saw_is_what_training_sees(policy):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_trained_on_a_gpu_acts_the_same_on_a_cpu(policy, tmp_path):
-    model = trainer(policy, normalise=True)
+    model = trainer(policy, normalize=True)
     model.learn(16 * 32 * 2)
     model.policy.save(tmp_path)
     there, here = load_policy(tmp_path, "cuda"), load_policy(tmp_path, "cpu")
@@ -49,7 +49,7 @@ def test_a_policy_trained_on_a_gpu_acts_the_same_on_a_cpu(policy, tmp_path):
 def test_a_cue_is_recalled_in_sixteen_bits_and_compiled(options):
     env = SyncVectorEnv([lambda: RecallEnv(8)] * 32, autoreset_mode=AutoresetMode.SAME_STEP)
     model = SequencePPO(
-        TransformerPolicy, env, n_steps=36, minibatches=8, learning_rate=1e-3, ent_coef=0.01, seed=0,
+        TransformerPolicy, env, QUICK, n_steps=36, minibatches=8, learning_rate=1e-3, ent_coef=0.01, seed=0,
         policy_kwargs={"layers": 1, "width": 32, "context": 16}, device="cuda", **options,
     )  # fmt: skip
     model.learn(40_000)
@@ -69,10 +69,11 @@ def test_a_run_saved_on_a_gpu_goes_on_there_and_on_a_cpu(goes_on, tmp_path):
 
 def test_every_option_trains_on_a_gpu():
     model = trainer(
-        use_sde=True, sde_sample_freq=4, forecast_coef=0.1, curiosity_coef=0.1, guidance=0.5, target_kl=0.1,
-        recall=("action", "reward"), normalise=True, policy_kwargs={"experts": 3, "gate": True, "layers": 2},
+        use_sde=True, sde_sample_freq=4, forward_model_coef=0.1, intrinsic_coef=0.1, shaping_curriculum=0.5,
+        target_kl=0.1,
+        previous=("action", "reward"), normalize=True, policy_kwargs={"experts": 3, "gate": True, "layers": 2},
     )  # fmt: skip
     model.learn(16 * 32 * 2)
-    assert isinstance(model.surprise, Surprise)
-    report = evaluate(NetworkAgent(model.policy), as_vec_env(SIGNPOST, 8, model.recall), 8, seed=1)
+    assert isinstance(model.prediction_error, PredictionError)
+    report = evaluate(NetworkAgent(model.policy), as_vec_env(SIGNPOST, 8, model.previous), 8, seed=1)
     assert np.isfinite(report.reward)

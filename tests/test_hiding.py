@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from embodied.errors import OptionError
-from embodied.learn.evaluate import evaluate
-from embodied.learn.vec import GymVecEnv, make_vec
+from embodied.evaluation.report import evaluate
+from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_envs.hide_seek import HALF_X, HALF_Y
 from embodied_envs.scout import RIDE_HEIGHT
 from embodied_policies.scripted.evader import Evader
 from embodied_policies.scripted.ways import CLEARANCE, GRID, Plans
-from embodied_scripts.hiding import HideLeague, scene_of
+from embodied_scripts.studies.hide import HideLeague, scene_of
 
 ROOM = (HALF_X, HALF_Y)
 SCREEN = np.array([[[0.15, 0.0, 0.0]]])  # its face looks along x
@@ -115,9 +115,9 @@ def test_either_robot_has_the_other_in_sight_where_it_looks_at_it():
 def test_who_is_told_where_the_seeker_is_hides_far_better_than_the_scripted_hider():
     env, _ = worlds(32)
     vec = env.gym_env.unwrapped
-    told = evaluate(evader(env), env, 32, 5_000).success
+    privileged = evaluate(evader(env), env, 32, 5_000).success
     scripted = evaluate(vec.task.scripted(vec.mine), env, 32, 5_000).success
-    assert told > 0.7
+    assert privileged > 0.7
     assert scripted < 0.4
 
 
@@ -128,7 +128,7 @@ def test_a_beginners_teacher_moves_where_the_scripted_hider_stands_and_waits():
     unseen[:, vec.layout.slice("camera/class")] = 0
     moves = [
         player.act(player.initial(4, 0), unseen, np.ones(4, bool))[1][:, :2]
-        for player in (vec.task.scripted(vec.mine), vec.task.teacher(vec.mine))
+        for player in (vec.task.scripted(vec.mine), vec.task.expert(vec.mine))
     ]
     assert not moves[0].any()
     assert moves[1].any(axis=1).all()
@@ -137,6 +137,6 @@ def test_a_beginners_teacher_moves_where_the_scripted_hider_stands_and_waits():
 def test_hiders_are_compared_in_a_table(capsys):
     HideLeague(games=4).run()
     said = capsys.readouterr().out
-    assert all(name in said for name in ("trained", "scripted", "told where", "its camera", "recognised it"))
+    assert all(name in said for name in ("trained", "scripted", "knows where", "its camera", "recognized it"))
     with pytest.raises(OptionError, match="two games"):
         HideLeague(games=1).run()

@@ -14,9 +14,9 @@ from embodied.physics.targets import find_targets
 from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
 from embodied.sysid.gap import gap, repeat_floor
-from embodied.sysid.outcome import outcomes
 from embodied.sysid.plant import held
-from embodied_scripts.identify import Bench, Excite, GapOf, Identify
+from embodied.sysid.settling import outcomes
+from embodied_scripts.cli.identify import Bench, Excite, GapOf, Identify
 
 DATA = Path(os.environ.get("EMBODIED_REALDATA", Path(__file__).parents[2] / "shared" / "realdata"))
 needs_bench = pytest.mark.skipif(
@@ -178,17 +178,17 @@ def test_what_became_of_held_commands_is_told_of_the_robot_and_of_the_simulation
     found = outcomes(log, real, weak, tolerance=0.05)
     assert found.reached.tolist() == [[True, False], [True, True]]
     assert found.settled_s == pytest.approx(np.array([[0.6, 1.2], [0.3, 0.3]]), abs=0.06)
-    assert found.foretold == 0.5
+    assert found.predicted == 0.5
     assert found.late_s == pytest.approx(0.3, abs=0.06)
     half = Recording(time, np.floor(time / 0.5), {"position": real})
     assert len(outcomes(half, real, real, 0.05).reached) == 9  # the tenth was cut off
     itself = outcomes(log, real, real, tolerance=0.05)
-    assert itself.foretold == 1.0
+    assert itself.predicted == 1.0
     assert itself.late_s == 0.0
     restless = outcomes(log, real + 0.3 * np.sin(23 * time)[:, None], real, tolerance=0.05)
     assert np.isnan(restless.settled_s[:, 0]).all()
     assert np.isnan(restless.late_s)
-    assert np.isnan(outcomes(Recording(time, time, {"position": real}), real, real, 0.05).foretold)
+    assert np.isnan(outcomes(Recording(time, time, {"position": real}), real, real, 0.05).predicted)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from embodied.body.calibrate import Board, calibrate  # noqa: E402
-from embodied.body.image import ImageChain, Lens, to_linear, to_srgb  # noqa: E402
 from embodied.errors import ModelError  # noqa: E402
+from embodied.robot.cameras.calibrate import Board, calibrate  # noqa: E402
+from embodied.robot.cameras.image import ImagePipeline, Lens, to_linear, to_srgb  # noqa: E402
 
 RNG = np.random.default_rng(0)
 QUIET = {"full_well": 1e12, "read_noise": 0.0}
@@ -18,7 +18,7 @@ def bits(height: int, width: int) -> np.ndarray:
     return RNG.integers(0, 2**64, height * width * 3, np.uint64)
 
 
-def grey(level: int, size: int = 128) -> np.ndarray:
+def gray(level: int, size: int = 128) -> np.ndarray:
     return np.full((size, size, 3), level, np.uint8)
 
 
@@ -29,7 +29,7 @@ def test_srgb_and_linear_light_are_inverses():
 
 def test_a_quiet_chain_returns_the_picture():
     picture = RNG.integers(30, 255, (64, 64, 3), np.uint8)
-    out = ImageChain(**QUIET).develop([picture], bits(64, 64))
+    out = ImagePipeline(**QUIET).process([picture], bits(64, 64))
     assert np.abs(out.astype(int) - picture).max() <= 1
 
 
@@ -37,8 +37,8 @@ def test_a_quiet_chain_returns_the_picture():
     ("level", "full_well", "read_noise"), [(128, 1000.0, 0.0), (128, 5000.0, 20.0), (90, 2000.0, 30.0)]
 )
 def test_noise_is_photons_and_readout(level, full_well, read_noise):
-    chain = ImageChain(full_well=full_well, read_noise=read_noise)
-    light = to_linear(grey(level))
+    chain = ImagePipeline(full_well=full_well, read_noise=read_noise)
+    light = to_linear(gray(level))
     electrons = chain.sense(light, bits(128, 128)) * full_well
     expected = np.sqrt(light[0, 0, 0] * full_well + read_noise**2)
     assert electrons.std() == pytest.approx(expected, rel=0.03)
@@ -46,15 +46,15 @@ def test_noise_is_photons_and_readout(level, full_well, read_noise):
 
 
 def test_gain_amplifies_noise_with_the_signal_and_exposure_does_not():
-    light = to_linear(grey(60))
-    bright = ImageChain(gain=4.0, full_well=2000.0).sense(light, bits(128, 128))
-    exposed = ImageChain(full_well=2000.0).sense(light * 4, bits(128, 128))
+    light = to_linear(gray(60))
+    bright = ImagePipeline(gain=4.0, full_well=2000.0).sense(light, bits(128, 128))
+    exposed = ImagePipeline(full_well=2000.0).sense(light * 4, bits(128, 128))
     assert bright.mean() == pytest.approx(exposed.mean(), rel=0.02)
     assert bright.std() == pytest.approx(2 * exposed.std(), rel=0.1)
 
 
-def test_white_balance_scales_the_colours():
-    out = to_linear(ImageChain(white_balance=(0.5, 1.0, 1.0), **QUIET).develop([grey(150)], bits(128, 128)))
+def test_white_balance_scales_the_colors():
+    out = to_linear(ImagePipeline(white_balance=(0.5, 1.0, 1.0), **QUIET).process([gray(150)], bits(128, 128)))
     assert out[..., 0].mean() == pytest.approx(0.5 * out[..., 1].mean(), rel=0.02)
 
 
@@ -62,14 +62,14 @@ def moving_edge(count: int, size: int = 60) -> list[np.ndarray]:
     """A bright vertical edge that moves from column 10 to column 50 within the frame's time."""
     frames = []
     for k in range(count):
-        picture = grey(0, size)
+        picture = gray(0, size)
         picture[:, : round(10 + 40 * k / (count - 1))] = 255
         frames.append(picture)
     return frames
 
 
 def test_a_rolling_shutter_slants_a_moving_edge():
-    out = ImageChain(readout=1.0, **QUIET).develop(moving_edge(41), bits(60, 60))
+    out = ImagePipeline(readout=1.0, **QUIET).process(moving_edge(41), bits(60, 60))
     edge = (out[..., 0] > 127).sum(axis=1)
     assert edge[0] == pytest.approx(10, abs=1)
     assert edge[30] == pytest.approx(30, abs=2)
@@ -77,7 +77,7 @@ def test_a_rolling_shutter_slants_a_moving_edge():
 
 
 def test_an_open_shutter_blurs_a_moving_edge_over_its_way():
-    light = to_linear(ImageChain(shutter=0.5, **QUIET).develop(moving_edge(41), bits(60, 60)))[30, :, 0]
+    light = to_linear(ImagePipeline(shutter=0.5, **QUIET).process(moving_edge(41), bits(60, 60)))[30, :, 0]
     assert light[:29] == pytest.approx(1.0, abs=0.05)
     assert light[52:] == pytest.approx(0.0, abs=0.05)
     assert light[40] == pytest.approx(0.5, abs=0.1)
@@ -92,14 +92,14 @@ def test_distortion_moves_points_where_opencv_says():
     bent, _ = cv2.projectPoints(place, np.zeros(3), np.zeros(3), lens.matrix, np.array(lens.distortion))
     seen = lens.distort(light)[..., 0]
     y, x = np.mgrid[:160, :200]
-    centre = np.array([(x * seen).sum(), (y * seen).sum()]) / seen.sum()
-    assert centre == pytest.approx(bent.ravel(), abs=0.7)
+    center = np.array([(x * seen).sum(), (y * seen).sum()]) / seen.sum()
+    assert center == pytest.approx(bent.ravel(), abs=0.7)
 
 
 def test_jpeg_loses_detail_as_its_quality_falls():
     picture = RNG.integers(0, 255, (64, 64, 3), np.uint8)
     loss = [
-        np.abs(ImageChain(jpeg_quality=q, **QUIET).develop([picture], bits(64, 64)).astype(int) - picture).mean()
+        np.abs(ImagePipeline(jpeg_quality=q, **QUIET).process([picture], bits(64, 64)).astype(int) - picture).mean()
         for q in (95, 50, 10)
     ]
     assert loss[0] < loss[1] < loss[2]
@@ -108,7 +108,7 @@ def test_jpeg_loses_detail_as_its_quality_falls():
 @pytest.mark.parametrize("wrong", [{"gain": 0.0}, {"shutter": 0.7, "readout": 0.5}, {"jpeg_quality": 101}])
 def test_unphysical_chains_are_refused(wrong):
     with pytest.raises(ModelError):
-        ImageChain(**wrong)
+        ImagePipeline(**wrong)
 
 
 def photographs(lens: Lens, board: Board, count: int) -> list[np.ndarray]:
@@ -119,9 +119,9 @@ def photographs(lens: Lens, board: Board, count: int) -> list[np.ndarray]:
     corners = np.array([[0, 0, 0], [across, 0, 0], [across, down, 0], [0, down, 0]])
     for _ in range(count):
         turn = rng.uniform(-0.45, 0.45, 3)
-        centre = np.array([across / 2, down / 2, 0])
+        center = np.array([across / 2, down / 2, 0])
         R, _ = cv2.Rodrigues(turn)
-        shift = np.array([rng.uniform(-0.05, 0.05), rng.uniform(-0.04, 0.04), rng.uniform(0.38, 0.5)]) - R @ centre
+        shift = np.array([rng.uniform(-0.05, 0.05), rng.uniform(-0.04, 0.04), rng.uniform(0.38, 0.5)]) - R @ center
         seen = (lens.matrix @ (R @ corners.T + shift[:, None])).T
         target = (seen[:, :2] / seen[:, 2:]).astype(np.float32)
         source = np.array([[0, 0], [1400, 0], [1400, 1000], [0, 1000]], np.float32)
@@ -148,8 +148,8 @@ def test_a_camera_is_calibrated_from_pictures_of_a_board():
     )
     assert found.lens.fx == pytest.approx(600.0, rel=0.02)
     assert np.abs(true - seen - (true - seen).mean(axis=0)).max() < 3.0
-    with pytest.raises(ModelError, match="recognised in 0 pictures"):
-        calibrate([grey(100)] * 5, board)
+    with pytest.raises(ModelError, match="recognized in 0 pictures"):
+        calibrate([gray(100)] * 5, board)
 
 
 def test_a_lens_becomes_an_mjcf_camera_with_its_field_of_view():

@@ -7,9 +7,14 @@ import mujoco
 import numpy as np
 import pytest
 
-from embodied.body.cameras import ColourCamera, DepthCamera
-from embodied.body.error_model import ErrorModel
-from embodied.body.kinds import (
+from embodied.errors import ModelError
+from embodied.physics.batch import Batch
+from embodied.robot.batched import BatchedRobot
+from embodied.robot.cameras.batched import BatchedCamera
+from embodied.robot.cameras.spec import ColorCamera, DepthCamera
+from embodied.robot.robot import Robot
+from embodied.robot.sensors.error_model import ErrorModel
+from embodied.robot.sensors.presets import (
     absolute_encoder,
     contact_force,
     force_torque,
@@ -17,14 +22,9 @@ from embodied.body.kinds import (
     touch,
     wheel_odometry,
 )
-from embodied.body.robot import Robot
-from embodied.body.sensors import Sensor, Signal
-from embodied.body.timing import Timing
-from embodied.errors import ModelError
-from embodied.physics.batch import Batch
+from embodied.robot.sensors.spec import Sensor, Telemetry
+from embodied.robot.timing import Timing
 from embodied.seeding import WorldStreams
-from embodied.world.body import Body
-from embodied.world.eyes import EyesInWorlds
 
 TICK, TICKS = 0.002, 10
 WHEEL = (
@@ -43,7 +43,9 @@ WALL = """<mujoco><worldbody><light pos="0 0 3"/>
 <geom type="box" size=".1 5 5" pos="2.22 0 0" rgba="1 0 0 1"/></worldbody></mujoco>"""
 
 
-def cart(folder, *sensors, n: int = 1, scene: str = FLOOR, gravity: float = -10.0, **parts) -> tuple[Batch, Body]:
+def cart(
+    folder, *sensors, n: int = 1, scene: str = FLOOR, gravity: float = -10.0, **parts
+) -> tuple[Batch, BatchedRobot]:
     """A box on wheels that turn freely, on a floor."""
     file = folder / "cart.xml"
     file.write_text(CART)
@@ -55,19 +57,19 @@ def cart(folder, *sensors, n: int = 1, scene: str = FLOOR, gravity: float = -10.
     spec.option.timestep, spec.option.gravity = TICK, [0, 0, gravity]
     spec.attach(robot.build(TICK), prefix="robot/", frame=spec.worldbody.add_frame())
     batch = Batch(spec.compile(), n)
-    body = Body(robot, batch, streams, "robot/", TICKS * TICK)
+    body = BatchedRobot(robot, batch, streams, "robot/", TICKS * TICK)
     start(batch, body)
     return batch, body
 
 
-def start(batch: Batch, body: Body) -> None:
+def start(batch: Batch, body: BatchedRobot) -> None:
     batch.reset()
     body.begin(np.arange(batch.n))
     batch.forward()
-    body.settle(np.arange(batch.n))
+    body.initialize_history(np.arange(batch.n))
 
 
-def watch(batch: Batch, body: Body, decisions: int) -> np.ndarray:
+def watch(batch: Batch, body: BatchedRobot, decisions: int) -> np.ndarray:
     """Observations at the start and after each decision, `(decisions + 1, n, dim)`."""
     seen = []
     for k in range(decisions + 1):
@@ -156,7 +158,7 @@ def test_the_flag_of_an_encoder_tells_of_increments_and_not_of_the_way_so_far(tm
 
 
 def test_a_camera_shows_what_differs_between_worlds(tmp_path):
-    batch, body = cart(tmp_path, n=2, scene=WALL, gravity=0.0, eyes=(ColourCamera("eye", "eye", 16, 12),))
+    batch, body = cart(tmp_path, n=2, scene=WALL, gravity=0.0, cameras=(ColorCamera("eye", "eye", 16, 12),))
     batch.field("geom_rgba")[1, 0] = [0, 1, 0, 1]
     seen = watch(batch, body, 1)[-1].reshape(2, 12, 16, 3)
     assert (seen[0, ..., 0] > seen[0, ..., 1]).all()
@@ -164,10 +166,10 @@ def test_a_camera_shows_what_differs_between_worlds(tmp_path):
 
 
 def test_a_slow_camera_is_rendered_only_when_a_frame_is_due(tmp_path, monkeypatch):
-    eye = ColourCamera("eye", "eye", 8, 8, timing=Timing(rate_hz=5.0))
-    batch, body = cart(tmp_path, scene=WALL, gravity=0.0, eyes=(eye,))
-    drawn, draw = [], EyesInWorlds._draw
-    monkeypatch.setattr(EyesInWorlds, "_draw", lambda self, world: drawn.append(world) or draw(self, world))
+    eye = ColorCamera("eye", "eye", 8, 8, timing=Timing(rate_hz=5.0))
+    batch, body = cart(tmp_path, scene=WALL, gravity=0.0, cameras=(eye,))
+    drawn, draw = [], BatchedCamera._draw
+    monkeypatch.setattr(BatchedCamera, "_draw", lambda self, world: drawn.append(world) or draw(self, world))
     watch(batch, body, 50)  # one second
     assert len(drawn) == 6
 
@@ -175,25 +177,25 @@ def test_a_slow_camera_is_rendered_only_when_a_frame_is_due(tmp_path, monkeypatc
 def test_what_does_not_fit_together_is_refused_when_it_is_declared(tmp_path):
     with pytest.raises(ModelError, match="no site 'belli'; did you mean 'belly'"):
         cart(tmp_path, touch("belly", ("belli",), 100.0))
-    with pytest.raises(ModelError, match="no signal 'battery/voltage'"):
-        cart(tmp_path, Sensor("volts", (Signal("battery/voltage"),), "V", 20.0))
+    with pytest.raises(ModelError, match="no telemetry 'battery/voltage'"):
+        cart(tmp_path, Sensor("volts", (Telemetry("battery/voltage"),), "V", 20.0))
     with pytest.raises(ModelError, match="no camera 'nose'"):
-        cart(tmp_path, eyes=(ColourCamera("nose", "nose"),))
+        cart(tmp_path, cameras=(ColorCamera("nose", "nose"),))
     with pytest.raises(ModelError, match="has no axes to be misaligned"):
         cart(tmp_path, absolute_encoder("angle", "left", 100, misalignment=0.1))
     with pytest.raises(ModelError, match="each row of `combine` needs 1 weights"):
         Sensor("odd", ("acc",), "m", 1.0, combine=((1.0, 2.0),))
-    with pytest.raises(ModelError, match="several exposures_per_frame"):
-        ColourCamera("eye", "eye", chain=chain(shutter=0.5))
+    with pytest.raises(ModelError, match="several renders_per_frame"):
+        ColorCamera("eye", "eye", pipeline=chain(shutter=0.5))
 
 
 def chain(**options):
-    image = pytest.importorskip("embodied.body.image")
-    return image.ImageChain(**options)
+    image = pytest.importorskip("embodied.robot.cameras.image")
+    return image.ImagePipeline(**options)
 
 
-def test_a_colour_camera_sees_the_red_wall_in_every_world(tmp_path):
-    batch, body = cart(tmp_path, n=3, scene=WALL, gravity=0.0, eyes=(ColourCamera("eye", "eye", 16, 12),))
+def test_a_color_camera_sees_the_red_wall_in_every_world(tmp_path):
+    batch, body = cart(tmp_path, n=3, scene=WALL, gravity=0.0, cameras=(ColorCamera("eye", "eye", 16, 12),))
     seen = watch(batch, body, 1)[-1].reshape(3, 12, 16, 3)
     assert (seen[..., 0] > seen[..., 1] + 0.2).all()
     assert np.array_equal(seen[0], seen[2])
@@ -201,7 +203,7 @@ def test_a_colour_camera_sees_the_red_wall_in_every_world(tmp_path):
 
 def test_a_depth_camera_measures_the_wall_with_the_noise_of_triangulation(tmp_path):
     eye = DepthCamera("eye", "eye", 32, 24, noise_quadratic=0.01, dropout=0.1)
-    batch, body = cart(tmp_path, scene=WALL, gravity=0.0, eyes=(eye,))
+    batch, body = cart(tmp_path, scene=WALL, gravity=0.0, cameras=(eye,))
     seen = watch(batch, body, 0)[0, 0]
     depth, valid = seen[: 32 * 24], seen[32 * 24 :] > 0
     assert valid.mean() == pytest.approx(0.9, abs=0.04)
@@ -212,7 +214,7 @@ def test_a_depth_camera_measures_the_wall_with_the_noise_of_triangulation(tmp_pa
 
 def test_a_late_camera_shows_where_things_were(tmp_path):
     eye = DepthCamera("eye", "eye", 4, 4, timing=Timing(latency_s=0.04))
-    batch, body = cart(tmp_path, scene=WALL, gravity=0.0, eyes=(eye,))
+    batch, body = cart(tmp_path, scene=WALL, gravity=0.0, cameras=(eye,))
     batch.array("qvel")[:, 0] = 1.0
     batch.forward()
     seen, layout = watch(batch, body, 10)[-1, 0], body.robot.layout
@@ -227,8 +229,8 @@ def test_a_moving_camera_blurs(tmp_path):
     )
     sharp = []
     for shutter in (0.0, 0.9):
-        eye = ColourCamera("eye", "eye", 64, 16, chain=chain(shutter=shutter, read_noise=0.0), exposures_per_frame=8)
-        batch, body = cart(tmp_path, scene=stripes + "</worldbody></mujoco>", gravity=0.0, eyes=(eye,))
+        eye = ColorCamera("eye", "eye", 64, 16, pipeline=chain(shutter=shutter, read_noise=0.0), renders_per_frame=8)
+        batch, body = cart(tmp_path, scene=stripes + "</worldbody></mujoco>", gravity=0.0, cameras=(eye,))
         batch.array("qvel")[:, 1] = 12.0
         batch.forward()
         rows = watch(batch, body, 3)[-1, 0].reshape(16, 64, 3)[..., 1]

@@ -7,43 +7,52 @@ import sys
 import time
 import types
 import warnings
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from conftest import QUICK
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 import embodied_envs  # noqa: F401
 from embodied.errors import CheckpointError, NotZeroSumWarning, OptionError, UnknownNameError
-from embodied.learn.agents import NetworkAgent
-from embodied.learn.arena import Arena
-from embodied.learn.checkpoint import load_json, save_json
-from embodied.learn.games import DuelGames, PettingZooGames
-from embodied.learn.judging import Table, interval, play, tournament
-from embodied.learn.league import League, LeagueOptions, block_sizes
-from embodied.learn.opponents import Mixture, NetworkOpponent, RandomOpponent, ScriptedOpponent
-from embodied.learn.payoffs import Payoffs
-from embodied.learn.policy import load_policy
-from embodied.learn.pool import CorruptMemberWarning, Pool
-from embodied.learn.table_games import (
+from embodied.evaluation.agents import RandomAgent
+from embodied.nn.agent import NetworkAgent
+from embodied.nn.checkpoint import load_json, save_json
+from embodied.nn.config import NetworkConfig
+from embodied.nn.policy import load_policy
+from embodied.selfplay.agents import Mixture, SeatedPair
+from embodied.selfplay.arena import Arena
+from embodied.selfplay.config import LeagueConfig
+from embodied.selfplay.equilibrium import cycles, cyclic_share, exploitability, nash_mixture
+from embodied.selfplay.games import DuelGames, PettingZooGames
+from embodied.selfplay.league import League, block_sizes
+from embodied.selfplay.payoffs import Payoffs
+from embodied.selfplay.population import CorruptMemberWarning, Population
+from embodied.selfplay.tournament import Table, interval, play, tournament
+from embodied.world.duel import Duel
+from embodied_envs.sumo import Sumo, SumoOptions
+from embodied_policies import GRUPolicy, MlpPolicy, TransformerPolicy
+from embodied_policies.controls import Forgetful
+from embodied_scripts.cli.league import ExploitLeague, ShowLeague, TrainLeague
+from embodied_scripts.cli.study_league_evaluation import EvaluateLeague
+from embodied_scripts.cli.study_seeking import SeekLeague
+from embodied_scripts.cli.train import MANY_WORLDS
+from embodied_scripts.leagues import games_of
+from embodied_scripts.studies.evaluate_league import _play as games_against
+from embodied_scripts.studies.evaluate_league import measured
+from embodied_scripts.studies.table_games import (
     BIASED,
     BiasedRockPaperScissors,
     KuhnPoker,
     kuhn_exploitability,
     kuhn_value,
 )
-from embodied.mind.equilibrium import cycles, cyclic_share, exploitability, nash_mixture
-from embodied.world.duel import Duel
-from embodied_envs.sumo import Sumo, SumoOptions
-from embodied_policies import GRUPolicy, MLPPolicy, TransformerPolicy
-from embodied_policies.controls import Forgetful
-from embodied_scripts.judge import JudgeLeague, measured
-from embodied_scripts.league import ExploitLeague, ShowLeague, TrainLeague, games_of
-from embodied_scripts.seeking import SeekLeague
 
-SMALL = {"n_steps": 8, "minibatches": 4, "policy_kwargs": {"layers": 1, "width": 16}}
+SMALL = {"ppo": QUICK, "n_steps": 8, "minibatches": 4, "policy_kwargs": {"layers": 1, "width": 16}}
 
 
 class Always:
@@ -52,11 +61,11 @@ class Always:
     def __init__(self, choice: int) -> None:
         self.choice = choice
 
-    def begin(self, n: int, seed: int) -> None:
+    def initial(self, n: int, seed: int) -> None:
         self.n = n
 
-    def act(self, obs, first, moving, allowed):
-        return np.full(len(obs), self.choice)
+    def act(self, carry, obs, first):
+        return None, np.full(len(obs), self.choice)
 
 
 def rock_paper_scissors(n: int) -> PettingZooGames:
@@ -141,16 +150,16 @@ class WithoutScissors(BiasedRockPaperScissors):
 
 def test_forbidden_choices_are_never_taken_by_anyone(tmp_path):
     games = PettingZooGames(WithoutScissors, 16)
-    league = League(games, MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    league = League(games, MlpPolicy, tmp_path, None, _short(2), **SMALL)
     league.learn(600)
-    play(games, NetworkOpponent(league.learner.policy), [RandomOpponent(games.action_space)], 1, 0)
+    play(games, NetworkAgent(league.learner.policy, deterministic=False), [RandomAgent(games.action_space)], 1, 0)
 
 
 def test_a_game_of_pettingzoo_with_masks_in_its_observations_is_played_unchanged():
     tictactoe = pytest.importorskip("pettingzoo.classic.tictactoe_v3")
     games = PettingZooGames(tictactoe.env, 8)
-    random = RandomOpponent(games.action_space)
-    scores, payoffs = play(games, random, [RandomOpponent(games.action_space)], 1, 0)
+    random = RandomAgent(games.action_space)
+    scores, payoffs = play(games, random, [RandomAgent(games.action_space)], 1, 0)
     assert scores.shape == (1, 16)  # an illegal move would have ended a game with an error
     assert set(np.unique(payoffs)) <= {-1.0, 0.0, 1.0}
 
@@ -161,27 +170,27 @@ def test_an_opponent_that_waits_for_its_turn_remembers_only_its_turns():
     torch.manual_seed(0)
     for cls in (TransformerPolicy, GRUPolicy):
         policy = cls(space, games.action_space, layers=1, width=16).eval()
-        whole, part = NetworkOpponent(policy, True), NetworkOpponent(policy, True)
-        whole.begin(2, 0)
-        part.begin(4, 0)
+        agent = NetworkAgent(policy)
+        whole, part = agent.initial(2, 0), agent.initial(4, 0)
         rows = np.random.default_rng(0).random((3, 2, space.shape[0])).astype(np.float32)
         index = torch.tensor([1, 3])
         for t, row in enumerate(rows):
-            whole.act(row, np.full(2, t == 0), np.ones(2, bool), None)
+            whole, _ = agent.act(whole, row, np.full(2, t == 0))
             seen = np.zeros((4, space.shape[0]), np.float32)
             seen[[1, 3]] = row
-            part.act(seen, np.full(4, t == 0), np.array([False, True, False, True]), None)
-        for name, tensor in policy.core.tensors(policy.core.rows(part._memory, index)).items():
-            torch.testing.assert_close(tensor, policy.core.tensors(whole._memory)[name])
+            part, _ = agent.act_in(part, seen, np.full(4, t == 0), np.array([False, True, False, True]))
+        for name, tensor in policy.core.tensors(policy.core.rows(part.memory, index)).items():
+            torch.testing.assert_close(tensor, policy.core.tensors(whole.memory)[name])
 
 
 def test_a_mixture_draws_one_of_its_players_for_each_game():
     mixture = Mixture([Always(0), Always(2)], np.array([1.0, 3.0]))
-    mixture.begin(400, 0)
+    carry = mixture.initial(400, 0)
     everyone, none = np.ones(400, bool), np.zeros(400, bool)
-    drawn = mixture.act(np.zeros((400, 1)), everyone, everyone, None)
-    assert 0.68 < (drawn == 2).mean() < 0.82
-    np.testing.assert_array_equal(drawn, mixture.act(np.zeros((400, 1)), none, everyone, None))
+    carry, sampled = mixture.act(carry, np.zeros((400, 1)), everyone)
+    assert 0.68 < (sampled == 2).mean() < 0.82
+    _, again = mixture.act(carry, np.zeros((400, 1)), none)
+    np.testing.assert_array_equal(sampled, again)
 
 
 def test_a_table_tells_pay_offs_from_both_seats_and_who_plays_how_often():
@@ -213,8 +222,8 @@ def test_equal_players_are_rated_alike_and_names_do_not_matter():
 
 
 def test_who_always_wins_from_the_first_seat_is_judged_to_do_so(tmp_path):
-    league = League(PettingZooGames(Patience, 32), MLPPolicy, tmp_path, **SMALL)
-    scores, seats = JudgeLeague(tmp_path, games=50)._play(league, RandomOpponent(league.games.action_space))
+    league = League(PettingZooGames(Patience, 32), MlpPolicy, tmp_path, **SMALL)
+    scores, seats = games_against(EvaluateLeague(tmp_path, games=50), league, RandomAgent(league.games.action_space))
     said = measured(scores, seats)
     assert (said["games"], said["score"], said["seats"]) == (64, 0.5, [1.0, 0.0])
 
@@ -231,7 +240,12 @@ def test_from_the_command_line_a_league_is_trained_shown_and_exploited(tmp_path,
     module.parallel_env = BiasedRockPaperScissors
     monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, f"{name}.game", module)
-    settings = {"core": "mlp", "games": 16, "rollout": 8, "slots": 2, "width": 16, "layers": 1, "members": 2}
+    settings = {
+        "n_envs": 16,
+        "network": NetworkConfig("MlpPolicy", 1, 16),
+        "ppo": replace(MANY_WORLDS, n_steps=8),
+        "league": LeagueConfig(concurrent_opponents=2, checkpoints=2),
+    }
     TrainLeague(f"{name}.game", steps=600, run_dir=folder, threads=1, **settings).run()
     TrainLeague(f"{name}.game", steps=900, run_dir=folder, threads=1, resume=True).run()
     with pytest.raises(CheckpointError, match="already holds a run"):
@@ -241,13 +255,13 @@ def test_from_the_command_line_a_league_is_trained_shown_and_exploited(tmp_path,
     assert "rating" in said
     assert (folder / "table.png").stat().st_size > 1000
     assert "random" in load_json(tmp_path / "table.json")["names"]
-    JudgeLeague(folder, games=20, json=tmp_path / "judged.json").run()
+    EvaluateLeague(folder, games=20, json=tmp_path / "judged.json").run()
     judged = load_json(tmp_path / "judged.json")
     assert "most likely" in capsys.readouterr().out
     assert len(judged) == 2
     assert judged["random"]["games"] >= 20
     with pytest.raises(OptionError, match="share"):
-        JudgeLeague(folder, share=2.0).run()
+        EvaluateLeague(folder, share=2.0).run()
     ExploitLeague(folder, target="average", steps=300, join=True).run()
     assert "exploiter" in capsys.readouterr().out
     with pytest.raises(UnknownNameError, match="average"):
@@ -255,21 +269,29 @@ def test_from_the_command_line_a_league_is_trained_shown_and_exploited(tmp_path,
 
 
 def test_blocks_are_even_and_use_all_games():
-    assert block_sizes(128, LeagueOptions(slots=8, latest=0.25)) == (32, *[12] * 8)
-    assert sum(block_sizes(64, LeagueOptions(slots=3, latest=0.0))) == 64
+    assert block_sizes(128, LeagueConfig(concurrent_opponents=8, latest=0.25)) == (32, *[12] * 8)
+    assert sum(block_sizes(64, LeagueConfig(concurrent_opponents=3, latest=0.0))) == 64
     with pytest.raises(OptionError, match="too few"):
-        block_sizes(8, LeagueOptions(slots=8))
+        block_sizes(8, LeagueConfig(concurrent_opponents=8))
 
 
 def test_a_league_mixes_where_playing_against_oneself_chases_its_tail(tmp_path):
     torch.manual_seed(0)
-    options = LeagueOptions(slots=8, latest=0.0, founders=0.0, uniform=1.0, members=16, size=40, stay=4)
+    options = LeagueConfig(
+        concurrent_opponents=8,
+        latest=0.0,
+        anchors=0.0,
+        uniform=1.0,
+        checkpoints=16,
+        population_size=40,
+        resample_interval=4,
+    )
     settings = SMALL | {"learning_rate": 1e-2, "ent_coef": 0.1, "gamma": 1.0}
-    league = League(rock_paper_scissors(64), MLPPolicy, tmp_path, None, options, **settings)
+    league = League(rock_paper_scissors(64), MlpPolicy, tmp_path, None, options, **settings)
     league.learn(24_000)
     table = league.table(rounds=2, most=16)
     weights = np.array([w for n, w in zip(table.names, table.nash, strict=True) if n != "random"])
-    members = [throws(league.pool.policy(name)) for name in table.names if name != "random"]
+    members = [throws(league.population.policy(name)) for name in table.names if name != "random"]
     averaged = [weights @ np.array([member[seat] for member in members]) / weights.sum() for seat in (0, 1)]
     newest = throws(league.learner.policy)
     assert exploitability(BIASED, *averaged) < 0.3  # the worst is 2
@@ -277,100 +299,100 @@ def test_a_league_mixes_where_playing_against_oneself_chases_its_tail(tmp_path):
 
 
 def test_members_outlive_the_process_and_what_was_half_written_is_gone(tmp_path):
-    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    league = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(2), **SMALL)
     league.learn(2_000)
-    pool = league.pool
-    assert pool.made >= 2
-    assert set(pool.with_weights) == {p.name for p in (tmp_path / "pool" / "members").iterdir()}
-    (tmp_path / "pool" / "members" / "snapshot-9999").mkdir()
-    (tmp_path / "pool" / "members" / ".snapshot-9998.part").mkdir()
-    again = Pool(tmp_path / "pool")
-    assert again.members == pool.members
-    assert again.scores == pool.scores
-    assert again.made == pool.made
-    assert set(again.with_weights) == {p.name for p in (tmp_path / "pool" / "members").iterdir()}
+    population = league.population
+    assert population.made >= 2
+    assert set(population.with_weights) == {p.name for p in (tmp_path / "population" / "members").iterdir()}
+    (tmp_path / "population" / "members" / "snapshot-9999").mkdir()
+    (tmp_path / "population" / "members" / ".snapshot-9998.part").mkdir()
+    again = Population(tmp_path / "population")
+    assert again.members == population.members
+    assert again.scores == population.scores
+    assert again.made == population.made
+    assert set(again.with_weights) == {p.name for p in (tmp_path / "population" / "members").iterdir()}
 
 
 def test_a_full_pool_drops_the_crowded_and_keeps_both_ends(tmp_path):
-    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
-    pool = Pool(tmp_path / "small", size=3)
+    league = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(2), **SMALL)
+    population = Population(tmp_path / "small", size=3)
     for step in (0, 100, 110, 500, 1000):
-        pool.add(league.learner.policy, "snapshot", step)
-    assert [pool.members[name].step for name in pool.with_weights] == [0, 500, 1000]
+        population.add(league.learner.policy, "snapshot", step)
+    assert [population.members[name].step for name in population.with_weights] == [0, 500, 1000]
     assert len(list((tmp_path / "small" / "members").iterdir())) == 3
 
 
 def test_a_corrupt_member_is_named_and_the_league_goes_on(tmp_path):
-    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    league = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(2), **SMALL)
     league.learn(2_000)
-    broken, *others = league.pool.with_weights
-    (tmp_path / "pool" / "members" / broken / "policy.safetensors").write_bytes(b"no weights")
-    again = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(4), **SMALL)
+    broken, *others = league.population.with_weights
+    (tmp_path / "population" / "members" / broken / "policy.safetensors").write_bytes(b"no weights")
+    again = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(4), **SMALL)
     with pytest.warns(CorruptMemberWarning, match=broken):
         assert again.player(broken) is None
     again.learn(3_000)
-    assert broken not in again.pool.with_weights
-    assert set(others) <= set(again.pool.with_weights)
-    assert (tmp_path / "pool" / "members" / broken).is_dir()  # nothing is lost: it may only be another version's
+    assert broken not in again.population.with_weights
+    assert set(others) <= set(again.population.with_weights)
+    assert (tmp_path / "population" / "members" / broken).is_dir()  # nothing is lost: it may only be another version's
 
 
 @pytest.mark.parametrize("how", ["nan", "another game", "card"])
 def test_a_member_that_cannot_be_played_against_is_refused_by_name(tmp_path, how):
-    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(1), **SMALL)
+    league = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(1), **SMALL)
     league.learn(2_000)
-    (member,) = league.pool.with_weights
-    folder = tmp_path / "pool" / "members" / member
+    (member,) = league.population.with_weights
+    folder = tmp_path / "population" / "members" / member
     if how == "nan":
         policy = load_policy(folder)
         with torch.no_grad():
             next(policy.parameters())[0] = torch.nan
         policy.save(folder)
     elif how == "another game":
-        MLPPolicy(spaces.Box(0, 1, (3,)), spaces.Discrete(2)).save(folder)
+        MlpPolicy(spaces.Box(0, 1, (3,)), spaces.Discrete(2)).save(folder)
     else:
         card = load_json(folder / "policy.json")
         save_json(folder / "policy.json", card | {"privilege": {"state": 10**12, "hidden": []}})
-    again = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(2), **SMALL)
+    again = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(2), **SMALL)
     with pytest.warns(CorruptMemberWarning, match=member):
         assert again.player(member) is None
 
 
 def test_who_only_looks_changes_nothing_of_a_league_in_training(tmp_path):
-    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(1), **SMALL)
+    league = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(1), **SMALL)
     league.learn(2_000)
-    half_written = tmp_path / "pool" / "members" / ".snapshot-0009.part"
+    half_written = tmp_path / "population" / "members" / ".snapshot-0009.part"
     half_written.mkdir()
-    before = (tmp_path / "pool" / "league.json").read_bytes()
-    watcher = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(1), writable=False, **SMALL)
+    before = (tmp_path / "population" / "league.json").read_bytes()
+    watcher = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(1), writable=False, **SMALL)
     watcher.table()
     with pytest.raises(OptionError, match="read only"):
-        watcher.pool.add(watcher.learner.policy, "exploiter", 1)
+        watcher.population.add(watcher.learner.policy, "exploiter", 1)
     assert half_written.is_dir()
-    assert (tmp_path / "pool" / "league.json").read_bytes() == before
+    assert (tmp_path / "population" / "league.json").read_bytes() == before
 
 
 def test_a_league_without_members_says_so_and_founders_never_enter_its_mixture(tmp_path):
-    young = League(rock_paper_scissors(32), MLPPolicy, tmp_path / "young", None, _short(1), **SMALL)
+    young = League(rock_paper_scissors(32), MlpPolicy, tmp_path / "young", None, _short(1), **SMALL)
     for mixture in (young.average, young.nash):
         with pytest.raises(OptionError, match="no members yet"):
             mixture()
-    older = League(rock_paper_scissors(32), MLPPolicy, tmp_path / "older", None, _short(2), **SMALL)
+    older = League(rock_paper_scissors(32), MlpPolicy, tmp_path / "older", None, _short(2), **SMALL)
     older.learn(2_000)
-    older.nash().begin(4, 0)
+    older.nash().initial(4, 0)
 
 
 def test_both_players_of_a_game_have_luck_of_their_own():
     games = rock_paper_scissors(96)
-    one, other = RandomOpponent(games.action_space), RandomOpponent(games.action_space)
+    one, other = RandomAgent(games.action_space), RandomAgent(games.action_space)
     scores, _ = play(games, one, [other], 4, 0)
     assert np.mean(scores == 0.5) == pytest.approx(1 / 3, abs=0.07)
-    against_two, _ = play(games, one, [other, RandomOpponent(games.action_space)], 4, 0)
+    against_two, _ = play(games, one, [other, RandomAgent(games.action_space)], 4, 0)
     assert np.mean(against_two == 0.5) == pytest.approx(1 / 3, abs=0.07)
 
 
 def test_every_world_counts_from_both_seats_however_long_its_game_takes():
     games = PettingZooGames(Patience, 32)
-    scores, _ = play(games, RandomOpponent(games.action_space), [RandomOpponent(games.action_space)] * 5, 2, 0)
+    scores, _ = play(games, RandomAgent(games.action_space), [RandomAgent(games.action_space)] * 5, 2, 0)
     assert scores.shape == (5, 2 * 2 * 6)
     assert scores.mean() == pytest.approx(0.5)  # each world is won once from the first seat and once from the second
 
@@ -444,15 +466,15 @@ class MaskedKuhn(KuhnPoker):
 
 
 def test_a_damaged_list_of_members_is_refused(tmp_path):
-    Pool(tmp_path).found(["random"])
+    Population(tmp_path).add_anchors(["random"])
     (tmp_path / "league.json").write_text('{"format": 1, "members": 3}')
     with pytest.raises(CheckpointError, match="no league"):
-        Pool(tmp_path)
+        Population(tmp_path)
 
 
 def _short_league(folder, steps: int) -> None:
     torch.set_num_threads(1)
-    League(rock_paper_scissors(32), MLPPolicy, folder, None, _short(40), **SMALL).learn(steps)
+    League(rock_paper_scissors(32), MlpPolicy, folder, None, _short(40), **SMALL).learn(steps)
 
 
 def test_killed_ten_times_a_league_loses_no_member_and_has_none_twice(tmp_path):
@@ -464,39 +486,39 @@ def test_killed_ten_times_a_league_loses_no_member_and_has_none_twice(tmp_path):
         time.sleep(0.2 + 0.4 * random.random())
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        if (tmp_path / "pool" / "league.json").exists():
-            saved = load_json(tmp_path / "pool" / "league.json")
+        if (tmp_path / "population" / "league.json").exists():
+            saved = load_json(tmp_path / "population" / "league.json")
             now = {m["name"]: m["step"] for m in saved["members"]}
             assert known.items() <= now.items()
             assert len(now) == len(saved["members"])
             known = now
     with warnings.catch_warnings():
         warnings.simplefilter("error", CorruptMemberWarning)
-        league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, _short(40), **SMALL)
+        league = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, _short(40), **SMALL)
         league.learn(steps)
-        assert all(league.pool.policy(name) is not None for name in league.pool.with_weights)
-    assert known.items() <= {m.name: m.step for m in league.pool.members.values()}.items()
-    numbers = [int(name.split("-")[1]) for name in league.pool.with_weights]
+        assert all(league.population.policy(name) is not None for name in league.population.with_weights)
+    assert known.items() <= {m.name: m.step for m in league.population.members.values()}.items()
+    numbers = [int(name.split("-")[1]) for name in league.population.with_weights]
     assert len(set(numbers)) == len(numbers)
-    assert league.pool.made == max(numbers) + 1
+    assert league.population.made == max(numbers) + 1
 
 
 def test_duels_of_robots_are_played_in_both_seats_of_the_same_world():
     duel = Duel(Sumo(SumoOptions(episode_s=2.0)), 8, 2, "Disabled")
     games = DuelGames(duel)
-    scripted = ScriptedOpponent((duel.task.scripted(duel.seats[0]), duel.task.scripted(duel.seats[1])))
-    scores, payoffs = play(games, RandomOpponent(games.action_space), [scripted], 1, 0)
+    scripted = SeatedPair((duel.task.scripted(duel.seats[0]), duel.task.scripted(duel.seats[1])))
+    scores, payoffs = play(games, RandomAgent(games.action_space), [scripted], 1, 0)
     assert scores.shape == (1, 16)
     assert np.isin(payoffs, [-1.0, 0.0, 1.0]).all()
 
 
 def test_a_league_of_robots_learns_with_what_critics_are_told(tmp_path):
-    games, founders = games_of("Sumo-v0", 16, 2, episode_s=3.0)
-    league = League(games, TransformerPolicy, tmp_path, founders, _short(1), **SMALL | {"n_steps": 32})
+    games, anchors = games_of("Sumo-v0", 16, 2, episode_s=3.0)
+    league = League(games, TransformerPolicy, tmp_path, anchors, _short(1), **SMALL | {"n_steps": 32})
     assert league.learner.policy.critic is not None
     assert league.learner.policy.belief_head is not None
     league.learn(1_100)
-    assert league.pool.made == 1
+    assert league.population.made == 1
     assert league.learner.num_timesteps >= 1_100
 
 
@@ -505,8 +527,8 @@ def test_what_is_no_game_of_two_is_refused_with_the_reason():
         games_of("pettingzoo.classic.no_such_game", 4)
 
 
-def _short(members: int) -> LeagueOptions:
-    return LeagueOptions(slots=4, members=members, size=60, stay=2)
+def _short(members: int) -> LeagueConfig:
+    return LeagueConfig(concurrent_opponents=4, checkpoints=members, population_size=60, resample_interval=2)
 
 
 def test_what_a_seeker_finds_out_is_told_with_its_gaze_and_its_memory_taken_away(capsys):
@@ -542,16 +564,24 @@ def test_members_meet_once_and_the_mixture_that_none_beats_says_who_plays(tmp_pa
 
 
 def test_a_league_draws_opponents_as_none_of_its_members_could_beat(tmp_path):
-    options = LeagueOptions(slots=4, latest=0.0, founders=0.0, uniform=0.0, equilibrium=1.0, members=3, stay=2)
-    league = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, options, **SMALL)
+    options = LeagueConfig(
+        concurrent_opponents=4,
+        latest=0.0,
+        anchors=0.0,
+        uniform=0.0,
+        equilibrium=1.0,
+        checkpoints=3,
+        resample_interval=2,
+    )
+    league = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, options, **SMALL)
     league.learn(4_000)
     league.solve()
     names, weights = league._mixture
-    assert names == league.pool.with_weights
+    assert names == league.population.with_weights
     assert weights.sum() == pytest.approx(1)
-    drawn = [league.draw() for _ in range(400)]
+    drawn = [league.sample() for _ in range(400)]
     shares = np.array([drawn.count(name) for name in names]) / 400
     assert np.abs(shares - weights).max() < 0.1
-    resumed = League(rock_paper_scissors(32), MLPPolicy, tmp_path, None, options, **SMALL)
+    resumed = League(rock_paper_scissors(32), MlpPolicy, tmp_path, None, options, **SMALL)
     assert not resumed.solve()  # all had met before
     assert np.allclose(resumed._mixture[1], weights)

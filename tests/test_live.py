@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,22 @@ from safetensors.numpy import load_file
 pytest.importorskip("rerun")
 
 from embodied.errors import OptionError
-from embodied.view.moments import Glance, Picture, Player, Sensed, Trace
+from embodied.nn.config import NetworkConfig
+from embodied.view.frames import Picture, Player, RayFrame, Sensed, Trace
 from embodied.view.sink import SCREENS, check_destination, rerun_binary
 from embodied.view.stream import Stream, _pixels
-from embodied_scripts.bench_view import viewer
-from embodied_scripts.train import Train, train_one
+from embodied_scripts.bench.view import viewer
+from embodied_scripts.cli.train import MANY_WORLDS, Train
+from embodied_scripts.training.run import train_one
 
 RERUN = Path(sys.executable).with_name("rerun")
-SHORT = {"steps": 1_600, "worlds": 8, "rollout": 16, "threads": 1, "options": ("episode_s=1.0",)}
+SHORT = {
+    "steps": 1_600,
+    "n_envs": 8,
+    "ppo": replace(MANY_WORLDS, n_steps=16),
+    "threads": 1,
+    "options": ("episode_s=1.0",),
+}
 
 
 def trained(folder: Path, **given) -> dict[str, np.ndarray]:
@@ -51,7 +60,7 @@ def test_a_training_shows_a_world_what_its_policy_believes_and_its_curves_and_le
 def test_environments_of_others_show_their_scene_or_at_least_their_curves(tmp_path):
     for env_id, scene in (("Hopper-v5", True), ("CartPole-v1", False)):
         file = tmp_path / f"{env_id}.rrd"
-        small = {"steps": 2_000, "worlds": 4, "rollout": 64, "threads": 1, "core": "mlp"}
+        small = {"steps": 2_000, "n_envs": 4, "threads": 1, "network": NetworkConfig("MlpPolicy")}
         assert train_one(Train(env_id, run_dir=tmp_path / env_id, view=str(file), view_every=0.0, **small))
         printed = subprocess.run([RERUN, "rrd", "print", file], capture_output=True, text=True, check=True).stdout
         assert ("/world/torso/thigh/leg/foot" in printed) == scene
@@ -98,7 +107,7 @@ def test_a_window_is_refused_where_there_is_no_screen_and_opened_by_reruns_own_p
 
 def test_what_is_recalled_beside_the_senses_does_not_disturb_the_view(tmp_path):
     file = tmp_path / "live.rrd"
-    trained(tmp_path / "run", recall=("action", "reward"), view=str(file), view_every=0.0)
+    trained(tmp_path / "run", previous=("action", "reward"), view=str(file), view_every=0.0)
     printed = subprocess.run([RERUN, "rrd", "print", file], capture_output=True, text=True, check=True).stdout
     for part in ("/world/robot/chassis", "/camera/line", "/belief/agent/red", "/belief/observer/red"):
         assert part in printed, part
@@ -110,7 +119,7 @@ def test_a_task_of_somebody_elses_shows_what_its_policy_believes(tmp_path):
 
     own_task.register()
     file = tmp_path / "live.rrd"
-    small = {"steps": 2_000, "worlds": 4, "rollout": 64, "threads": 1, "options": ("episode_s=1.0",)}
+    small = {"steps": 2_000, "n_envs": 4, "threads": 1, "options": ("episode_s=1.0",)}
     assert train_one(Train("mine/Knock-v0", run_dir=tmp_path / "run", view=str(file), view_every=0.0, **small))
     printed = subprocess.run([RERUN, "rrd", "print", file], capture_output=True, text=True, check=True).stdout
     assert "/belief/agent/left" in printed
@@ -120,7 +129,7 @@ def test_every_sensor_is_shown_in_its_own_form(tmp_path):
     obs = np.linspace(0, 1, 4 * 3 * 3 + 4 * 3 + 2).astype(np.float32)
     pictures = (Picture("eye", slice(0, 36), 3, 4), Picture("depth", slice(36, 48), 3, 4, far=2.0))
     player = Player("", ("push",), ("wall",), ("ring",), pictures, (Trace("gyro", "rad/s", slice(48, 50)),))
-    beams = Glance(np.zeros(3), np.eye(3), np.ones(3), np.zeros(3, int))
+    beams = RayFrame(np.zeros(3), np.eye(3), np.ones(3), np.zeros(3, int))
     file = tmp_path / "senses.rrd"
     stream = Stream(str(file), None, "senses", [player])
     stream.step(0.0, None, [Sensed(obs, beams, (beams,))], [np.zeros(1)], None, None, 0.0)

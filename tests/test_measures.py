@@ -6,14 +6,15 @@ import pytest
 from conftest import SIGNPOST
 from gymnasium.vector import AutoresetMode
 
+from embodied.evaluation.agents import RandomAgent
+from embodied.evaluation.report import evaluate
 from embodied.hidden import Discrete
-from embodied.learn.agents import NetworkAgent, RandomAgent
-from embodied.learn.evaluate import evaluate
-from embodied.learn.vec import GymVecEnv, make_vec
 from embodied.mind.belief import DiscreteFilter
 from embodied.mind.information import calibration_error, entropy_bits, negative_log_likelihood
+from embodied.nn.agent import NetworkAgent
+from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_policies.transformer import TransformerPolicy
-from embodied_scripts.players import reference_players
+from embodied_scripts.baselines import baselines
 
 COIN = Discrete("coin", ("heads", "tails"), (0.5, 0.5))
 
@@ -81,12 +82,12 @@ def test_the_filter_of_signpost_is_calibrated_on_what_a_wanderer_sees(env):
 
 
 def test_reference_players_score_what_they_should(env):
-    players = reference_players(env)
+    players = baselines(env)
     reports = {name: evaluate(player, env, episodes=256) for name, player in players.items()}
     assert reports["oracle"].success > 0.95
-    assert reports["blind"].success == pytest.approx(0.5, abs=0.12)
+    assert reports["uninformed"].success == pytest.approx(0.5, abs=0.12)
     assert reports["random"].success < 0.2
-    assert reports["oracle"].reward - reports["blind"].reward > 0.4
+    assert reports["oracle"].reward - reports["uninformed"].reward > 0.4
     assert reports["random"].belief_bits is None
 
 
@@ -106,7 +107,7 @@ def test_bits_are_those_of_the_history_not_of_a_claim(env):
             return np.tile([1.0, 0.0], (64, 1))
 
     report = evaluate(Liar(env.action_space), env, episodes=64)
-    assert report.bits < 0.2
+    assert report.information_bits < 0.2
     assert report.calibration_error > 0.3
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError, ProblemError
-from embodied.mind.classics import Tiger
-from embodied.mind.contest import Contest
+from embodied.mind.best_arm import BestArm
 from embodied.mind.information import (
     entropy_bits,
     finite_gain,
@@ -20,6 +19,7 @@ from embodied.mind.information import (
 )
 from embodied.mind.particles import ParticleBelief, systematic
 from embodied.mind.planner import Planner
+from embodied_scripts.studies.classics import Tiger
 
 
 class Line:
@@ -54,12 +54,12 @@ def test_the_particle_filter_is_the_kalman_filter_on_a_line():
     belief = ParticleBelief(problem, 50_000, np.random.default_rng(0))
     mean, variance, truth = 1.0, 4.0, np.array([[2.5]])
     for _ in range(12):
-        truth, heard, _, _ = problem.step(truth, 0.5, rng)
+        truth, observed, _, _ = problem.step(truth, 0.5, rng)
         belief.predict(0.5)
-        belief.update(heard[0], 0.5)
+        belief.update(observed[0], 0.5)
         mean, variance = mean + 0.5, variance + problem.drift**2
         gain = variance / (variance + problem.noise**2)
-        mean, variance = mean + gain * (heard[0] - mean), (1 - gain) * variance
+        mean, variance = mean + gain * (observed[0] - mean), (1 - gain) * variance
         believed = belief.weights @ belief.states[:, 0]
         assert believed == pytest.approx(mean, abs=0.02)
         assert belief.weights @ (belief.states[:, 0] - believed) ** 2 == pytest.approx(variance, rel=0.08)
@@ -68,9 +68,9 @@ def test_the_particle_filter_is_the_kalman_filter_on_a_line():
 def test_the_particle_filter_is_bayes_rule_for_the_tiger():
     belief = ParticleBelief(Tiger(), 4096, np.random.default_rng(0))
     belief.log_weights[:] = math.log(0.5)  # the two states that were drawn, exactly as likely
-    for heard in (0, 0, 1, 0):
+    for observed in (0, 0, 1, 0):
         belief.predict("listen")
-        belief.update(heard, "listen")
+        belief.update(observed, "listen")
     odds = (0.85 / 0.15) ** 2
     left = belief.weights[belief.states[:, 0] == 0].sum()
     assert left == pytest.approx(odds / (1 + odds), abs=1e-9)
@@ -133,11 +133,11 @@ def play(problem, planner, rng, steps=100):
     state, earned = problem.initial(1, rng), 0.0
     for t in range(steps):
         action = planner.act()
-        state, heard, reward, done = problem.step(state, action, rng)
+        state, observed, reward, done = problem.step(state, action, rng)
         earned += problem.discount**t * reward[0]
         if done[0]:
             break
-        planner.update(action, heard[0])
+        planner.update(action, observed[0])
     return earned
 
 
@@ -216,8 +216,8 @@ class Words(Tiger):
     """Hears words, and answers in whole numbers where it can."""
 
     def step(self, states, action, rng):
-        states, heard, reward, done = super().step(states, action, rng)
-        told = np.array(["left", "right on the other side"])[heard]
+        states, observed, reward, done = super().step(states, action, rng)
+        told = np.array(["left", "right on the other side"])[observed]
         return states, told, reward.astype(int), done
 
     def likelihood(self, observation, states, action):
@@ -252,11 +252,11 @@ def test_of_many_actions_all_are_tried_and_none_loses_its_fractions():
 
 
 def test_an_arm_with_one_lucky_trial_does_not_win():
-    contest = Contest(3)
-    contest.note(np.array([[0.0], [5.0], [-1.0]]))
-    assert contest.best == 0
-    contest.note(np.array([[0.0, 0.1, 0.0, 0.1], [5.0, 5.1, 5.0, 5.1], [-1.0] * 4]))
-    assert contest.best == 1
+    arms = BestArm(3)
+    arms.note(np.array([[0.0], [5.0], [-1.0]]))
+    assert arms.best == 0
+    arms.note(np.array([[0.0, 0.1, 0.0, 0.1], [5.0, 5.1, 5.0, 5.1], [-1.0] * 4]))
+    assert arms.best == 1
 
 
 class Faint(Tiger):

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from conftest import QUICK
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from embodied.errors import CheckpointError, OptionError
-from embodied.learn.checkpoint import load_json, save_json
-from embodied.learn.policy import Privilege, load_policy
 from embodied.learn.ppo import SequencePPO
+from embodied.nn.checkpoint import load_json, save_json
+from embodied.nn.policy import Privilege, load_policy
 from embodied_policies.gru import GRUPolicy
 from embodied_policies.mixture import compose
 from embodied_policies.transformer import TransformerPolicy
-from embodied_scripts.recall_env import RecallEnv
+from embodied_scripts.studies.recall_env import RecallEnv
 
 OBS = spaces.Box(-2, 2, (6,), np.float32)
 TURN = spaces.Box(-1, 3, (2,), np.float32)
@@ -59,7 +60,7 @@ def test_an_untrained_router_averages_the_experts():
 
 
 def test_routing_is_shown_and_sums_to_one():
-    told = compose(experts()).eval().explain(np.random.default_rng(0).uniform(-1, 1, (9, 6)).astype(np.float32))
+    told = compose(experts()).eval().introspect(np.random.default_rng(0).uniform(-1, 1, (9, 6)).astype(np.float32))
     assert told.inside["routing"].shape == (1, 9, 2)
     np.testing.assert_allclose(told.inside["routing"].sum(-1), 1, atol=1e-6)
     assert told.inside["expert0/attention"].shape == (2, 4, 9, 9)
@@ -72,7 +73,7 @@ def test_a_mixture_is_saved_and_loaded_and_a_nameless_expert_refused(tmp_path):
     card = load_json(tmp_path / "policy.json")
     card["settings"]["members"][0]["policy"] = "os.system"
     save_json(tmp_path / "policy.json", card)
-    with pytest.raises(CheckpointError, match=r"no policy class 'os\.system'"):
+    with pytest.raises(CheckpointError, match=r"no policy 'os\.system'"):
         load_policy(tmp_path)
 
 
@@ -91,18 +92,18 @@ def test_a_router_learns_which_expert_to_follow_and_leaves_frozen_experts_as_the
     """One expert has learned to recall the cue, one to say the opposite: the average of both is at chance."""
     settings = {"n_steps": 30, "minibatches": 8, "learning_rate": 1e-3, "ent_coef": 0.01, "seed": 0}
     kind = {"layers": 1, "width": 32, "context": 8}
-    teacher = SequencePPO(TransformerPolicy, recall_worlds(), policy_kwargs=kind, **settings).learn(20_000).policy
-    liar = SequencePPO(teacher, recall_worlds(), **settings).policy
+    expert = SequencePPO(TransformerPolicy, recall_worlds(), QUICK, policy_kwargs=kind, **settings).learn(20_000).policy
+    liar = SequencePPO(expert, recall_worlds(), QUICK, **settings).policy
     with torch.no_grad():
         liar.action_head.output.weight.neg_()
         liar.action_head.output.bias.neg_()
-    mixture = compose([liar, teacher])
+    mixture = compose([liar, expert])
     before = {
         name: value.clone()
         for name, value in mixture.state_dict().items()
         if ".experts." in name or name.startswith("encoder.")
     }
-    learner = SequencePPO(mixture, recall_worlds(), **settings | {"learning_rate": 3e-4}).learn(20_000)
+    learner = SequencePPO(mixture, recall_worlds(), QUICK, **settings | {"learning_rate": 3e-4}).learn(20_000)
     assert np.mean([episode["r"] for episode in learner.ep_info_buffer]) > 0.95
     after = learner.policy.state_dict()
     assert before
@@ -111,7 +112,7 @@ def test_a_router_learns_which_expert_to_follow_and_leaves_frozen_experts_as_the
 
 def test_a_mixture_in_training_stops_and_goes_on(tmp_path):
     mixture = compose([TransformerPolicy(*spaces_of(), context=4), GRUPolicy(*spaces_of())])
-    model = SequencePPO(mixture, recall_worlds(), n_steps=8, minibatches=4, seed=0).learn(256)
+    model = SequencePPO(mixture, recall_worlds(), QUICK, n_steps=8, minibatches=4, seed=0).learn(256)
     model.save(tmp_path)
     again = SequencePPO.load(tmp_path, recall_worlds())
     for name, value in model.policy.state_dict().items():
@@ -125,15 +126,15 @@ def spaces_of():
 
 
 def test_training_goes_on_from_the_weights_of_another_policy_with_other_heads():
-    one = TransformerPolicy(OBS, TURN, forecasts=True)
+    one = TransformerPolicy(OBS, TURN, forward_model=True)
     other = TransformerPolicy(OBS, TURN)
-    other.adopt(one)
+    other.load_matching_weights(one)
     assert torch.equal(other.core.blocks[0].qkv.weight, one.core.blocks[0].qkv.weight)
     assert torch.equal(other.action_head.output.weight, one.action_head.output.weight)
     with pytest.raises(OptionError, match="another size"):
-        other.adopt(TransformerPolicy(OBS, TURN, width=32))
+        other.load_matching_weights(TransformerPolicy(OBS, TURN, width=32))
     with pytest.raises(OptionError, match="same observations"):
-        other.adopt(TransformerPolicy(OBS, spaces.Discrete(2)))
+        other.load_matching_weights(TransformerPolicy(OBS, spaces.Discrete(2)))
 
 
 def test_bfloat16_reads_nearly_the_same_in_acting_and_in_sequence():
@@ -151,7 +152,7 @@ def test_bfloat16_reads_nearly_the_same_in_acting_and_in_sequence():
 
 def test_training_in_bfloat16_learns_to_recall():
     model = SequencePPO(
-        TransformerPolicy, recall_worlds(), n_steps=30, minibatches=8, learning_rate=5e-4, ent_coef=0.01, seed=0,
+        TransformerPolicy, recall_worlds(), QUICK, n_steps=30, minibatches=8, learning_rate=5e-4, ent_coef=0.01, seed=0,
         bfloat16=True, policy_kwargs={"layers": 1, "width": 32, "context": 8},
     )  # fmt: skip
     model.learn(20_000)

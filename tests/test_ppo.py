@@ -6,22 +6,23 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from conftest import SIGNPOST
+from conftest import QUICK, SIGNPOST
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
-from embodied.learn.checkpoint import check_spaces, load_json, save_json
-from embodied.learn.curiosity import information_gain
-from embodied.learn.policy import load_policy
+from embodied.learn.intrinsic import information_gain
 from embodied.learn.ppo import SequencePPO
-from embodied.learn.resources import acting_threads, footprint
+from embodied.learn.resources import footprint
 from embodied.learn.rollout import advantages
-from embodied.learn.vec import Experience, GymVecEnv, as_vec_env, step
+from embodied.nn.checkpoint import check_spaces, load_json, save_json
+from embodied.nn.policy import load_policy
+from embodied.nn.threads import acting_threads
+from embodied.vector.vec import Experience, GymVecEnv, as_vec_env, step
 from embodied_policies.transformer import TransformerPolicy
-from embodied_scripts.recall_env import RecallEnv
+from embodied_scripts.studies.recall_env import RecallEnv
 
 
 class CountEnv(gym.Env):
@@ -46,7 +47,7 @@ class CountEnv(gym.Env):
 def recall_success(context: int, steps: int = 40_000) -> float:
     env = SyncVectorEnv([lambda: RecallEnv(8)] * 32, autoreset_mode=AutoresetMode.SAME_STEP)
     model = SequencePPO(
-        TransformerPolicy, env, n_steps=36, minibatches=8, learning_rate=1e-3, ent_coef=0.01, seed=0,
+        TransformerPolicy, env, QUICK, n_steps=36, minibatches=8, learning_rate=1e-3, ent_coef=0.01, seed=0,
         policy_kwargs={"layers": 1, "width": 32, "context": context},
     )  # fmt: skip
     model.learn(steps)
@@ -107,7 +108,7 @@ class FirstRatios(BaseCallback):
 
 def test_what_acting_saw_is_what_training_sees_over_many_rollouts():
     probe = FirstRatios()
-    model = SequencePPO(TransformerPolicy, SIGNPOST, n_envs=8, n_steps=32, minibatches=2, seed=0)
+    model = SequencePPO(TransformerPolicy, SIGNPOST, QUICK, n_envs=8, n_steps=32, minibatches=2, seed=0)
     model.learn(8 * 32 * 6, callback=probe)
     assert probe.worst < 1e-4
 
@@ -116,7 +117,7 @@ def test_a_truncated_episode_is_worth_what_comes_after_and_a_terminal_one_is_not
     returns = {}
     for truncate in (False, True):
         env = SyncVectorEnv([lambda t=truncate: CountEnv(5, t)] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
-        model = SequencePPO(TransformerPolicy, env, n_steps=10, minibatches=1, n_epochs=1, seed=0)
+        model = SequencePPO(TransformerPolicy, env, QUICK, n_steps=10, minibatches=1, n_epochs=1, seed=0)
         with torch.no_grad():
             model.policy.value_head.weight.zero_()
             model.policy.value_head.bias.fill_(10.0)  # the scale of returns is 1 before the first update
@@ -157,7 +158,7 @@ def test_all_autoreset_modes_of_gymnasium_give_the_same_episodes(mode):
     ids=["id", "Env", "native VectorEnv", "SyncVectorEnv", "SB3 VecEnv"],
 )
 def test_any_environment_can_be_trained_on(make):
-    model = SequencePPO(TransformerPolicy, make(), n_steps=64, minibatches=1, n_epochs=1, seed=0)
+    model = SequencePPO(TransformerPolicy, make(), QUICK, n_steps=64, minibatches=1, n_epochs=1, seed=0)
     model.learn(400)
     assert model.num_timesteps >= 400
     assert all(torch.isfinite(p).all() for p in model.policy.parameters())
@@ -165,14 +166,14 @@ def test_any_environment_can_be_trained_on(make):
 
 def test_cartpole_is_learned():
     env = as_vec_env("CartPole-v1", 16)
-    model = SequencePPO(TransformerPolicy, env, n_steps=64, minibatches=8, learning_rate=1e-3, seed=0)
+    model = SequencePPO(TransformerPolicy, env, QUICK, n_steps=64, minibatches=8, learning_rate=1e-3, seed=0)
     model.learn(50_000)
     assert np.mean([episode["r"] for episode in list(model.ep_info_buffer)[-20:]]) > 100
 
 
 def small(env=SIGNPOST, **kwargs) -> SequencePPO:
     settings = {"n_envs": 4, "n_steps": 16, "minibatches": 2, "seed": 0} | kwargs
-    return SequencePPO(TransformerPolicy, env, **settings)
+    return SequencePPO(TransformerPolicy, env, QUICK, **settings)
 
 
 def test_the_same_seed_trains_the_same_network():
@@ -245,7 +246,7 @@ def test_cards_that_lie_are_refused(saved):
     card = load_json(saved / "policy.json")
     for change, message in (
         ({"format": 99}, "format 99"),
-        ({"policy": "os.system"}, "class 'os.system'"),
+        ({"policy": "os.system"}, "no policy 'os.system'"),
         ({"settings": {"layers": 4}}, "does not fit its card"),
         ({"settings": {"layers": 99}}, "1 to 12"),
         ({"observation_space": {"kind": "Box"}}, "cannot be understood"),
@@ -266,7 +267,7 @@ def test_a_checkpoint_of_another_environment_is_refused_with_both_shapes(saved):
 
 def test_an_unknown_environment_lists_close_names():
     with pytest.raises(UnknownNameError, match="embodied/Signpost-v0"):
-        SequencePPO(TransformerPolicy, "embodied/Signpots-v0")
+        SequencePPO(TransformerPolicy, "embodied/Signpots-v0", QUICK)
 
 
 def test_a_callback_can_stop_training():
@@ -320,7 +321,7 @@ def test_a_run_resumed_with_another_number_of_worlds_meets_new_ones(tmp_path):
 
 
 def test_one_world_is_as_privileged_as_a_batch():
-    model = SequencePPO(TransformerPolicy, gym.make(SIGNPOST), n_steps=8, minibatches=1, seed=0)
+    model = SequencePPO(TransformerPolicy, gym.make(SIGNPOST), QUICK, n_steps=8, minibatches=1, seed=0)
     assert model.policy.privilege == small().policy.privilege
     model.learn(150)
 
@@ -363,7 +364,7 @@ def test_a_state_of_other_worlds_is_refused(tmp_path):
 def test_a_cue_is_recalled_after_any_delay(delay):
     env = SyncVectorEnv([lambda: RecallEnv(delay)] * 32, autoreset_mode=AutoresetMode.SAME_STEP)
     model = SequencePPO(
-        TransformerPolicy, env, n_steps=128, minibatches=16, learning_rate=1e-3, ent_coef=0.01, seed=0,
+        TransformerPolicy, env, QUICK, n_steps=128, minibatches=16, learning_rate=1e-3, ent_coef=0.01, seed=0,
         policy_kwargs={"layers": 1, "width": 32, "context": 128},
     )  # fmt: skip
     model.learn(32 * 128 * (15 if delay == 1 else 40), callback=Solved())
@@ -380,7 +381,13 @@ class Solved(BaseCallback):
 
 def test_the_memory_that_training_holds_is_stated_and_does_not_grow():
     model = SequencePPO(
-        TransformerPolicy, as_vec_env(SIGNPOST, 4), n_steps=8, minibatches=2, seed=0, policy_kwargs={"context": 6}
+        TransformerPolicy,
+        as_vec_env(SIGNPOST, 4),
+        QUICK,
+        n_steps=8,
+        minibatches=2,
+        seed=0,
+        policy_kwargs={"context": 6},
     )
     stated = footprint(model)
     sizes = []
@@ -411,10 +418,11 @@ def test_guidance_keeps_the_last_potential_less_and_less_and_at_the_end_none():
     model = SequencePPO(
         TransformerPolicy,
         as_vec_env(SIGNPOST, 4),
+        QUICK,
         n_steps=4,
         minibatches=2,
         seed=0,
-        guidance=0.8,
+        shaping_curriculum=0.8,
         policy_kwargs={"context": 6},
     )
     model._privileged_now = {"shaping": np.full(4, -1.0)}
@@ -433,13 +441,13 @@ def test_guidance_keeps_the_last_potential_less_and_less_and_at_the_end_none():
         signal = model._shaping_signal(last)
         assert signal[0] == pytest.approx(model.gamma * kept * -0.5 + 1.0)
         np.testing.assert_allclose(signal[1:], model.gamma * -0.5 + 1.0, rtol=1e-6)
-    model._current_progress_remaining, model.guidance = 1.0, 0.0
+    model._current_progress_remaining, model.shaping_curriculum = 1.0, 0.0
     assert model._shaping_signal(last)[0] == pytest.approx(1.0)
 
 
 def test_failures_are_forgiven_while_guidance_lasts_and_successes_and_ends_of_time_are_not_touched():
     model = SequencePPO(
-        TransformerPolicy, as_vec_env(SIGNPOST, 4), n_steps=4, minibatches=2, seed=0, guidance=0.5,
+        TransformerPolicy, as_vec_env(SIGNPOST, 4), QUICK, n_steps=4, minibatches=2, seed=0, shaping_curriculum=0.5,
         policy_kwargs={"context": 6},
     )  # fmt: skip
     yes, no = np.ones(4, bool), np.zeros(4, bool)
@@ -449,23 +457,29 @@ def test_failures_are_forgiven_while_guidance_lasts_and_successes_and_ends_of_ti
     )  # fmt: skip
     for left, share in ((1.0, 1.0), (0.75, 0.5), (0.5, 0.0)):
         model._current_progress_remaining = left
-        forgiven = model._forgiven(last)
-        np.testing.assert_allclose(forgiven, [share, 0, 0, 0])
+        bootstrapped = model._bootstrapped_failures(last)
+        np.testing.assert_allclose(bootstrapped, [share, 0, 0, 0])
         assert not model._value_beyond(last, np.zeros(4, np.float32))[[0, 1, 3]].any()
-        values = model._value_beyond(replace(last, truncated=no), forgiven)
+        values = model._value_beyond(replace(last, truncated=no), bootstrapped)
         privileged = [torch.as_tensor(model.env.privileged[name], dtype=torch.float32) for name in ("state", "hidden")]
         with torch.inference_mode():
-            assert values[0].item() == pytest.approx(share * model.policy.judge(*privileged)[0].item(), abs=1e-6)
+            assert values[0].item() == pytest.approx(
+                share * model.policy.evaluate_value(*privileged)[0].item(), abs=1e-6
+            )
         assert not values[1:].any()
-    assert not model._forgiven(replace(last, ignore=yes)).any()
+    assert not model._bootstrapped_failures(replace(last, ignore=yes)).any()
 
 
 def test_an_environment_recommends_guidance_and_a_person_decides():
     kind = {"n_steps": 4, "minibatches": 2, "policy_kwargs": {"context": 6}}
     search = as_vec_env("embodied/Search-v0", 4)
-    assert SequencePPO(TransformerPolicy, search, **kind).guidance == search.gym_env.task.guidance > 0
-    assert SequencePPO(TransformerPolicy, search, guidance=0.0, **kind).guidance == 0
-    assert SequencePPO(TransformerPolicy, as_vec_env(SIGNPOST, 4), **kind).guidance == 0
+    assert (
+        SequencePPO(TransformerPolicy, search, QUICK, **kind).shaping_curriculum
+        == search.gym_env.task.shaping_curriculum
+        > 0
+    )
+    assert SequencePPO(TransformerPolicy, search, QUICK, shaping_curriculum=0.0, **kind).shaping_curriculum == 0
+    assert SequencePPO(TransformerPolicy, as_vec_env(SIGNPOST, 4), QUICK, **kind).shaping_curriculum == 0
 
 
 def test_what_is_found_out_is_rewarded_once_and_changes_the_worth_of_episodes_by_what_is_known_at_first():
@@ -481,18 +495,20 @@ def test_what_is_found_out_is_rewarded_once_and_changes_the_worth_of_episodes_by
 
 
 def test_a_policy_can_be_rewarded_for_finding_out_and_is_not_by_default(tmp_path):
-    plain, curious = (
-        SequencePPO(TransformerPolicy, SIGNPOST, n_envs=8, n_steps=16, minibatches=2, seed=0, information_coef=coef)
+    plain, heuristic = (
+        SequencePPO(
+            TransformerPolicy, SIGNPOST, QUICK, n_envs=8, n_steps=16, minibatches=2, seed=0, information_coef=coef
+        )
         for coef in (0.0, 0.5)
     )
-    for model in (plain, curious):
+    for model in (plain, heuristic):
         model.learn(8 * 16 * 2)
-    assert not plain.rollout_buffer.known.any()
-    known = curious.rollout_buffer.known
+    assert not plain.rollout_buffer.belief_information.any()
+    known = heuristic.rollout_buffer.belief_information
     assert (known >= 0).all()
     assert known.std() > 0
-    assert not torch.equal(plain.rollout_buffer.advantage, curious.rollout_buffer.advantage)
-    curious.save(tmp_path)
-    assert SequencePPO.load(tmp_path, SIGNPOST).information_coef == 0.5
+    assert not torch.equal(plain.rollout_buffer.advantage, heuristic.rollout_buffer.advantage)
+    heuristic.save(tmp_path)
+    assert SequencePPO.load(tmp_path, SIGNPOST).config.information_coef == 0.5
     with pytest.raises(OptionError, match="nothing hidden"):
-        SequencePPO(TransformerPolicy, "CartPole-v1", n_envs=2, information_coef=0.1)
+        SequencePPO(TransformerPolicy, "CartPole-v1", QUICK, n_envs=2, information_coef=0.1)

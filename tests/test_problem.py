@@ -7,17 +7,18 @@ from conftest import SIGNPOST
 
 import embodied_envs  # noqa: F401
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied.evaluation.report import evaluate
 from embodied.layout import Channel, Layout
-from embodied.learn.evaluate import evaluate
-from embodied.learn.vec import GymVecEnv, make_vec, step
 from embodied.mind.planner import Planner
+from embodied.vector.vec import GymVecEnv, make_vec, step
 from embodied.world.problem import OVER, TaskProblem
 from embodied.world.state import per_world
 from embodied_policies.controls import FixedGaze, FrozenLooks, blank_of, unmeasured
 from embodied_policies.proactive import ProactiveAgent
-from embodied_policies.scripted.localise import moved_alike
-from embodied_scripts import hopper, players
-from embodied_scripts.players import planning_agent, pose_filter, reference_players, skilled_player
+from embodied_policies.scripted.localize import moved_alike
+from embodied_scripts import baselines as baseline_agents
+from embodied_scripts.baselines import baselines, option_agent, planning_agent, pose_filter
+from embodied_scripts.studies import hopper
 
 
 def worlds(n, **options):
@@ -29,7 +30,7 @@ def worlds(n, **options):
 def problem(here=None, world=1, samples=2, believed=None, **options):
     here = here or worlds(3, **options)
     imagined = gym.make_vec(SIGNPOST, num_envs=6 * samples, threads=2, **options)
-    return TaskProblem(imagined, skilled_player(SIGNPOST, here.task), here, world, believed=believed)
+    return TaskProblem(imagined, option_agent(SIGNPOST, here.task), here, world, believed=believed)
 
 
 def dark(n):
@@ -39,11 +40,11 @@ def dark(n):
 
 
 def seeker():
-    return skilled_player("embodied/LightDark-v0", dark(1).task)
+    return option_agent("embodied/LightDark-v0", dark(1).task)
 
 
 def player():
-    return skilled_player(SIGNPOST, worlds(1).task)
+    return option_agent(SIGNPOST, worlds(1).task)
 
 
 @pytest.fixture(scope="module")
@@ -55,18 +56,18 @@ def test_imagining_changes_what_is_hidden_and_what_the_sign_will_show_and_nothin
     env = worlds(2)
     before, obs = env.get_state(), env.last_obs
     truth = env.task.truth()
-    env.imagine(1 - truth)
+    env.set_hidden(1 - truth)
     assert np.array_equal(env.task.truth(), 1 - truth)
     assert np.array_equal(env.last_obs, obs)
     now = env.get_state()
     changed = {name for name, value in now.items() if not np.array_equal(value, before[name], equal_nan=True)}
-    things = "task/_things/_position"
+    things = "task/_props/_position"
     assert changed == {"physics", "task/_good", things}
     signs = [int(env.batch.model.body(f"sign_{c}").mocapid[0]) for c in ("red", "blue")]
     assert np.array_equal(np.delete(now[things], signs, axis=1), np.delete(before[things], signs, axis=1))
     moved = (now["physics"] != before["physics"]).any(axis=0).sum()
     assert 0 < moved <= 2 * 3  # numbers of physics: where two boards stand
-    env.imagine(truth)
+    env.set_hidden(truth)
     again = env.get_state()
     assert np.array_equal(again["physics"], before["physics"])
 
@@ -105,14 +106,14 @@ def test_a_skill_leads_where_it_leads_and_what_is_hidden_decides_what_it_earns(s
 
 def test_evidence_comes_when_the_sign_is_near_and_speaks_for_the_truth(signpost):
     rng = np.random.default_rng(0)
-    states, told = signpost.initial(64, rng), []
+    states, shares = signpost.initial(64, rng), []
     for _ in range(6):
         states, evidence, _, done = signpost.step(states, "look", rng)
         assert not done.any()
         likelihood = signpost.likelihood(evidence, states, "look")
         assert likelihood.shape == (64,)
-        told.append(np.mean(likelihood == 1.0))
-    assert told[0] == 1.0  # far from the sign, every value explains what is seen
+        shares.append(np.mean(likelihood == 1.0))
+    assert shares[0] == 1.0  # far from the sign, every value explains what is seen
     own = evidence[np.arange(64), states[:, 1]]
     assert (own > evidence[np.arange(64), 1 - states[:, 1]]).all()
 
@@ -120,9 +121,9 @@ def test_evidence_comes_when_the_sign_is_near_and_speaks_for_the_truth(signpost)
 def test_particles_that_stand_in_the_same_place_share_what_is_simulated(signpost):
     rng = np.random.default_rng(0)
     signpost.step(signpost.initial(10, rng), "look", rng)
-    simulated = signpost.imagined_s
+    simulated = signpost.simulated_s
     signpost.step(signpost.initial(5000, rng), "look", rng)
-    assert signpost.imagined_s == simulated
+    assert signpost.simulated_s == simulated
 
 
 def test_the_planner_looks_before_it_goes_and_goes_where_the_sign_says(signpost):
@@ -140,7 +141,7 @@ def test_the_proactive_agent_finds_out_and_commits():
     agent = planning_agent(env, seconds=0.05, samples=2)
     report = evaluate(agent, env, 2)
     assert report.success == 1.0
-    assert report.bits > 0.9
+    assert report.information_bits > 0.9
     assert report.belief_bits > 0.9
     assert report.lead_s > 0
     assert len(agent.effort.decided_s) >= 2 * 2
@@ -152,11 +153,11 @@ def test_the_proactive_agent_finds_out_and_commits():
         (lambda: TaskProblem(worlds(7), player(), worlds(3)), "a multiple of both"),
         (lambda: TaskProblem(worlds(6), player(), worlds(6)), "beside 6 real ones"),
         (lambda: TaskProblem(worlds(6, autoreset_mode="SameStep"), player(), worlds(3)), "NextStep"),
-        (lambda: worlds(2).imagine(np.zeros((3, 1))), "shape"),
-        (lambda: hopper.make_vec(2).imagine(np.zeros((2, 0))), "cannot imagine"),
+        (lambda: worlds(2).set_hidden(np.zeros((3, 1))), "shape"),
+        (lambda: hopper.make_vec(2).set_hidden(np.zeros((2, 0))), "cannot imagine"),
         (lambda: problem(believed=np.array([0.5, 0.6])), "probabilities of 2 values"),
         (lambda: TaskProblem(dark(4), seeker(), dark(3)), "no discrete hidden variable"),
-        (lambda: TaskProblem(dark(4), seeker(), dark(3), supposed=np.zeros(3)), r"\(K, k\), not \(3,\)"),
+        (lambda: TaskProblem(dark(4), seeker(), dark(3), hypotheses=np.zeros(3)), r"\(K, k\), not \(3,\)"),
         (lambda: dark(2).evidence(np.zeros((2, 99))), "no likelihood"),
     ],
 )
@@ -167,14 +168,14 @@ def test_what_cannot_be_imagined_is_named(make, message):
 
 def test_with_its_channel_cut_a_player_that_reads_is_no_better_than_a_blind_one_and_one_look_goes_a_long_way():
     env = GymVecEnv(make_vec(SIGNPOST, 32, threads=2))
-    curious = reference_players(env)["curious"]
+    heuristic = baselines(env)["heuristic"]
     blank = blank_of(env.gym_env.task)
-    cut = evaluate(FrozenLooks(curious, blank, 0), env, 32)
+    cut = evaluate(FrozenLooks(heuristic, blank, 0), env, 32)
     assert cut.success < 0.1  # it never comes to know, and looks on
-    assert cut.bits == 0.0  # of what it was shown
-    whole, endless = evaluate(curious, env, 32), evaluate(FrozenLooks(curious, blank, 1000), env, 32)
+    assert cut.information_bits == 0.0  # of what it was shown
+    whole, endless = evaluate(heuristic, env, 32), evaluate(FrozenLooks(heuristic, blank, 1000), env, 32)
     assert endless.success == whole.success > 0.95
-    assert evaluate(FixedGaze(curious, 2, 1.0), env, 32).success < whole.success
+    assert evaluate(FixedGaze(heuristic, 2, 1.0), env, 32).success < whole.success
 
 
 def test_where_nothing_is_read_the_channel_is_all_that_is_seen_ranged_and_felt():
@@ -192,7 +193,7 @@ def test_where_nothing_is_read_the_channel_is_all_that_is_seen_ranged_and_felt()
 def test_states_whose_first_axis_is_not_worlds_are_refused_rather_than_confused():
     one, other = {"a": np.zeros((2, 5))}, {"a": np.zeros((3, 5))}
     assert per_world(one, other) == ("a",)
-    with pytest.raises(CheckpointError, match="b is not told apart"):
+    with pytest.raises(CheckpointError, match="b does not differ by world"):
         per_world(one | {"b": np.zeros((4, 2))}, other | {"b": np.zeros((4, 3))})
     with pytest.raises(CheckpointError, match="c differ"):
         per_world(one | {"c": np.zeros(2)}, other)
@@ -200,18 +201,18 @@ def test_states_whose_first_axis_is_not_worlds_are_refused_rather_than_confused(
 
 def test_what_is_read_is_taken_out_and_all_else_stays():
     env = GymVecEnv(make_vec(SIGNPOST, 8, threads=1))
-    task, curious = env.gym_env.task, reference_players(env)["curious"]
-    view, classes = task.robot.layout.slice("camera/class"), task.robot.cameras[0].classes
-    says = [classes.index(f"sign says {colour}") for colour in ("red", "blue")]
+    task, heuristic = env.gym_env.task, baselines(env)["heuristic"]
+    view, classes = task.robot.layout.slice("camera/class"), task.robot.line_cameras[0].classes
+    colors = [classes.index(f"sign says {color}") for color in ("red", "blue")]
     obs, first, read = env.reset(), np.ones(8, bool), 0
-    carry = curious.initial(8, 0)
+    carry = heuristic.initial(8, 0)
     for _ in range(40):
-        carry, action = curious.act(carry, obs, first)
+        carry, action = heuristic.act(carry, obs, first)
         obs, _, first, _ = env.step(action)
         blank = blank_of(task)(obs)
         pixels = blank[:, view].reshape(8, -1, len(classes))
-        read += obs[:, view].reshape(8, -1, len(classes))[..., says].sum()
-        assert not pixels[..., says].any()
+        read += obs[:, view].reshape(8, -1, len(classes))[..., colors].sum()
+        assert not pixels[..., colors].any()
         assert (pixels.sum(axis=2) == obs[:, view].reshape(8, -1, len(classes)).sum(axis=2)).all()
         rest = np.delete(obs, np.r_[view], axis=1)
         assert np.array_equal(np.delete(blank, np.r_[view], axis=1), rest)
@@ -220,20 +221,20 @@ def test_what_is_read_is_taken_out_and_all_else_stays():
 
 def test_in_search_what_pixels_read_speaks_for_the_true_place_and_never_before_anything_is_read():
     env = GymVecEnv(make_vec("embodied/Search-v0", 16, threads=2))
-    curious, task = reference_players(env)["curious"], env.gym_env.task
-    obs, first, told = env.reset(), np.ones(16, bool), np.zeros((16, 3))
-    truth, going, carry = task.truth()[:, 0].astype(int), np.ones(16, bool), curious.initial(16, 0)
+    heuristic, task = baselines(env)["heuristic"], env.gym_env.task
+    obs, first, evidence = env.reset(), np.ones(16, bool), np.zeros((16, 3))
+    truth, going, carry = task.truth()[:, 0].astype(int), np.ones(16, bool), heuristic.initial(16, 0)
     for t in range(110):
-        carry, action = curious.act(carry, obs, first)
+        carry, action = heuristic.act(carry, obs, first)
         action[:, 3] = -1.0  # it says nothing, so that no episode ends
         obs, _, first, _ = env.step(action)
-        told += env.gym_env.evidence(obs)
-        assert t > 5 or not told.any()
+        evidence += env.gym_env.evidence(obs)
+        assert t > 5 or not evidence.any()
         going &= ~first
     assert going.all()
-    assert np.array_equal(told.argmax(axis=1), truth)
-    second = np.sort(told, axis=1)[:, -2]
-    assert (told.max(axis=1) - second).min() > np.log(19)  # surer than 95 %
+    assert np.array_equal(evidence.argmax(axis=1), truth)
+    second = np.sort(evidence, axis=1)[:, -2]
+    assert (evidence.max(axis=1) - second).min() > np.log(19)  # surer than 95 %
 
 
 def test_imagined_things_of_search_change_places_and_the_evidence_of_pixels_does_not():
@@ -243,7 +244,7 @@ def test_imagined_things_of_search_change_places_and_the_evidence_of_pixels_does
     screens = [i for i in range(env.batch.model.nbody) if env.batch.model.body(i).name.startswith("screen")]
     mocap = env.batch.model.body_mocapid
     for place in range(3):
-        env.imagine(np.full((3, 1), place))
+        env.set_hidden(np.full((3, 1), place))
         target = env.batch.array("mocap_pos")[:, mocap[env.batch.model.body("target").id], :2]
         assert np.allclose(target, env.task._at[:, place])
         things = np.sort(env.batch.array("mocap_pos")[..., 0], axis=1)
@@ -254,13 +255,13 @@ def test_imagined_things_of_search_change_places_and_the_evidence_of_pixels_does
 @pytest.mark.parametrize("right", [True, False])
 def test_a_directed_seeker_declares_the_place_that_it_is_sent_to(right):
     env = make_vec("embodied/Search-v0", 8, threads=2)
-    agent = skilled_player("embodied/Search-v0", env.task)
+    agent = option_agent("embodied/Search-v0", env.task)
     obs, info = env.reset(seed=5)
     place = (info["hidden"][:, 0].astype(int) + (not right)) % 3
     carry, success, going = agent.initial(8, 0), np.zeros(8, bool), np.ones(8, bool)
     for t in range(190):
         if t == 30:  # after looking for a while
-            carry = agent.intend(carry, 1 + place)
+            carry = agent.set_option(carry, 1 + place)
         carry, action = agent.act(carry, obs, np.zeros(8, bool))
         obs, _, terminated, truncated, info = env.step(action)
         ended = (terminated | truncated) & going
@@ -279,7 +280,7 @@ def test_a_robot_that_is_imagined_elsewhere_goes_on_as_it_was():
             one.step(action)
     places = np.array([[0.9, 0.1, 3.0], [-1.2, -0.5, 2.2], [1.2, 0.7, 4.1]])
     start = same.task.truth()
-    env.imagine(places)
+    env.set_hidden(places)
     assert np.allclose(env.task.truth(), places)
     seen, expected = (one.step(action)[0] for one in (env, same))
     sensed = env.task.robot.layout.slice("gyro").start
@@ -291,18 +292,18 @@ def test_frames_on_their_way_are_taken_from_where_the_robot_is_imagined():
     env = dark(2)
     valid, still = env.task.robot.layout.slice("ring/valid"), np.zeros((2, 3))
     in_light, in_dark = np.tile([-1.4, 0.0, 3.1], (2, 1)), np.tile([1.0, 0.0, 3.1], (2, 1))
-    env.imagine(in_light)
+    env.set_hidden(in_light)
     for _ in range(3):
         obs = env.step(still)[0]
     assert (obs[:, valid].mean(axis=1) > 0.8).all()
-    env.imagine(in_dark)
+    env.set_hidden(in_dark)
     assert (env.step(still)[0][:, valid].mean(axis=1) < 0.2).all()
 
 
 def test_worlds_that_an_adversary_sets_can_be_planned_in():
     real = gym.make_vec(SIGNPOST, num_envs=3, threads=1, adversary=1.0)
     real.reset(seed=3)
-    assert problem(real).course(0, "look").evidence.shape == (2, 2, 2)
+    assert problem(real).outcome(0, "look").evidence.shape == (2, 2, 2)
 
 
 def test_plans_can_be_made_from_what_a_filter_believes_about_a_continuous_variable():
@@ -314,19 +315,19 @@ def test_plans_can_be_made_from_what_a_filter_believes_about_a_continuous_variab
         pose = imagined.task.truth()[:, None]
         return tracker.evidence(moved_alike(pose, poses[value][:, None], poses[None]), obs)
 
-    one = TaskProblem(imagined, seeker(), real, supposed=poses, evidence=evidence, skills_ahead=2)
+    one = TaskProblem(imagined, seeker(), real, hypotheses=poses, evidence=evidence, options_ahead=2)
     assert one.actions == ["seek light", "stop on goal"]
-    course = one.course(0, "seek light")
+    course = one.outcome(0, "seek light")
     in_light, in_dark = course.evidence[0], course.evidence[1]
     assert (in_light[:, 0] > in_light[:, 1] + 50).all()  # walls are seen where they should be
     assert (in_dark[:, 1] > in_dark[:, 0] + 5).all()  # that nothing is seen tells something, too
     assert not course.over.any()
-    assert one.course(course.after, "seek light").over.all()  # so far it looks ahead
-    assert one.course(0, "stop on goal").over.all()
+    assert one.outcome(course.after, "seek light").over.all()  # so far it looks ahead
+    assert one.outcome(0, "stop on goal").over.all()
 
 
 def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypatch):
-    monkeypatch.setattr(players, "POSES", 6)
+    monkeypatch.setattr(baseline_agents, "POSES", 6)
     env = GymVecEnv(make_vec("embodied/LightDark-v0", 1, threads=2))
     agent, set_out = planning_agent(env, seconds=0.05), []
     env.seed(10_000)
@@ -334,7 +335,7 @@ def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypa
     spread = []
     while not set_out or set_out[-1] != "stop on goal":
         carry, action = agent.act(carry, obs, first)
-        set_out.append(carry.doing[0].skill)
+        set_out.append(carry.doing[0].option)
         spread.append(carry.belief.pose[0, :, :2].std(axis=0).max())
         experience, _ = step(env, action)
         obs, first = experience.obs, experience.ended
@@ -347,7 +348,7 @@ def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypa
 def weigh():
     here, imagined = (gym.make_vec("embodied/Weigh-v0", num_envs=n, threads=2) for n in (1, 18))
     here.reset(seed=3)
-    return TaskProblem(imagined, skilled_player("embodied/Weigh-v0", here.task), here, skills_ahead=2)
+    return TaskProblem(imagined, option_agent("embodied/Weigh-v0", here.task), here, options_ahead=2)
 
 
 def test_imagined_boxes_of_weigh_change_their_masses_and_nothing_else():
@@ -355,23 +356,23 @@ def test_imagined_boxes_of_weigh_change_their_masses_and_nothing_else():
     env.reset(seed=0)
     task, truth = env.task, env.task.truth()
     physics, masses = env.get_state()["physics"], np.array(task._mass[:, task._bodies])
-    env.imagine(truth)
+    env.set_hidden(truth)
     assert np.array_equal(task._mass[:, task._bodies], masses)
-    env.imagine((truth + 1) % 3)
+    env.set_hidden((truth + 1) % 3)
     now = np.array(task._mass[:, task._bodies])
     assert np.array_equal(now.argmax(axis=1), (truth[:, 0] + 1) % 3)
     assert np.array_equal(np.sort(now, axis=1), np.sort(masses, axis=1))
     assert np.array_equal(env.get_state()["physics"], physics)
-    env.imagine(truth)
+    env.set_hidden(truth)
     assert np.array_equal(task._mass[:, task._bodies], masses)
 
 
 def test_what_motors_take_tells_how_heavy_the_box_is_that_is_felt_and_nothing_of_the_others(weigh):
     for box in range(3):
-        course = weigh.course(0, f"feel box {box}")
-        told = course.evidence[:, 0, box]
-        assert told[box] > 1.0
-        assert (np.delete(told, box) < -0.5).all()
+        course = weigh.outcome(0, f"feel box {box}")
+        evidence = course.evidence[:, 0, box]
+        assert evidence[box] > 1.0
+        assert (np.delete(evidence, box) < -0.5).all()
         assert not np.delete(course.evidence, box, axis=2).any()
         assert not course.over.any()
 
@@ -380,22 +381,22 @@ def test_what_is_felt_in_a_world_does_not_depend_on_whether_others_begin_anew():
     def felt(others_begin):
         env = gym.make_vec("embodied/Weigh-v0", num_envs=2, threads=1)
         env.reset(seed=3)
-        player, first = skilled_player("embodied/Weigh-v0", env.task), np.ones(2, bool)
-        carry, obs, told = player.intend(player.initial(2, 0), np.array([1, 1])), env.last_obs, np.zeros(3)
+        player, first = option_agent("embodied/Weigh-v0", env.task), np.ones(2, bool)
+        carry, obs, evidence = player.set_option(player.initial(2, 0), np.array([1, 1])), env.last_obs, np.zeros(3)
         for _ in range(50):
             carry, action = player.act(carry, obs, first)
             obs, first = env.step(action)[0], np.zeros(2, bool)
-            told += env.evidence(obs)[0]
+            evidence += env.evidence(obs)[0]
             if others_begin:
                 obs, _ = env.reset(options={"reset_mask": np.array([False, True])})
-        return told
+        return evidence
 
     assert np.abs(felt(False)).max() > 1.0
     assert np.array_equal(felt(True), felt(False))
 
 
 def test_pushing_the_heaviest_box_over_the_line_wins_and_another_loses(weigh):
-    course = weigh.course(0, "push box 1")
+    course = weigh.outcome(0, "push box 1")
     assert course.over.all()
     assert course.reward[1, 0] > 0.9
     assert course.reward[[0, 2], 0].max() < -0.4
@@ -416,17 +417,22 @@ class OnlyLooks:
     """A player of Signpost that can do nothing else."""
 
     def __init__(self, player):
-        self.skills, self.initial, self.act, self.intend = {"look": 1.0}, player.initial, player.act, player.intend
+        self.options, self.initial, self.act, self.set_option = (
+            {"look": 1.0},
+            player.initial,
+            player.act,
+            player.set_option,
+        )
 
 
 def test_where_a_plan_ends_before_the_episode_the_agent_plans_anew_with_what_it_believes():
     real, begun = worlds(1), []
     imagined = gym.make_vec(SIGNPOST, num_envs=6, threads=2)
-    player = OnlyLooks(skilled_player(SIGNPOST, real.task))
+    player = OnlyLooks(option_agent(SIGNPOST, real.task))
 
     def problem_of(world, believed, carry):
         begun.append(believed)
-        return TaskProblem(imagined, player, real, world, believed=believed, carry=carry, skills_ahead=1)
+        return TaskProblem(imagined, player, real, world, believed=believed, carry=carry, options_ahead=1)
 
     evidence = lambda obs: np.tile([0.1, 0.0], (len(obs), 1))  # noqa: E731
     agent = ProactiveAgent(problem_of, player, evidence, real.task.control_hz, seconds=0.02)

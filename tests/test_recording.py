@@ -70,7 +70,7 @@ def spoilt(kind: str) -> tuple[Recording, str]:
         return servo(velocity=velocity * 4096 / 2 / np.pi), "velocity[0]"
     if kind == "degrees":
         return servo(position=np.rad2deg(position), velocity=np.rad2deg(velocity)), "position[0]"
-    if kind == "quantised":
+    if kind == "quantized":
         return servo(velocity=np.rint(velocity / 0.2) * 0.2), "velocity[0]"
     if kind == "unsigned":
         return servo(current=np.abs(current)), "current[0]"
@@ -100,7 +100,7 @@ WRONG = [
     "missing",
     "counts",
     "degrees",
-    "quantised",
+    "quantized",
     "unsigned",
     "saturated",
     "supply",
@@ -133,7 +133,7 @@ def test_signals_that_were_never_measured_and_very_short_logs_are_said_to_be_so(
 
 def test_lint_prints_and_writes_what_it_finds(tmp_path):
     spoilt("unsigned")[0].save(tmp_path / "log.csv")
-    command = [sys.executable, "-m", "embodied_scripts.main", "lint", str(tmp_path / "log.csv")]
+    command = [sys.executable, "-m", "embodied_scripts.cli.main", "lint", str(tmp_path / "log.csv")]
     result = subprocess.run(
         [*command, "--json", str(tmp_path / "found.json")], capture_output=True, text=True, timeout=120, check=False
     )
@@ -279,7 +279,7 @@ def test_the_traps_of_a_real_arm_are_found():
     for joint in range(5):
         assert rules["unsigned", f"current[{joint}]"] >= 6
         assert rules["units", f"velocity[{joint}]"] >= 6 or joint == 2
-        assert rules["quantised", f"velocity[{joint}]"] >= 4
+        assert rules["quantized", f"velocity[{joint}]"] >= 4
         assert rules["trailing", f"position[{joint}]"] >= 6
     assert rules["units", "velocity[5]"] >= 5  # the jaw's position is a share of its range
     assert rules["outlier", "current[0]"] >= 1

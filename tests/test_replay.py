@@ -42,7 +42,7 @@ def test_the_parameters_of_a_whole_robot_are_found_from_its_own_logs():
     ], outlier=1.0)  # fmt: skip
     assert found.names == tuple(f"robot/{name}" for name in TRUTH)
     assert np.allclose(found.estimate, list(TRUTH.values()), rtol=0.08)
-    env = gym.make_vec(SIGNPOST, num_envs=64, randomise=found.randomisation(widen=2.0))
+    env = gym.make_vec(SIGNPOST, num_envs=64, randomize=found.randomization(widen=2.0))
     env.reset(seed=0)
     assert np.isclose(env.body.parameter("right_motor/constant").mean(), 0.40, rtol=0.05)
 
@@ -75,7 +75,7 @@ def test_a_recording_says_what_its_columns_are():
         (lambda: ReplayPlant(lambda n: gym.make_vec(SIGNPOST, num_envs=n, autoreset_mode="SameStep"), SCALES),
          OptionError, "same step"),
         (lambda: Recorder(make(1).layout, 10.0).step([0.0], [0.0]), RecordingError, "begin"),
-        (lambda: Recorder(make(1).layout, 10.0).recording(), RecordingError, "nothing was told"),
+        (lambda: Recorder(make(1).layout, 10.0).recording(), RecordingError, "nothing has been recorded"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_named(wrong, error, message):

@@ -43,7 +43,7 @@ def test_normals_have_the_moments_and_the_tails_of_a_normal():
     assert (np.abs(z) > 3).mean() == pytest.approx(0.0027, rel=0.15)
 
 
-def test_neighbouring_lanes_steps_and_worlds_are_uncorrelated():
+def test_neighboring_lanes_steps_and_worlds_are_uncorrelated():
     stream = streams(500).stream(("noise", 50))
     now, later = as_normal(stream.bits(1)), as_normal(stream.bits(2))
     limit = 5 / np.sqrt(now.size)

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 import embodied_assets as assets
-from embodied.body.datasheet import read_ranger
-from embodied.body.error_model import ErrorModel, ErrorsInWorlds, drift_of_bias_instability
-from embodied.body.robot import Robot
-from embodied.body.sensors import Sensor
-from embodied.body.timing import FrameClock, Timing
 from embodied.errors import ModelError
 from embodied.physics.batch import Batch
+from embodied.robot.batched import BatchedRobot
+from embodied.robot.datasheet import read_range_finder
+from embodied.robot.robot import Robot
+from embodied.robot.sensors.error_model import BatchedErrors, ErrorModel, drift_from_bias_instability
+from embodied.robot.sensors.spec import Sensor
+from embodied.robot.timing import FrameClock, Timing
 from embodied.seeding import WorldStreams
-from embodied.world.body import Body
 from embodied_envs.scout import scout
 
 TICK = 0.002
@@ -87,13 +87,13 @@ def test_the_phase_moves_the_captures():
     assert late.captured_tick[0, 0] == 5
 
 
-def errors(model: ErrorModel, n: int, size: int = 1, limit: float = 1e9, period: float = 0.01) -> ErrorsInWorlds:
+def errors(model: ErrorModel, n: int, size: int = 1, limit: float = 1e9, period: float = 0.01) -> BatchedErrors:
     streams = WorldStreams(n)
     streams.seed(0)
     streams.begin()
-    lanes = 3 * size
-    start, frame = streams.stream(("a", lanes)), streams.stream(("b", lanes))
-    made = ErrorsInWorlds([model] * size, n, [limit] * size, [period] * size, start, frame)
+    random_values = 3 * size
+    start, frame = streams.stream(("a", random_values)), streams.stream(("b", random_values))
+    made = BatchedErrors([model] * size, n, [limit] * size, [period] * size, start, frame)
     made.begin()
     return made
 
@@ -119,7 +119,7 @@ def test_the_allan_deviation_shows_the_declared_noise_density_at_every_averaging
 
 def test_the_allan_deviation_has_its_floor_at_the_declared_bias_instability():
     instability, period = 0.01, 0.05
-    model = ErrorModel(drift=drift_of_bias_instability(instability), drift_time_s=2.0)
+    model = ErrorModel(drift=drift_from_bias_instability(instability), drift_time_s=2.0)
     x = record(model, 1000, 2000, period)
     peak = max(allan_deviation(x, m) for m in (40, 60, 76, 90, 120))
     assert peak / 0.664 == pytest.approx(instability, rel=0.1)
@@ -139,7 +139,7 @@ def test_bias_and_scale_are_constant_in_an_episode_and_spread_over_worlds():
     assert ((at_ten - at_zero) / 10).std() == pytest.approx(0.1, rel=0.05)
 
 
-def test_readings_are_quantised_and_saturate():
+def test_readings_are_quantized_and_saturate():
     e = errors(ErrorModel(noise=0.1, resolution=0.5), 2000, limit=2.0)
     apply = lambda truth: e.apply(np.full((2000, 1), truth), np.ones((2000, 1), int))  # noqa: E731
     assert set(np.unique(apply(0.3))) <= {-0.5, 0.0, 0.5, 1.0}
@@ -159,7 +159,9 @@ CART = """<mujoco><option gravity="0 0 0" timestep="0.002"/><worldbody><body nam
 </sensor></mujoco>"""
 
 
-def placed(robot: Robot, scene: mujoco.MjSpec, n: int, speed: float = 0.0, ticks: int = 10) -> tuple[Batch, Body]:
+def placed(
+    robot: Robot, scene: mujoco.MjSpec, n: int, speed: float = 0.0, ticks: int = 10
+) -> tuple[Batch, BatchedRobot]:
     """A weightless robot in a scene, moving along x, at the start of an episode; a decision every `ticks`."""
     streams = WorldStreams(n)
     streams.seed(0)
@@ -167,16 +169,16 @@ def placed(robot: Robot, scene: mujoco.MjSpec, n: int, speed: float = 0.0, ticks
     scene.option.timestep, scene.option.gravity = TICK, [0, 0, 0]
     scene.attach(robot.build(TICK), prefix="robot/", frame=scene.worldbody.add_frame())
     batch = Batch(scene.compile(), n)
-    body = Body(robot, batch, streams, "robot/", ticks * TICK)
+    body = BatchedRobot(robot, batch, streams, "robot/", ticks * TICK)
     batch.reset()
     body.begin(np.arange(n))
     batch.array("qvel")[:, 0] = speed
     batch.forward()
-    body.settle(np.arange(n))
+    body.initialize_history(np.arange(n))
     return batch, body
 
 
-def moving_cart(tmp_path, timing: Timing, n: int) -> tuple[Batch, Body]:
+def moving_cart(tmp_path, timing: Timing, n: int) -> tuple[Batch, BatchedRobot]:
     """Bodies that move along x at 1 m/s, so that a late reading is wrong by its age."""
     file = tmp_path / "cart.xml"
     file.write_text(CART)
@@ -185,7 +187,7 @@ def moving_cart(tmp_path, timing: Timing, n: int) -> tuple[Batch, Body]:
     return batch, body
 
 
-def drive(batch: Batch, body: Body, decisions: int) -> np.ndarray:
+def drive(batch: Batch, body: BatchedRobot, decisions: int) -> np.ndarray:
     """How late the last reading is [s], `(n,)`."""
     out = np.zeros((batch.n, 1))
     for k in range(1, decisions + 1):
@@ -210,7 +212,7 @@ def test_every_world_can_have_another_latency_and_noise(tmp_path):
     readings = []
     for index in range(2000):
         body.clock.index[:] = index
-        readings.append(body.senses.frame(np.zeros(4), np.zeros(4, int), slice(None))[:, 0])
+        readings.append(body.sensors.frame(np.zeros(4), np.zeros(4, int), slice(None))[:, 0])
     assert np.std(readings, axis=0) == pytest.approx([0.0, 0.1, 0.2, 0.4], rel=0.06)
 
 
@@ -242,20 +244,20 @@ def test_a_rate_above_the_physics_is_refused_when_the_robot_is_built():
 ROOM = """<mujoco><worldbody><geom name="wall" type="box" size=".1 5 1" pos="2.1 0 0"/></worldbody></mujoco>"""
 
 
-def ranger(tmp_path, sheet: str, n: int, **changes) -> tuple[Batch, Body]:
-    """A ranger two metres from a wall, on a body that moves towards it at half a metre per second."""
+def ranger(tmp_path, sheet: str, n: int, **changes) -> tuple[Batch, BatchedRobot]:
+    """A ranger two meters from a wall, on a body that moves towards it at half a meters per second."""
     file = tmp_path / "rover.xml"
     file.write_text(
         "<mujoco><worldbody><body name='base'><freejoint/><geom size='.05' mass='1'/><site name='eye'/></body>"
         "</worldbody></mujoco>"
     )
-    fan = replace(read_ranger(assets.datasheet_path(sheet), "ranger", "eye", "base"), **changes)
-    robot = Robot("rover", file, "base", (), (), (), rangers=(fan,))
+    fan = replace(read_range_finder(assets.datasheet_path(sheet), "ranger", "eye", "base"), **changes)
+    robot = Robot("rover", file, "base", (), (), (), range_finders=(fan,))
     batch, body = placed(robot, mujoco.MjSpec.from_string(ROOM), n, speed=0.5)
     return batch, body
 
 
-def watch(batch: Batch, body: Body, decisions: int) -> np.ndarray:
+def watch(batch: Batch, body: BatchedRobot, decisions: int) -> np.ndarray:
     """Observations after some decisions, `(n, dim)`."""
     out = np.zeros((batch.n, body.robot.layout.size))
     for k in range(decisions + 1):
@@ -270,7 +272,7 @@ def test_a_lidar_sees_all_around_with_the_noise_of_its_datasheet(tmp_path):
     batch, body = ranger(tmp_path, "ld06", 200, dropout=0.0)
     out, layout = watch(batch, body, 0), body.robot.layout
     ranges, valid = out[:, layout.slice("ranger/range")], out[:, layout.slice("ranger/valid")]
-    ahead = body.robot.rangers[0].directions[:, 0].argmax()
+    ahead = body.robot.range_finders[0].directions[:, 0].argmax()
     assert ranges[:, ahead].mean() == pytest.approx(2.0, abs=0.005)
     assert ranges[:, ahead].std() == pytest.approx(0.015, rel=0.15)
     assert valid[:, ahead].all()

@@ -4,20 +4,21 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from conftest import SIGNPOST
+from conftest import QUICK, SIGNPOST
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from embodied.errors import OptionError
-from embodied.learn.agents import NetworkAgent
-from embodied.learn.evaluate import evaluate
-from embodied.learn.heads import ChoiceHead, StateDependentHead
-from embodied.learn.observations import Codec, Encoder
+from embodied.evaluation.report import evaluate
 from embodied.learn.ppo import SequencePPO
-from embodied.learn.recall import Recall
-from embodied.learn.vec import as_vec_env
+from embodied.nn.agent import NetworkAgent
+from embodied.nn.encoder import Encoder
+from embodied.nn.heads import ChoiceHead, StateDependentHead
+from embodied.spaces import Codec
+from embodied.vector.previous_action import PreviousAction
+from embodied.vector.vec import as_vec_env
 from embodied_policies.gru import GRUPolicy
-from embodied_policies.mlp import MLPPolicy
+from embodied_policies.mlp import MlpPolicy
 from embodied_policies.transformer import TransformerPolicy
 
 SAME_STEP = AutoresetMode.SAME_STEP
@@ -86,17 +87,17 @@ def test_observations_that_nobody_can_read_are_refused():
         Codec(spaces.Graph(spaces.Box(-1, 1, (2,)), None))
 
 
-@pytest.mark.parametrize("policy", [TransformerPolicy, GRUPolicy, MLPPolicy])
+@pytest.mark.parametrize("policy", [TransformerPolicy, GRUPolicy, MlpPolicy])
 def test_every_core_trains_on_rich_observations_without_ever_doing_what_is_forbidden(policy):
     env = SyncVectorEnv([lambda: RichEnv(spaces.Discrete(4))] * 4, autoreset_mode=SAME_STEP)
-    model = SequencePPO(policy, env, n_steps=16, minibatches=2, n_epochs=2, seed=0)
+    model = SequencePPO(policy, env, QUICK, n_steps=16, minibatches=2, n_epochs=2, seed=0)
     model.learn(300)
     assert all(torch.isfinite(p).all() for p in model.policy.parameters())
 
 
 def test_a_mask_may_be_part_of_the_observation_and_binds_predictions():
     env = SyncVectorEnv([lambda: RichEnv(spaces.Discrete(4), "obs")] * 3, autoreset_mode=SAME_STEP)
-    model = SequencePPO(TransformerPolicy, env, n_steps=16, minibatches=1, n_epochs=1, seed=0)
+    model = SequencePPO(TransformerPolicy, env, QUICK, n_steps=16, minibatches=1, n_epochs=1, seed=0)
     model.learn(100)
     obs, _ = env.reset(seed=1)
     for deterministic in (True, False):
@@ -106,7 +107,7 @@ def test_a_mask_may_be_part_of_the_observation_and_binds_predictions():
 
 def test_several_choices_of_unequal_size_are_made_at_once():
     env = SyncVectorEnv([lambda: RichEnv(spaces.MultiDiscrete([2, 5, 3]), "none")] * 2, autoreset_mode=SAME_STEP)
-    model = SequencePPO(TransformerPolicy, env, n_steps=8, minibatches=1, n_epochs=1, seed=0)
+    model = SequencePPO(TransformerPolicy, env, QUICK, n_steps=8, minibatches=1, n_epochs=1, seed=0)
     model.learn(50)
     actions = np.concatenate([model.predict(env.reset(seed=s)[0])[0] for s in range(60)])
     assert actions.max(axis=0).tolist() == [1, 4, 2]
@@ -145,7 +146,7 @@ def test_state_dependent_noise_needs_actions_that_are_numbers():
 
 @pytest.mark.parametrize("mode", [SAME_STEP, AutoresetMode.DISABLED])
 def test_what_was_done_and_what_it_brought_is_observed_and_forgotten_with_the_episode(mode):
-    vec = as_vec_env(Recall(SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 2, autoreset_mode=mode)))
+    vec = as_vec_env(PreviousAction(SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 2, autoreset_mode=mode)))
     obs = vec.reset()
     assert obs["action"].tolist() == [0, 0]
     assert obs["reward"].tolist() == [[0.0], [0.0]]
@@ -165,18 +166,19 @@ def test_a_trainer_that_recalls_can_be_saved_and_goes_on(tmp_path):
     model = SequencePPO(
         GRUPolicy,
         "CartPole-v1",
+        QUICK,
         n_envs=4,
         n_steps=16,
         minibatches=2,
-        recall=("action", "reward"),
+        previous=("action", "reward"),
         target_kl=0.02,
         seed=0,
     )
     model.learn(100)
     model.save(tmp_path)
     again = SequencePPO.load(tmp_path, n_envs=4)
-    assert again.recall == ("action", "reward")
-    assert again.target_kl == 0.02
+    assert again.previous == ("action", "reward")
+    assert again.config.target_kl == 0.02
     assert set(again.observation_space.spaces) == {"obs", "action", "reward"}
     again.learn(50, reset_num_timesteps=False)
 
@@ -184,22 +186,22 @@ def test_a_trainer_that_recalls_can_be_saved_and_goes_on(tmp_path):
 def test_a_forecast_is_learned_and_surprise_can_be_all_that_is_wanted():
     settings = {"n_envs": 8, "n_steps": 32, "minibatches": 2, "learning_rate": 1e-3, "seed": 0}
     model = SequencePPO(
-        TransformerPolicy, "Pendulum-v1", forecast_coef=1.0, curiosity_coef=0.5, reward_coef=0.0, **settings
+        TransformerPolicy, "Pendulum-v1", QUICK, forward_model_coef=1.0, intrinsic_coef=0.5, reward_coef=0.0, **settings
     )
     surprises = []
     for _ in range(12):
         model.learn(256, reset_num_timesteps=False)
-        surprises.append(model.rollout_buffer.surprise.mean().item())
+        surprises.append(model.rollout_buffer.prediction_error.mean().item())
     assert surprises[-1] < 0.5 * surprises[0]
-    with pytest.raises(OptionError, match="curiosity is about forecasts"):
-        SequencePPO(TransformerPolicy, "Pendulum-v1", curiosity_coef=1.0)
+    with pytest.raises(OptionError, match="intrinsic_coef needs a forward model"):
+        SequencePPO(TransformerPolicy, "Pendulum-v1", QUICK, intrinsic_coef=1.0)
 
 
 def test_an_update_ends_when_the_policy_has_moved_far_enough():
     updates = []
     for target in (None, 1e-6):
         model = SequencePPO(
-            TransformerPolicy, "CartPole-v1", n_envs=4, n_steps=32, minibatches=2, target_kl=target, seed=0
+            TransformerPolicy, "CartPole-v1", QUICK, n_envs=4, n_steps=32, minibatches=2, target_kl=target, seed=0
         )
         model.learn(128)
         updates.append(model._n_updates)
@@ -207,30 +209,30 @@ def test_an_update_ends_when_the_policy_has_moved_far_enough():
 
 
 def test_a_policy_explains_an_episode_of_signpost():
-    model = SequencePPO(TransformerPolicy, SIGNPOST, n_envs=4, n_steps=16, minibatches=2, seed=0)
+    model = SequencePPO(TransformerPolicy, SIGNPOST, QUICK, n_envs=4, n_steps=16, minibatches=2, seed=0)
     rows = np.random.default_rng(0).uniform(-1, 1, (20, model.observation_space.shape[0])).astype(np.float32)
-    told = model.policy.explain(rows)
+    told = model.policy.introspect(rows)
     assert told.action_mean.shape == (20, 3)
     assert told.belief.shape == (20, 2)
     assert told.belief.sum(1) == pytest.approx(np.ones(20), abs=1e-5)
     assert told.inside["attention"].shape == (2, 4, 20, 20)
-    assert told.inside["thought"].shape == (2, 20)
+    assert told.inside["mlp_output"].shape == (2, 20)
 
 
 @pytest.mark.parametrize("mode", [SAME_STEP, AutoresetMode.DISABLED])
 @pytest.mark.parametrize(
-    ("mask_in", "recall"), [("info", ()), ("obs", ()), ("obs", ("action",)), ("info", ("reward",))]
+    ("mask_in", "previous"), [("info", ()), ("obs", ()), ("obs", ("action",)), ("info", ("reward",))]
 )
-def test_what_is_forbidden_is_never_done_whatever_resets_and_wherever_it_is_told(mode, mask_in, recall):
+def test_what_is_forbidden_is_never_done_whatever_resets_and_wherever_it_is_told(mode, mask_in, previous):
     env = SyncVectorEnv([lambda: RichEnv(spaces.Discrete(4), mask_in)] * 3, autoreset_mode=mode)
-    model = SequencePPO(MLPPolicy, env, n_steps=16, minibatches=1, n_epochs=1, seed=0, recall=recall)
+    model = SequencePPO(MlpPolicy, env, QUICK, n_steps=16, minibatches=1, n_epochs=1, seed=0, previous=previous)
     model.learn(100)  # the environment itself asserts it
     assert model.rollout_buffer.mask.sum(-1).eq(3).all()
     evaluate(NetworkAgent(model.policy, deterministic=False), model.get_env(), 6)
 
 
 def test_a_trainer_is_loaded_with_as_many_worlds_as_it_had(tmp_path):
-    model = SequencePPO(MLPPolicy, "CartPole-v1", n_envs=4, n_steps=8, minibatches=2, seed=0)
+    model = SequencePPO(MlpPolicy, "CartPole-v1", QUICK, n_envs=4, n_steps=8, minibatches=2, seed=0)
     model.learn(32)
     model.save(tmp_path)
     assert SequencePPO.load(tmp_path).n_envs == 4

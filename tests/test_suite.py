@@ -14,16 +14,16 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 import embodied_envs
 import embodied_policies.trained
 from embodied.errors import OptionError, UnknownNameError
+from embodied.evaluation.report import evaluate
 from embodied.hidden import Discrete
-from embodied.learn.evaluate import evaluate
-from embodied.learn.opponents import SeatedAgent
-from embodied.learn.policy import load_policy
-from embodied.learn.vec import as_vec_env
+from embodied.nn.policy import load_policy
+from embodied.selfplay.agents import SeatedAgent
+from embodied.vector.vec import as_vec_env
 from embodied_envs import hide_seek, sumo
 from embodied_policies.trained import trained_folder
-from embodied_scripts.bench_mind import pose_coverage
-from embodied_scripts.pages import play_games
-from embodied_scripts.players import reference_players
+from embodied_scripts.baselines import baselines
+from embodied_scripts.bench.mind import pose_coverage
+from embodied_scripts.show.suite_pages import play_games
 
 IDS = [f"embodied/{name}" for name in embodied_envs.TASKS]
 SINGLE = [i for i in IDS if "HideSeek" not in i and "Sumo" not in i]
@@ -57,7 +57,7 @@ def test_the_checkers_of_gymnasium_and_sb3_pass_without_a_warning(env_id):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_threads_and_neighbours_change_no_bit(env_id):
+def test_threads_and_neighbors_change_no_bit(env_id):
     """A world on its own, and a batch on one thread, make what they make beside others on two."""
     opponent = {"opponent": "idle"} if env_id in DUELS else {}  # scripted opponents draw for all worlds at once
     env = batch(env_id, 5, threads=2, **opponent)
@@ -138,8 +138,8 @@ def test_worlds_that_differ_only_in_what_is_hidden_look_the_same_until_it_is_loo
         choose(self, worlds, Swapped())
 
     other.unwrapped.task.begin = elsewhere.__get__(other.unwrapped.task)
-    second, told = other.reset(seed=0)
-    assert (info["hidden"] != told["hidden"]).all()
+    second, later = other.reset(seed=0)
+    assert (info["hidden"] != own["hidden"]).all()
     assert np.array_equal(first, second)
     still = np.zeros(env.action_space.shape, np.float32)
     for _ in range(5):
@@ -166,7 +166,7 @@ def test_a_frame_is_as_dark_as_it_was_when_it_was_captured():
     env, changed = (batch("embodied/LightDark-v0", 32, "Disabled", glimmer=1.0) for _ in range(2))
     valid, ranges = (env.unwrapped.layout.slice(f"ring/{what}") for what in ("valid", "range"))
     still = np.zeros(env.action_space.shape, np.float32)
-    changed.unwrapped.task.affect = _darkness_falls(changed.unwrapped.task, at_call=3)
+    changed.unwrapped.task.before_observation = _darkness_falls(changed.unwrapped.task, at_call=3)
     for one in (env, changed):
         one.reset(seed=3)
     same, other = ([one.step(still)[0] for _ in range(4)] for one in (env, changed))
@@ -176,15 +176,15 @@ def test_a_frame_is_as_dark_as_it_was_when_it_was_captured():
 
 
 def _darkness_falls(task, at_call):
-    calls, before = [0], task.affect
+    calls, before = [0], task.before_observation
 
-    def affect():
+    def before_observation():
         before()
         calls[0] += 1
         if calls[0] >= at_call:
             task._dropout[:] = 0.99
 
-    return affect
+    return before_observation
 
 
 def test_the_particle_filter_of_the_pose_knows_how_well_it_knows():
@@ -196,11 +196,11 @@ def test_the_particle_filter_of_the_pose_knows_how_well_it_knows():
 @pytest.mark.parametrize("env_id", SINGLE)
 def test_blind_curious_and_oracle_score_in_that_order(env_id):
     env = as_vec_env(env_id, 64)
-    players = reference_players(env)
-    blind, curious, oracle = (evaluate(players[name], env, 192) for name in ("blind", "curious", "oracle"))
-    margin = 2 * (curious.reward_error + max(blind.reward_error, oracle.reward_error))
+    players = baselines(env)
+    blind, heuristic, oracle = (evaluate(players[name], env, 192) for name in ("uninformed", "heuristic", "oracle"))
+    margin = 2 * (heuristic.reward_error + max(blind.reward_error, oracle.reward_error))
     assert oracle.success >= 0.95
-    assert blind.reward + margin < curious.reward <= oracle.reward
+    assert blind.reward + margin < heuristic.reward <= oracle.reward
     assert oracle.reward - blind.reward >= 0.4 * 1.5  # of the range of scores, from −0.5 to 1
 
 
@@ -228,8 +228,8 @@ def test_what_one_wins_the_other_loses_and_both_faces_tell_the_same_game(env_id)
         assert reward[first] == -reward[second]
         for face, mine, other, name in ((faces[0], a, b, first), (faces[1], b, a, second)):
             face.unwrapped.opponent.next = other[None]
-            told, earned, *_ = face.step(mine[None])
-            assert np.array_equal(told[0], obs[name])
+            own, earned, *_ = face.step(mine[None])
+            assert np.array_equal(own[0], obs[name])
             assert earned[0] == reward[name]
 
 

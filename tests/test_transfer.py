@@ -4,19 +4,20 @@ import json
 
 import pytest
 
-from embodied.distributions import Normal, Uniform
-from embodied.randomisation import Randomisation
-from embodied_scripts import own_logs
-from embodied_scripts.transfer import CONDITIONS, REALITY, Transfer, guess, reality, show
+from embodied.randomization.distributions import Normal, Uniform
+from embodied.randomization.spec import Randomization
+from embodied_scripts.cli.study_transfer import Transfer
+from embodied_scripts.studies import simulated_logs
+from embodied_scripts.studies.transfer_study import CONDITIONS, REALITY, guess, reality, show
 
 
 @pytest.fixture(scope="module")
 def logs():
-    return own_logs.record(reality(), minutes=1.5)
+    return simulated_logs.record(reality(), minutes=1.5)
 
 
 def test_noise_latency_and_reading_are_found_from_rest_and_from_the_sign(logs):
-    found = {vary.names[0]: vary.by for vary in own_logs.of_sensors(logs)}
+    found = {vary.names[0]: vary.by for vary in simulated_logs.of_sensors(logs)}
     for name in ("gyro/noise", "wheel_speed/noise", "camera/misread"):
         by = found[name]
         assert isinstance(by, Normal)
@@ -35,7 +36,7 @@ def test_logs_show_what_the_robot_sensed_and_no_more(logs):
 
 
 def test_the_guess_has_everything_that_is_otherwise_in_reality():
-    assert {name for vary in guess().vary for name in vary.names} == set(REALITY)
+    assert {name for vary in guess().terms for name in vary.names} == set(REALITY)
 
 
 def test_a_transfer_study_trains_judges_and_goes_on_where_it_stopped(tmp_path, capsys):
@@ -52,11 +53,11 @@ def test_a_transfer_study_trains_judges_and_goes_on_where_it_stopped(tmp_path, c
     assert [row["condition"] for row in rows] == ["nominal", "uniform", "oracle", "fitted"]
     assert 0 <= rows[-1]["reality"] <= 1
     assert "33% (" in capsys.readouterr().out  # uniform: a third of the way from nominal to oracle
-    assert Randomisation.load(tmp_path / "oracle.json") == reality()
+    assert Randomization.load(tmp_path / "oracle.json") == reality()
     assert {row["condition"] for row in rows} == set(CONDITIONS)
     show(rows)
 
 
 def test_very_short_logs_say_little_and_break_nothing():
-    by = {vary.names[0]: vary.by for vary in own_logs.of_sensors(own_logs.record(reality(), minutes=0.1))}
+    by = {vary.names[0]: vary.by for vary in simulated_logs.of_sensors(simulated_logs.record(reality(), minutes=0.1))}
     assert {"gyro/noise", "camera/latency_s", "camera/reading_range"} <= set(by)

@@ -7,7 +7,7 @@ from gymnasium import spaces
 
 from embodied.errors import OptionError
 from embodied_policies.gru import GRUConfig, GRUCore
-from embodied_policies.mlp import MLPCore
+from embodied_policies.mlp import MlpCore
 from embodied_policies.size import Size
 from embodied_policies.transformer import TransformerConfig, TransformerCore, TransformerPolicy
 
@@ -60,7 +60,7 @@ KINDS = [{"positions": "learned"}, {"gate": True}, {"experts": 4}, {"positions":
 @torch.no_grad()
 def test_every_kind_of_transformer_and_the_gru_read_as_they_step(kind):
     torch.manual_seed(0)
-    for network in (core(9, **kind), GRUCore(GRUConfig(layers=2, width=WIDTH)), MLPCore(Size(width=WIDTH))):
+    for network in (core(9, **kind), GRUCore(GRUConfig(layers=2, width=WIDTH)), MlpCore(Size(width=WIDTH))):
         x, first = episodes(6, 60, share=0.1)
         _, memory = act(network, x[:, :20], first[:, :20])
         before = network.snapshot(memory)
@@ -86,7 +86,7 @@ def test_an_explanation_shows_where_attention_went_and_which_experts_worked():
     network = core(context=8, layers=2, experts=4)
     x, first = episodes(1, 12, share=0.0)
     first[0, 6] = True
-    told = network.explain(x, first)
+    told = network.introspect(x, first)
     assert told["attention"].shape == (2, 4, 12, 12)
     assert torch.allclose(told["attention"].sum(-1), torch.ones(2, 4, 12), atol=1e-5)
     assert (told["attention"][..., 6:, :6] == 0).all()  # nothing of the episode before

@@ -90,14 +90,14 @@ def check_geometry(model: mujoco.MjModel) -> None:
         body = model.geom_bodyid[geom]
         world = corners(shape) @ R[body].T + p[body]
         local = (world - data.geom_xpos[geom]) @ data.geom_xmat[geom].reshape(3, 3)
-        centre, half = np.split(model.geom_aabb[geom].copy(), 2)
+        center, half = np.split(model.geom_aabb[geom].copy(), 2)
         tolerance = 1e-5 + 1e-4 * np.max(half)
         if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_HFIELD:  # MuJoCo's box is of the highest that there can be
             field = model.hfield(model.geom_dataid[geom])
-            centre[2], half[2] = 0.0, field.size[2] * field.data.max()
-        np.testing.assert_allclose(local.max(0), centre + half, atol=tolerance, err_msg=model.geom(geom).name)
+            center[2], half[2] = 0.0, field.size[2] * field.data.max()
+        np.testing.assert_allclose(local.max(0), center + half, atol=tolerance, err_msg=model.geom(geom).name)
         if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_HFIELD:  # of which only the upper face is drawn
-            np.testing.assert_allclose(local.min(0), centre - half, atol=tolerance, err_msg=model.geom(geom).name)
+            np.testing.assert_allclose(local.min(0), center - half, atol=tolerance, err_msg=model.geom(geom).name)
         drawn += 1
     assert drawn
 
@@ -169,7 +169,7 @@ def test_models_that_have_nothing_but_collision_shapes_are_shown_all_the_same():
 
 
 def embodied(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "embodied_scripts.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "embodied_scripts.cli.main", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -196,7 +196,7 @@ def test_a_model_that_diverges_is_shown_until_it_does_and_no_longer(tmp_path):
         '<mujoco><option timestep="0.01" integrator="Euler"/><worldbody><body><joint name="j" type="slide"/>'
         '<geom size="0.1" mass="1"/></body></worldbody><actuator><position joint="j" kp="50000"/></actuator></mujoco>'
     )
-    command = [sys.executable, "-m", "embodied_scripts.main", "view", path, "--rerun", tmp_path / "wild.rrd"]
+    command = [sys.executable, "-m", "embodied_scripts.cli.main", "view", path, "--rerun", tmp_path / "wild.rrd"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "wild.rrd").exists()

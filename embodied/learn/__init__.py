@@ -1,7 +1,5 @@
-"""How an agent improves, and how that is measured."""
+"""Reinforcement learning and imitation for policies with memory."""
 
-import os
+import lazy_loader
 
-# Torch's OpenMP threads spin between operations and would take the cores from the physics threads; measured on two
-# cores, a short spin makes rollouts about 15 % faster and leaves the update as it is. Read when torch is first loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

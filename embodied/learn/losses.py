@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from embodied.learn.policy import Reading, SequencePolicy
+from embodied.learn.config import PPOConfig
 from embodied.learn.rollout import Rollout
+from embodied.nn.policy import PolicyOutput, SequencePolicy
 
 
 @dataclass(frozen=True)
@@ -19,63 +20,82 @@ class Losses:
     value: Tensor
     entropy: Tensor
     belief: Tensor
-    forecast: Tensor
+    forward_model: Tensor
     imitation: Tensor
     approx_kl: Tensor
     clip_fraction: Tensor
 
-    def total(self, vf_coef: float, ent_coef: float, belief_coef: float, forecast_coef: float) -> Tensor:
+    def total(self, config: PPOConfig) -> Tensor:
         """The weighted sum to descend."""
-        acting = self.policy + self.imitation + vf_coef * self.value - ent_coef * self.entropy
-        return acting + belief_coef * self.belief + forecast_coef * self.forecast
+        acting = self.policy + self.imitation + config.vf_coef * self.value - config.ent_coef * self.entropy
+        return acting + config.belief_coef * self.belief + config.forward_model_coef * self.forward_model
 
 
 def ppo_losses(
-    policy: SequencePolicy, rollout: Rollout, rows: Tensor, clip_range: float, return_spread: Tensor
+    policy: SequencePolicy,
+    rollout: Rollout,
+    rows: Tensor,
+    clip_range: float,
+    return_spread: Tensor,
+    config: PPOConfig,
 ) -> Losses:
     """Compares what the policy now makes of the environments `rows` with what happened (Schulman et al. 2017)."""
     obs, first, action = rollout.obs[rows], rollout.first[rows], rollout.action[rows]
-    reading = policy.sequence(obs, first, policy.core.rows(rollout.memory, rows), rollout.mask_of(rows))
-    value = policy.value_of(reading, rollout.state[rows], rollout.hidden[rows])
+    output = policy.sequence(obs, first, policy.core.rows(rollout.memory, rows), rollout.mask_of(rows))
+    value = policy.value_of(output, rollout.state[rows], rollout.hidden[rows])
     counts = ~rollout.ignore[rows]
-    log_ratio = reading.actions.log_prob(action) - rollout.log_prob[rows]
+    log_ratio = output.actions.log_prob(action) - rollout.log_prob[rows]
     ratio = log_ratio.exp()
-    advantage = standardised(rollout.advantage[rows], counts)
-    clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
-    gained = mean_over(torch.minimum(ratio * advantage, clipped * advantage), counts)
+    advantage = rollout.advantage[rows]
+    advantage = standardized(advantage, counts) if config.normalize_advantage else advantage
+    gained = mean_over(clipped_gain(ratio, advantage, clip_range), counts)
+    if config.clip_range_vf is not None:
+        value = clipped_value(value, rollout.value[rows], config.clip_range_vf)
     return Losses(
-        policy=torch.zeros_like(gained) if rollout.taught else -gained,
+        policy=torch.zeros_like(gained) if rollout.imitation_only else -gained,
         value=mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
-        entropy=mean_over(reading.actions.entropy(), counts),
-        belief=belief_loss(policy, reading, rollout.hidden[rows], counts),
-        forecast=forecast_loss(policy, reading, obs, first, action),
-        imitation=imitation_loss(reading, rollout, rows, counts),
+        entropy=mean_over(output.actions.entropy(), counts),
+        belief=belief_loss(policy, output, rollout.hidden[rows], counts),
+        forward_model=forward_model_loss(policy, output, obs, first, action),
+        imitation=imitation_loss(output, rollout, rows, counts),
         approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
         clip_fraction=mean_over(((ratio - 1).abs() > clip_range).float(), counts).detach(),
     )
 
 
-def imitation_loss(reading: Reading, rollout: Rollout, rows: Tensor, counts: Tensor) -> Tensor:
-    """Minus the log-likelihood of what the teacher would have done [nats], weighted; 0 without lessons."""
-    if rollout.lesson is None:
+def clipped_gain(ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
+    """The pessimistic surrogate objective of PPO, at every step."""
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip_range, 1 + clip_range) * advantage)
+
+
+def clipped_value(value: Tensor, before: Tensor, clip_range: float) -> Tensor:
+    """A value that differs by at most `clip_range` from what it was at the time of the rollout."""
+    return before + (value - before).clamp(-clip_range, clip_range)
+
+
+def imitation_loss(output: PolicyOutput, rollout: Rollout, rows: Tensor, counts: Tensor) -> Tensor:
+    """Minus the log-likelihood of what the expert would have done [nats], weighted; 0 without lessons."""
+    if rollout.expert_action is None:
         return torch.zeros((), device=counts.device)
-    return -rollout.imitation * mean_over(reading.actions.log_prob(rollout.lesson[rows]), counts)
+    return -rollout.imitation_coef * mean_over(output.actions.log_prob(rollout.expert_action[rows]), counts)
 
 
-def forecast_loss(policy: SequencePolicy, reading: Reading, obs: Tensor, first: Tensor, action: Tensor) -> Tensor:
+def forward_model_loss(
+    policy: SequencePolicy, output: PolicyOutput, obs: Tensor, first: Tensor, action: Tensor
+) -> Tensor:
     """Mean squared error of forecasts of the next observation within episodes; 0 without a head for them."""
-    if policy.forecast_head is None or obs.shape[1] < 2:
+    if policy.forward_model_head is None or obs.shape[1] < 2:
         return torch.zeros((), device=obs.device)
-    now = policy.encoder.normalised(obs)
-    predicted = policy.forecast_head(reading.features, action, now)
+    now = policy.encoder.normalized(obs)
+    predicted = policy.forward_model_head(output.features, action, now)
     return mean_over(((predicted[:, :-1] - now[:, 1:]) ** 2).mean(-1), ~first[:, 1:])
 
 
-def belief_loss(policy: SequencePolicy, reading: Reading, hidden: Tensor, counts: Tensor) -> Tensor:
+def belief_loss(policy: SequencePolicy, output: PolicyOutput, hidden: Tensor, counts: Tensor) -> Tensor:
     """Minus the log-likelihood of the hidden variables, averaged over them [nats]; 0 without a belief head."""
-    if reading.belief is None:
+    if output.belief is None:
         return torch.zeros((), device=counts.device)
-    return -mean_over(policy.belief_form.log_density(reading.belief, hidden).mean(-1), counts)
+    return -mean_over(policy.belief_layout.log_density(output.belief, hidden).mean(-1), counts)
 
 
 def mean_over(x: Tensor, counts: Tensor) -> Tensor:
@@ -83,7 +103,7 @@ def mean_over(x: Tensor, counts: Tensor) -> Tensor:
     return (x * counts).sum() / counts.sum().clamp(min=1)
 
 
-def standardised(x: Tensor, counts: Tensor) -> Tensor:
+def standardized(x: Tensor, counts: Tensor) -> Tensor:
     """Zero mean and unit spread over the steps that count."""
     mean = mean_over(x, counts)
     spread = mean_over((x - mean) ** 2, counts).sqrt()

@@ -19,9 +19,9 @@ class Rollout:
 
     `bootstrap` is the value of the state that a step led to where the episode was truncated there, else 0;
     `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0. `mask` tells which choices were
-    allowed; None where nothing is ever forbidden. `surprise` is how wrong the forecast of the next observation was;
-    `known` is what the policy takes itself to know of what is hidden [nats], where that is rewarded.
-    `lesson` is what a teacher would have done, None without one; `imitation` the weight of doing it, too, and `taught`
+    allowed; None where nothing is ever forbidden. `prediction_error` is how wrong the forecast of the next observation
+    was; `belief_information` is what the policy takes itself to know of what is hidden [nats], where that is rewarded.
+    `lesson` is what an expert would have done, None without one; `imitation` the weight of doing it, too, and `taught`
     whether nothing but that is learned now.
     """
 
@@ -38,18 +38,20 @@ class Rollout:
     bootstrap: Tensor
     state: Tensor
     hidden: Tensor
-    surprise: Tensor
-    known: Tensor
+    prediction_error: Tensor
+    belief_information: Tensor
     advantage: Tensor
     returns: Tensor
     mask: Tensor | None = None
-    lesson: Tensor | None = None
-    imitation: float = 0.0
-    taught: bool = False
+    expert_action: Tensor | None = None
+    imitation_coef: float = 0.0
+    imitation_only: bool = False
     memory: Any = None
 
     @classmethod
-    def empty(cls, n: int, steps: int, obs: int, action: int, state: int, hidden: int, mask: int, device) -> Rollout:
+    def empty(
+        cls, n: int, steps: int, obs: int, action: int, state: int, hidden: int, mask: int, device: torch.device | str
+    ) -> Rollout:
         """Allocates a rollout once; it is filled again and again."""
 
         def numbers(*shape: int) -> Tensor:
@@ -72,8 +74,8 @@ class Rollout:
             bootstrap=numbers(),
             state=numbers(state),
             hidden=numbers(hidden),
-            surprise=numbers(),
-            known=numbers(),
+            prediction_error=numbers(),
+            belief_information=numbers(),
             advantage=numbers(),
             returns=numbers(),
             mask=torch.ones(n, steps, mask, dtype=torch.bool, device=device) if mask else None,
@@ -91,15 +93,15 @@ class Rollout:
         }
         return Rollout(**{**single, "memory": memory})
 
-    def estimate_advantages(self, wanted: Tensor, last_value: Tensor, gamma: float, gae_lambda: float) -> None:
-        """Fills `advantage` and `returns` by generalised advantage estimation of the signal `wanted (N, T)`.
+    def estimate_advantages(self, training_reward: Tensor, last_value: Tensor, gamma: float, gae_lambda: float) -> None:
+        """Fills `advantage` and `returns` by generalized advantage estimation of the signal `training_reward (N, T)`.
 
         A terminal step is worth nothing beyond its reward; a truncated one is worth the value of the state
         that it led to. Neither lets the next episode's advantage through.
         """
         self.advantage.copy_(
             advantages(
-                wanted, self.value, self.bootstrap, last_value,
+                training_reward, self.value, self.bootstrap, last_value,
                 self.terminated, self.truncated, gamma, gae_lambda,
             )
         )  # fmt: skip
@@ -121,7 +123,7 @@ def advantages(
     gamma: float,
     gae_lambda: float,
 ) -> Tensor:
-    """Generalised advantage estimation (Schulman et al. 2016), `(N, T)`."""
+    """Generalized advantage estimation (Schulman et al. 2016), `(N, T)`."""
     goes_on_NT = ~(terminated_NT | truncated_NT)
     following_NT = torch.cat([value_NT[:, 1:], last_value_N[:, None]], dim=1)
     next_value_NT = torch.where(goes_on_NT, following_NT, bootstrap_NT)

@@ -14,7 +14,7 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
 from embodied.errors import CheckpointError
-from embodied.learn.checkpoint import load_json, save_json
+from embodied.nn.checkpoint import load_json, save_json
 
 RUN, METRICS, POLICY = "run.json", "metrics.jsonl", "policy"
 LIBRARIES = ("embodied-sim2real", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")

@@ -1,7 +1,10 @@
-"""A trainer on disk: policy, optimiser, luck and worlds, so that a run goes on exactly where it was saved."""
+"""A trainer on disk: policy, optimizer, generator and worlds, so that a run goes on exactly where it was saved."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,8 @@ import torch
 from torch import Tensor
 
 from embodied.errors import CheckpointError
-from embodied.learn.checkpoint import (
+from embodied.learn.config import PPOConfig
+from embodied.nn.checkpoint import (
     load_json,
     load_tensors,
     load_weights,
@@ -20,7 +24,8 @@ from embodied.learn.checkpoint import (
     save_policy,
     save_tensors,
 )
-from embodied.learn.vec import GymVecEnv, describe_env
+from embodied.vector.spec import EnvSpec
+from embodied.vector.vec import GymVecEnv
 
 if TYPE_CHECKING:
     from embodied.learn.ppo import SequencePPO
@@ -28,38 +33,70 @@ if TYPE_CHECKING:
 TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
 _RNG, _WORLD, _MEMORY = "generator", "worlds/", "memory/"
 
-SETTINGS = (
-    "n_steps", "minibatches", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "belief_coef",
-    "forecast_coef", "curiosity_coef", "information_coef", "reward_coef", "target_kl", "recall", "use_sde",
-    "sde_sample_freq", "max_grad_norm", "privileged_critic", "shaping", "guidance", "normalise", "bfloat16", "compile",
-    "seed", "n_envs",
-)  # fmt: skip
+
+class SettingNotSavedWarning(UserWarning):
+    """Something that a run was made with is neither saved nor given, so that the run goes on without it."""
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """What a saved trainer was made with, beside policy and environment."""
+
+    config: PPOConfig
+    n_envs: int
+    previous: tuple[str, ...]
+    seed: int | None
+    unsaved: tuple[str, ...]
 
 
 def save_trainer(model: SequencePPO, folder: Path) -> None:
     """Writes policy and trainer into `folder`, as safetensors and JSON."""
-    save_policy(folder, model.policy, model.policy.card() | {"env": describe_env(model.env)})
+    save_policy(folder, model.policy, model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()})
     tensors = optimizer_tensors(model.policy.optimizer)
     save_tensors(folder / TRAINER, tensors | {_RNG: model.generator.get_state()})
     _save_worlds(model, folder / WORLDS)
-    counters = {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
-    save_json(folder / TRAINER_CARD, counters | {"settings": {name: getattr(model, name) for name in SETTINGS}})
+    config = model.config.jsonable()
+    settings = {"n_envs": model.n_envs, "previous": list(model.previous), "seed": model.seed}
+    unsaved = [name for name in config if callable(getattr(model.config, name))]
+    unsaved += ["expert"] * (model.dagger is not None)
+    save_json(
+        folder / TRAINER_CARD,
+        {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates, "config": config}
+        | {"settings": settings, "unsaved": unsaved},
+    )
 
 
-def saved_settings(folder: Path) -> dict[str, Any]:
+def saved_settings(folder: Path) -> TrainerSettings:
     """Returns the settings of a saved trainer.
 
     Raises:
         CheckpointError: the folder holds none.
     """
-    saved = load_json(folder / TRAINER_CARD).get("settings")
-    if not isinstance(saved, dict) or not set(saved) <= set(SETTINGS):
-        raise CheckpointError(f"{folder / TRAINER_CARD} holds no settings of a trainer")
-    return saved
+    saved = load_json(folder / TRAINER_CARD)
+    try:
+        unsaved = tuple(map(str, saved["unsaved"]))
+        config = {name: value for name, value in saved["config"].items() if name not in unsaved}
+        own = saved["settings"]
+        previous = tuple(map(str, own["previous"]))
+        return TrainerSettings(PPOConfig().with_settings(config), int(own["n_envs"]), previous, own["seed"], unsaved)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder / TRAINER_CARD} holds no settings of a trainer: {error}") from error
+
+
+def warn_of_unsaved(folder: Path, settings: TrainerSettings, spec: EnvSpec | None, given: Mapping[str, Any]) -> None:
+    """Warns of what is neither saved nor given."""
+    missing = [name for name in (*settings.unsaved, *(spec.unsaved if spec else ())) if name not in given]
+    if missing:
+        raise_to = "give it again" if len(missing) == 1 else "give them again"
+        warnings.warn(
+            f"{folder}: {', '.join(missing)} could not be saved; {raise_to}, or the default holds",
+            SettingNotSavedWarning,
+            stacklevel=3,
+        )
 
 
 def resume_trainer(model: SequencePPO, folder: Path) -> None:
-    """Takes weights, optimiser and counters from `folder`, and the worlds if they are there; else starts new episodes.
+    """Takes weights, optimizer and counters from `folder`, and the worlds if they are there; else starts new episodes.
 
     Raises:
         CheckpointError: the folder is incomplete or damaged, or its network is another one.
@@ -68,10 +105,12 @@ def resume_trainer(model: SequencePPO, folder: Path) -> None:
     tensors = load_tensors(folder / TRAINER)
     counters = load_json(folder / TRAINER_CARD)
     try:
-        luck = tensors.pop(_RNG)
+        generator_state = tensors.pop(_RNG)
         model.num_timesteps, model._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
-        if luck.numel() == model.generator.get_state().numel():  # else it was saved on another kind of device
-            model.generator.set_state(luck)
+        if (
+            generator_state.numel() == model.generator.get_state().numel()
+        ):  # else it was saved on another kind of device
+            model.generator.set_state(generator_state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
     restore_optimizer(model.policy.optimizer, tensors)
@@ -94,7 +133,7 @@ def _save_worlds(model: SequencePPO, path: Path) -> None:
     arrays |= {"obs": model._last_obs, "first": model._last_episode_starts, "num_timesteps": model.num_timesteps}
     tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
     tensors |= {f"{_MEMORY}{name}": value.contiguous() for name, value in memory.items()}
-    save_tensors(path, tensors | {"surprise": model.surprise.moments})
+    save_tensors(path, tensors | {"prediction_error": model.prediction_error.moments})
 
 
 def _resume_worlds(model: SequencePPO, saved: dict[str, Tensor]) -> bool:
@@ -105,7 +144,7 @@ def _resume_worlds(model: SequencePPO, saved: dict[str, Tensor]) -> bool:
     worlds = {name.removeprefix(_WORLD): value.numpy() for name, value in saved.items() if name.startswith(_WORLD)}
     model.env.set_state(worlds)
     model._last_obs, model._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
-    model.surprise.moments.copy_(saved["surprise"])
+    model.prediction_error.moments.copy_(saved["prediction_error"])
     model.memory = model.policy.initial(model.n_envs)
     for name, value in model.policy.core.tensors(model.memory).items():
         value.copy_(saved[f"{_MEMORY}{name}"])

@@ -130,9 +130,9 @@ def sample_entropy(labels: ArrayLike, weights: ArrayLike | None = None) -> Estim
     p = np.bincount(kind, w)
     p = p[p > 0]
     n = 1 / (w**2).sum()
-    surprise = -np.log2(p)
-    entropy = float(p @ surprise)
-    spread = math.sqrt(max(float(p @ surprise**2) - entropy**2, 0.0) / n)
+    self_information = -np.log2(p)
+    entropy = float(p @ self_information)
+    spread = math.sqrt(max(float(p @ self_information**2) - entropy**2, 0.0) / n)
     return Estimate(entropy + (len(p) - 1) / (2 * n * math.log(2)), spread)
 
 

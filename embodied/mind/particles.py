@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embodied.errors import BeliefLostError, ObservationError, ProblemError
 from embodied.mind.problem import Problem, log_density
 
-ENOUGH = 0.5  # effective share of the particles below which they are drawn anew
+ENOUGH = 0.5  # effective share of the particles below which they are resampled
 
 
 class ParticleBelief:
@@ -21,12 +21,12 @@ class ParticleBelief:
     certain transitions the belief is exact.
 
     Args:
-        jitter: spread of the noise that is added to particles when they are drawn anew, in units of the bandwidth that
-            suits a Gaussian (Silverman 1986; regularised filter of Musso, Oudjane & Le Gland 2001). 0 for none, which
+        jitter: spread of the noise that is added to particles when they are resampled, in units of the bandwidth that
+            suits a Gaussian (Silverman 1986; regularized filter of Musso, Oudjane & Le Gland 2001). 0 for none, which
             suits problems whose steps bring noise enough, or whose states are not continuous.
 
     Attributes:
-        states: `(m, …)`; log_weights: `(m,)`, normalised.
+        states: `(m, …)`; log_weights: `(m,)`, normalized.
     """
 
     def __init__(self, problem: Problem, particles: int, rng: np.random.Generator, jitter: float = 0.0) -> None:
@@ -59,7 +59,7 @@ class ParticleBelief:
         self.states, _, rewards, done = self._problem.step(self.states, action, self._rng)
         goes_on = ~np.asarray(done, bool)
         if np.isfinite(self.log_weights[goes_on]).any():
-            self.log_weights = _normalised(np.where(goes_on, self.log_weights, -np.inf))
+            self.log_weights = _normalized(np.where(goes_on, self.log_weights, -np.inf))
         return rewards
 
     def update(self, observation: Any, action: Any) -> None:
@@ -75,7 +75,7 @@ class ParticleBelief:
         log_weights = self.log_weights + log_density(self._problem, observation, self.states, action)
         if not np.isfinite(log_weights).any():
             raise BeliefLostError(f"nothing that is believed in explains the observation {observation}")
-        self.log_weights = _normalised(log_weights)
+        self.log_weights = _normalized(log_weights)
         self._merge()
         if self.effective < ENOUGH * min(self.particles, len(self.states)):
             self._renew()
@@ -91,7 +91,7 @@ class ParticleBelief:
         weights = np.bincount(kind.reshape(-1), self.weights, minlength=len(first))
         possible = weights > 0
         self.states = self.states[first[possible]]
-        self.log_weights = _normalised(np.log(weights[possible]))
+        self.log_weights = _normalized(np.log(weights[possible]))
 
     def _spread_out(self) -> None:
         """Splits particles into several of the same weight, so that chance in the next step is sampled well."""
@@ -119,8 +119,8 @@ def systematic(weights: NDArray, n: int, rng: np.random.Generator) -> NDArray[np
     row = np.arange(len(rows))[:, None]
     edges = np.cumsum(rows, axis=1)
     marks = (rng.random((len(rows), 1)) + np.arange(n)) / n + row
-    drawn = np.searchsorted((edges / edges[:, -1:] + row).reshape(-1), marks.reshape(-1), side="right")
-    return (drawn.reshape(len(rows), n) - row * m).clip(0, m - 1).reshape(*weights.shape[:-1], n)
+    chosen = np.searchsorted((edges / edges[:, -1:] + row).reshape(-1), marks.reshape(-1), side="right")
+    return (chosen.reshape(len(rows), n) - row * m).clip(0, m - 1).reshape(*weights.shape[:-1], n)
 
 
 def _is_no_number(observation: Any) -> bool:
@@ -128,7 +128,7 @@ def _is_no_number(observation: Any) -> bool:
     return values.dtype.kind == "f" and not np.isfinite(values).all()
 
 
-def _normalised(log_weights: NDArray) -> NDArray[np.float64]:
+def _normalized(log_weights: NDArray) -> NDArray[np.float64]:
     return log_weights - np.logaddexp.reduce(log_weights)
 
 

@@ -1,10 +1,10 @@
-"""An online planner for partially observed problems: simple players, improved upon by looking ahead.
+"""An online planner for partially observed problems: simple policies, improved upon by looking ahead.
 
 It holds a belief in particles. At each decision it plays scenarios, draws of the true state and of chance, with a
-family of simple players (`Players`), keeps the best of them, and then asks for every action whether taking it first and
-leaving the rest to that player earns more (rollout policies; Bertsekas & Castañón 1999). In every scenario the player
-holds a belief of its own, so that what it would see, and would come to know, counts. The budget goes to the actions
-that may still be the best (sequential halving; Karnin, Koren & Somekh 2013).
+family of simple policies (`BasePolicies`), keeps the best of them, and then asks for every action whether taking it
+first and leaving the rest to that policy earns more (rollout policies; Bertsekas & Castañón 1999). In every scenario
+the policy holds a belief of its own, so that what it would see, and would come to know, counts. The budget goes to the
+actions that may still be the best (sequential halving; Karnin, Koren & Somekh 2013).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError
-from embodied.mind.cloud import Cloud
-from embodied.mind.contest import Budget, Contest
+from embodied.mind.base_policies import BasePolicies, Beliefs
+from embodied.mind.best_arm import BestArm, Budget
 from embodied.mind.particles import ParticleBelief
-from embodied.mind.players import Beliefs, Players
 from embodied.mind.problem import Problem, Simulator
+from embodied.mind.value import PointSet
 
-COMPANIONS = 128  # particles of a belief within a scenario
+SCENARIO_PARTICLES = 128  # particles of a belief within a scenario
 WAVE = 64  # scenarios that are played at once
 RETRIES = 3
 SAMPLE = 2000
-AUDITION = 64  # scenarios for each player, before the first decision
+SELECTION_SCENARIOS = 64  # scenarios for each policy, before the first decision
 KEPT = "_embodied_preparation"  # attribute of a problem
-FAMILY = 2  # players that are compared at every decision
+FAMILY = 2  # policies that are compared at every decision
 
 
 class Planner:
@@ -42,7 +42,7 @@ class Planner:
         seconds: time for one decision; None for no limit of time.
         simulations: scenarios that are played for one decision; None for no limit. Without either, 256.
         particles: of the belief.
-        cloud: up to how many states are looked for to work out values in before the first decision, once for each
+        points: up to how many states are looked for to work out values in before the first decision, once for each
             problem; where there are more, `SAMPLE` of them are drawn.
         jitter: see `ParticleBelief`.
 
@@ -61,19 +61,19 @@ class Planner:
         seconds: float | None = None,
         simulations: int | None = None,
         particles: int = 2000,
-        cloud: int = 20_000,
+        points: int = 20_000,
         jitter: float = 0.0,
     ) -> None:
         if seconds is not None and seconds <= 0:
             raise OptionError(f"seconds must be above 0, not {seconds}")
         if simulations is not None and simulations < 1:
             raise OptionError(f"simulations must be at least 1, not {simulations}")
-        if cloud < 1:
-            raise OptionError(f"a cloud needs at least 1 state, not {cloud}")
+        if points < 1:
+            raise OptionError(f"a points needs at least 1 state, not {points}")
         self._rng = np.random.default_rng(seed)
         self._simulator = Simulator(problem, self._rng)
-        prepared = _prepare(problem, self._simulator, cloud, particles)
-        self.players, self._family = prepared.players, prepared.family
+        prepared = _prepare(problem, self._simulator, points, particles)
+        self.policies, self._family = prepared.policies, prepared.family
         self._budget = Budget(seconds, 256 if seconds is None and simulations is None else simulations)
         self.belief = ParticleBelief(problem, particles, self._rng, jitter)
         self._history: list[tuple[Any, Any]] = []
@@ -121,27 +121,27 @@ class Planner:
     # --- deciding ------------------------------------------------------------------------------------------
 
     def _decide(self) -> int:
-        """Index of the action: the best player's, or one with which that player earns more."""
+        """Index of the action: the best policy's, or one with which that policy earns more."""
         budget, family = self._budget, self._family
         budget.begin()
-        contest = Contest(len(family))
-        for trials in budget.rounds(contest, 0.4, WAVE):
-            contest.note(play(self.players, draw_scenarios(self.belief, trials), family[contest.left], self._rng))
-        player = family[contest.best]
-        own = int(self.players.choose(self._whole_belief(), np.array([player]))[0])
-        actions = Contest(len(self._simulator.actions), favourite=own)
+        arms = BestArm(len(family))
+        for trials in budget.rounds(arms, 0.4, WAVE):
+            arms.note(play(self.policies, draw_scenarios(self.belief, trials), family[arms.left], self._rng))
+        policy = family[arms.best]
+        own = int(self.policies.choose(self._whole_belief(), np.array([policy]))[0])
+        actions = BestArm(len(self._simulator.actions), incumbent=own)
         for trials in budget.rounds(actions, 1.0, WAVE):
-            actions.note(self._play_after(draw_scenarios(self.belief, trials), actions.left, player))
+            actions.note(self._play_after(draw_scenarios(self.belief, trials), actions.left, policy))
         return actions.best
 
-    def _play_after(self, beliefs: Beliefs, actions: NDArray[np.intp], player: int) -> NDArray[np.float64]:
-        """What a player earns in each scenario after each action `(A,)` comes first, `(A, K)`."""
+    def _play_after(self, beliefs: Beliefs, actions: NDArray[np.intp], policy: int) -> NDArray[np.float64]:
+        """What a policy earns in each scenario after each action `(A,)` comes first, `(A, K)`."""
         k, a = len(beliefs.truth), len(actions)
         everyone = beliefs.rows(np.tile(np.arange(k), a))
-        beliefs, earned, ended = self.players.step(everyone, np.repeat(actions, k), self._rng)
+        beliefs, earned, ended = self.policies.step(everyone, np.repeat(actions, k), self._rng)
         earned, left = earned.astype(np.float64), np.flatnonzero(~ended)
         if len(left):
-            later = self.players.returns(beliefs.rows(left), np.full(len(left), player), self._rng)
+            later = self.policies.returns(beliefs.rows(left), np.full(len(left), policy), self._rng)
             earned[left] += self._simulator.problem.discount * later
         return earned.reshape(a, k)
 
@@ -152,9 +152,9 @@ class Planner:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is worked out before the first decision: players, and those of them that earn most from the start."""
+    """What is worked out before the first decision: policies, and those of them that earn most from the start."""
 
-    players: Players
+    policies: BasePolicies
     family: NDArray[np.intp]
 
 
@@ -166,31 +166,33 @@ def _prepare(problem: Problem, simulator: Simulator, size: int, particles: int) 
         setattr(problem, KEPT, kept)
     if key not in kept:
         rng = np.random.default_rng(0)
-        players = Players(simulator, Cloud(simulator, size, SAMPLE, rng))
-        kept[key] = Preparation(players, _audition(players, ParticleBelief(problem, particles, rng), rng))
+        policies = BasePolicies(simulator, PointSet(simulator, size, SAMPLE, rng))
+        kept[key] = Preparation(policies, _best_policies(policies, ParticleBelief(problem, particles, rng), rng))
     return kept[key]
 
 
-def _audition(players: Players, belief: ParticleBelief, rng: np.random.Generator) -> NDArray[np.intp]:
-    """The players that earn most from the start, best first."""
-    everyone = np.arange(len(players.doubt))
-    contest = Contest(len(everyone))
-    for trials in Budget(None, AUDITION * len(everyone)).rounds(contest, 1.0, WAVE):
-        contest.note(play(players, draw_scenarios(belief, trials), contest.left, rng))
-    return contest.ranking[:FAMILY]
+def _best_policies(policies: BasePolicies, belief: ParticleBelief, rng: np.random.Generator) -> NDArray[np.intp]:
+    """The policies that earn most from the start, best first."""
+    everyone = np.arange(len(policies.entropy_threshold))
+    arms = BestArm(len(everyone))
+    for trials in Budget(None, SELECTION_SCENARIOS * len(everyone)).rounds(arms, 1.0, WAVE):
+        arms.note(play(policies, draw_scenarios(belief, trials), arms.left, rng))
+    return arms.ranking[:FAMILY]
 
 
 def draw_scenarios(belief: ParticleBelief, k: int) -> Beliefs:
     """Draws `k` true states from a belief, each with a sample of what is believed instead."""
     truth, states = belief.sample(k), belief.states
-    if len(states) <= COMPANIONS:
+    if len(states) <= SCENARIO_PARTICLES:
         return Beliefs(np.broadcast_to(states, (k, *states.shape)), np.tile(belief.weights, (k, 1)), truth)
-    drawn = belief.sample(k * COMPANIONS).reshape(k, COMPANIONS, *states.shape[1:])
-    return Beliefs(drawn, np.full((k, COMPANIONS), 1 / COMPANIONS), truth)
+    particles = belief.sample(k * SCENARIO_PARTICLES).reshape(k, SCENARIO_PARTICLES, *states.shape[1:])
+    return Beliefs(particles, np.full((k, SCENARIO_PARTICLES), 1 / SCENARIO_PARTICLES), truth)
 
 
-def play(players: Players, scenarios: Beliefs, who: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
-    """What players `who (P,)` earn in each scenario `(K,)`, `(P, K)`."""
+def play(
+    policies: BasePolicies, scenarios: Beliefs, who: NDArray[np.intp], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """What policies `who (P,)` earn in each scenario `(K,)`, `(P, K)`."""
     k, p = len(scenarios.truth), len(who)
-    returns = players.returns(scenarios.rows(np.tile(np.arange(k), p)), np.repeat(who, k), rng)
+    returns = policies.returns(scenarios.rows(np.tile(np.arange(k), p)), np.repeat(who, k), rng)
     return returns.reshape(p, k)

@@ -12,7 +12,7 @@ from embodied.errors import ProblemError
 
 
 class Problem(Protocol):
-    """A generative POMDP, vectorised over particles.
+    """A generative POMDP, vectorized over particles.
 
     `states` are arrays with a leading n, and so are observations. Done states absorb: stepping them again changes
     nothing and earns nothing.
@@ -83,11 +83,11 @@ class Simulator:
         k, m = states.shape[:2]
         density = np.empty((k, m))
         for a, rows in _groups(choice):
-            told, flat = observations[rows], states[rows].reshape(-1, *states.shape[2:])
-            if len(rows) == 1 or _all_alike(told):
-                density[rows] = log_density(self.problem, told[0], flat, self.actions[a]).reshape(-1, m)
+            evidence, flat = observations[rows], states[rows].reshape(-1, *states.shape[2:])
+            if len(rows) == 1 or _all_alike(evidence):
+                density[rows] = log_density(self.problem, evidence[0], flat, self.actions[a]).reshape(-1, m)
             elif self._takes_pairs[a]:
-                pairs = np.repeat(told, m, axis=0)
+                pairs = np.repeat(evidence, m, axis=0)
                 density[rows] = log_density(self.problem, pairs, flat, self.actions[a]).reshape(-1, m)
             else:
                 for row in rows:

@@ -6,6 +6,9 @@ The verbs are what a GPU engine could implement as well: named arrays with a lea
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import mujoco
 import mujoco.batch
 import numpy as np
@@ -32,7 +35,7 @@ class Batch:
     def __init__(self, model: mujoco.MjModel, n: int, threads: int | None = None) -> None:
         if n < 1 or (threads is not None and threads < 1):
             raise ModelError(f"a batch needs at least one world and one thread, not {n} and {threads}")
-        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a failure is to be told, not repaired
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a failure is reported, not repaired
         self.model = model
         self.n = n
         self.threads = threads or default_threads(n)
@@ -91,7 +94,7 @@ class Batch:
         return np.union1d(errors, self._diverged(worlds))
 
     def run(self, substeps: int, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Advances as `step` does, as a part of a decision: `refresh` must follow. Returns worlds with errors."""
+        """Advances as `step` does, as a part of a decision: `update` must follow. Returns worlds with errors."""
         return self._guarded(lambda: self._engine.step(worlds, nstep=substeps))
 
     def record(
@@ -104,12 +107,12 @@ class Batch:
         """Advances as `run` does, and writes what each tick computed into `fields`, `(n, substeps, …)` by name.
 
         Args:
-            control: what the actuators are told at each tick, `(n, substeps, nu)`; None for what they were told last.
+            control: controls of the actuators at each tick, `(n, substeps, nu)`; None for the last ones.
         """
         names = list(fields)
         return self._guarded(lambda: self._engine.rollout(substeps, control, record=names, ids=worlds, out=fields))
 
-    def refresh(self, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    def update(self, worlds: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
         """Makes poses, velocities and their sensors current after `run` or `record`; returns who failed."""
         errors = self._guarded(lambda: self._engine.forward(worlds, stage=mujoco.mjtStage.mjSTAGE_VEL))
         return np.union1d(errors, self._diverged(worlds))
@@ -179,7 +182,7 @@ class Batch:
         return model, data
 
     def dress(self, model: mujoco.MjModel, world: int) -> None:
-        """Gives a renderer's copy of the model what looks different in one world: colours, sizes, lights, cameras."""
+        """Gives a renderer's copy of the model what looks different in one world: colors, sizes, lights, cameras."""
         for name, values in self._own.items():
             if name.startswith(VISIBLE):
                 getattr(model, name)[:] = values[world].reshape(getattr(model, name).shape)
@@ -188,7 +191,7 @@ class Batch:
         """Copies one world, with what its last call computed, into `out` for a renderer; cheaper than `render_pair`."""
         return self._engine.get_data(world, out)
 
-    def _guarded(self, call) -> NDArray[np.intp]:
+    def _guarded(self, call: Callable[[], Any]) -> NDArray[np.intp]:
         """Runs an engine call and returns the worlds in which it raised; the others completed it."""
         try:
             call()

@@ -1,6 +1,6 @@
 """Names for single numbers in a model, such as `dof_damping[shoulder_*]` or `geom_friction[tyre][0]`.
 
-What is fitted and what is randomised is named alike, so that an estimate can become a randomisation.
+What is fitted and what is randomized is named alike, so that an estimate can become a randomization.
 """
 
 from __future__ import annotations

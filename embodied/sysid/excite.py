@@ -1,4 +1,4 @@
-"""The next recording: what to tell a robot so that its parameters become known best.
+"""The next recording: commands under which its parameters become known best.
 
 Of many commands within the robot's limits, that under which the posterior would be smallest (D-optimal design: greatest
 determinant of the expected information; Swevers et al. 1997 for robots).
@@ -26,7 +26,7 @@ BATCH = 16  # commands that are simulated at once
 
 @dataclass(frozen=True)
 class Limits:
-    """Where a robot may be told to go.
+    """Limits of the commands of a robot.
 
     Attributes:
         low, high: of each command, `(J,)`.

@@ -97,7 +97,7 @@ class Residuals:
         errors = [s - self.plant.measured(piece) for s, piece in zip(simulated, self.pieces, strict=True)]
         for error, piece in zip(errors, self.pieces, strict=True):
             error[:, piece.time_s - piece.time_s[0] < self.settle_s] = np.nan
-        return self._centred(errors) if self.remove_offset else errors
+        return self._centered(errors) if self.remove_offset else errors
 
     def vectors(self, candidates: NDArray) -> NDArray:
         """All errors in a row, such that half the sum of their squares is to be least, `(K, M)`."""
@@ -125,7 +125,7 @@ class Residuals:
         _, numbers = np.unique(np.concatenate(parts)[self.counted], return_inverse=True)
         return numbers
 
-    def _centred(self, errors: list[NDArray]) -> list[NDArray]:
+    def _centered(self, errors: list[NDArray]) -> list[NDArray]:
         for recording in set(self.origin):
             mine = [e for e, origin in zip(errors, self.origin, strict=True) if origin == recording]
             mean = np.nanmean(np.concatenate(mine, axis=1), axis=1, keepdims=True)

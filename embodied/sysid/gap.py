@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.sysid.fit import segments
-from embodied.sysid.outcome import Outcomes, outcomes
 from embodied.sysid.plant import Plant
 from embodied.sysid.recording import Recording
+from embodied.sysid.settling import Settling, outcomes
 
 HORIZONS_S = (0.1, 0.5, 2.0)
 NEAR = 0.05  # rad, within which a command counts as reached
@@ -24,7 +24,7 @@ class Gap:
 
     Attributes:
         replayed: mean absolute error of each recording and column, simulated from its beginning to its end, `(R, J)`.
-        centred: the same without a constant offset, that is around the median error, `(R, J)`.
+        centered: the same without a constant offset, that is around the median error, `(R, J)`.
         by_horizon: error at `HORIZONS_S` after the simulation began where the robot was, `(R, H, J)`; NaN for shorter
             recordings.
         outcomes: for each recording, what became of commands that were held; none where commands are not for what is
@@ -32,9 +32,9 @@ class Gap:
     """
 
     replayed: NDArray[np.float64]
-    centred: NDArray[np.float64]
+    centered: NDArray[np.float64]
     by_horizon: NDArray[np.float64]
-    outcomes: tuple[Outcomes, ...]
+    outcomes: tuple[Settling, ...]
 
 
 def gap(plant: Plant, values: Mapping[str, float], recordings: Sequence[Recording], tolerance: float = NEAR) -> Gap:
@@ -48,7 +48,7 @@ def gap(plant: Plant, values: Mapping[str, float], recordings: Sequence[Recordin
     errors = [s[0] - plant.measured(r) for s, r in zip(simulated, recordings, strict=True)]
     return Gap(
         replayed=np.array([np.nanmean(np.abs(e), 0) for e in errors]),
-        centred=np.array([np.nanmean(np.abs(e - np.nanmedian(e, 0)), 0) for e in errors]),
+        centered=np.array([np.nanmean(np.abs(e - np.nanmedian(e, 0)), 0) for e in errors]),
         by_horizon=np.array([_by_horizon(plant, candidate, recording) for recording in recordings]),
         outcomes=tuple(
             outcomes(r, plant.measured(r), s[0], tolerance)
@@ -60,8 +60,8 @@ def gap(plant: Plant, values: Mapping[str, float], recordings: Sequence[Recordin
 
 def _commanded(recording: Recording) -> bool:
     """Whether commands may be for positions, as far as units tell."""
-    told, positions = recording.units.get("command"), recording.units.get("position")
-    return told is None or positions is None or told == positions
+    commands, positions = recording.units.get("command"), recording.units.get("position")
+    return commands is None or positions is None or commands == positions
 
 
 def repeat_floor(plant: Plant, recordings: Sequence[Recording]) -> NDArray[np.float64] | None:
@@ -95,8 +95,8 @@ def _same_command(one: Recording, other: Recording) -> bool:
     at, span = one.time_s - one.time_s[0], other.time_s - other.time_s[0]
     if abs(at[-1] - span[-1]) > 0.02 * at[-1]:
         return False
-    told = np.stack([np.interp(at, span, column) for column in other.command.T], 1)
-    return bool(np.median(np.abs(told - one.command)) < ALIKE)
+    resampled = np.stack([np.interp(at, span, column) for column in other.command.T], 1)
+    return bool(np.median(np.abs(resampled - one.command)) < ALIKE)
 
 
 def _difference(plant: Plant, one: Recording, other: Recording) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """What is wrong with a log, found before anything is fitted to it.
 
 Each rule looks for one thing that real logs do. Rules need no model of the robot: they compare signals with themselves,
-with their neighbours in time, and with each other. What a signal measures is told by its unit, or else by its name.
+with their neighbors in time, and with each other. What a signal measures is told by its unit, or else by its name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from embodied.sysid.signals import (
 )
 
 UNEVEN = 0.1  # of the median step, from which on time is not uniform
-OUTLYING = 12.0  # robust standard deviations from the neighbours
+OUTLYING = 12.0  # robust standard deviations from the neighbors
 BITS = (8, 16, 32)
 STUCK_S, STUCK_SHARE = 0.3, 0.5  # how long a value may stay while the command crosses that share of its range
 LIMIT_SHARE = 0.03  # of the instants that a signal may rest at its own extreme
@@ -179,7 +179,7 @@ def _outliers(recording: Recording) -> Iterator[Finding]:
         rows = (off > max(OUTLYING * noise, 0.5 * spread_of(values))) & ~_provoked(recording, values, k)
         if rows.any():
             message = (
-                f"{rows.sum()} single values far from their neighbours, {_at(recording, _some(rows))}: leave them out"
+                f"{rows.sum()} single values far from their neighbors, {_at(recording, _some(rows))}: leave them out"
             )
             yield Finding("outlier", _label(name, k), message, _some(rows))
 
@@ -275,7 +275,7 @@ def _coarse(recording: Recording) -> Iterator[Finding]:
             message = (
                 f"steps of {quantum:.4g} in a range of {spread_of(values):.4g}: take the slope of the position instead"
             )
-            yield Finding("quantised", _label(name, k), message, np.zeros(0, np.intp))
+            yield Finding("quantized", _label(name, k), message, np.zeros(0, np.intp))
 
 
 def _unsigned(recording: Recording) -> Iterator[Finding]:

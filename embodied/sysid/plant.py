@@ -1,4 +1,4 @@
-"""A model that can be told what a real robot was told, under any parameters.
+"""A model that gets the commands of a real robot, under any parameters.
 
 Shape suffixes: K candidates, R recordings, W = K·R worlds, T instants of a recording, J joints.
 """
@@ -256,7 +256,7 @@ class _Run:
         self.batch.forward()
 
     def _commands(self) -> NDArray[np.float64]:
-        """What each tick is told, `(W, ticks, J)`: the mean over it of the command that is held, and late."""
+        """The command of each tick, `(W, ticks, J)`: the mean over it of the command that is held, and late."""
         late = np.broadcast_to(self.values.get(LATENCY, 0.0), (self.W,))
         R = len(self.recordings)
         out = np.empty((self.W, self.ticks, self.J))

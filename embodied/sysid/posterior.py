@@ -1,4 +1,4 @@
-"""What was found by a fit, how far it can be trusted, and the randomisation that it is."""
+"""What was found by a fit, how far it can be trusted, and the randomization that it is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from embodied.distributions import Correlated
 from embodied.errors import OptionError, RecordingError, UnknownNameError
-from embodied.randomisation import Randomisation, Vary
+from embodied.randomization.distributions import Correlated
+from embodied.randomization.spec import Randomization, RandomizationTerm
 
 CONFIDENCE = 0.95
 LIKE = 0.95  # correlation from which two parameters are told apart no more
@@ -86,8 +86,8 @@ class Fit:
         pairs = zip(*np.triu_indices(len(self.names), 1), strict=True)
         return [(self.names[i], self.names[j], r) for i, j in pairs if abs(r := float(correlation[i, j])) > LIKE]
 
-    def randomisation(self, names: Mapping[str, str] | None = None, widen: float = 1.0) -> Randomisation:
-        """The posterior as a randomisation: worlds differ as far as the recordings leave open, and as they leave it.
+    def randomization(self, names: Mapping[str, str] | None = None, widen: float = 1.0) -> Randomization:
+        """The posterior as a randomization: worlds differ as far as the recordings leave open, and as they leave it.
 
         Args:
             names: what found parameters are called in an environment, such as `{"dof_damping[pan]":
@@ -109,7 +109,7 @@ class Fit:
         covariance = (covariance + covariance.T) / 2
         rows = tuple(tuple(map(float, row)) for row in covariance)
         mean, low, high = (tuple(map(float, part[which])) for part in (self.estimate, self.low, self.high))
-        return Randomisation((Vary(tuple(names.values()), Correlated(mean, rows, low, high), "set"),))
+        return Randomization((RandomizationTerm(tuple(names.values()), Correlated(mean, rows, low, high), "set"),))
 
     def jsonable(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
@@ -118,13 +118,13 @@ class Fit:
         return rest | {name: getattr(self, name).tolist() for name in arrays} | {"starts": self.starts}
 
     @classmethod
-    def from_jsonable(cls, told: Mapping[str, Any]) -> Fit:
+    def from_jsonable(cls, data: Mapping[str, Any]) -> Fit:
         """The fit of `jsonable`; raises RecordingError for something else."""
         try:
-            arrays = {n: np.array(told[n], float) for n in ("estimate", "covariance", "start", "low", "high", "errors")}
-            targets = tuple(tuple(map(str, some)) for some in told["targets"])
-            names, columns = tuple(map(str, told["names"])), tuple(map(str, told["columns"]))
-            fit = cls(names, targets, **arrays, clusters=int(told["clusters"]), columns=columns)  # type: ignore[arg-type]
+            arrays = {n: np.array(data[n], float) for n in ("estimate", "covariance", "start", "low", "high", "errors")}
+            targets = tuple(tuple(map(str, some)) for some in data["targets"])
+            names, columns = tuple(map(str, data["names"])), tuple(map(str, data["columns"]))
+            fit = cls(names, targets, **arrays, clusters=int(data["clusters"]), columns=columns)  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"this is no saved fit: {error}") from error
         sizes = {

@@ -1,4 +1,4 @@
-"""Watches an environment and writes down what its robot was told and what it sensed."""
+"""Watches an environment and records the commands and the measurements of its robot."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ class Recorder:
     def __init__(self, layout: Layout, control_hz: float, **about: str | float) -> None:
         self._layout, self._hz, self._about = layout, control_hz, about
         self._seen: list[np.ndarray] = []
-        self._told: list[np.ndarray] = []
+        self._truth: list[np.ndarray] = []
 
     def begin(self, obs: ArrayLike) -> None:
         """An episode begins with this observation; what came before is forgotten."""
-        self._seen, self._told = [np.array(obs, float)], []
+        self._seen, self._truth = [np.array(obs, float)], []
 
     def step(self, action: ArrayLike, obs: ArrayLike) -> None:
-        """This was told, and then this was seen.
+        """Records a command and the observation that followed.
 
         Raises:
             RecordingError: no episode was begun.
         """
         if not self._seen:
             raise RecordingError("begin() comes before step()")
-        self._told.append(np.array(action, float))
+        self._truth.append(np.array(action, float))
         self._seen.append(np.array(obs, float))
 
     def recording(self, channels: Sequence[str] | None = None) -> Recording:
         """What was written down of the episode; `channels` of the layout (None: all of them).
 
         Raises:
-            RecordingError: nothing was told yet.
+            RecordingError: nothing has been recorded yet.
             UnknownNameError: there is no such channel.
         """
-        if not self._told:
-            raise RecordingError("nothing was told yet")
+        if not self._truth:
+            raise RecordingError("nothing has been recorded yet")
         seen = np.array(self._seen)
         names = [channel.name for channel in self._layout.channels] if channels is None else list(channels)
         signals = {name: seen[:, self._layout.slice(name)] for name in names}
         units = {c.name: c.unit for c in self._layout.channels if c.name in names}
-        commands = np.array([*self._told, self._told[-1]])
+        commands = np.array([*self._truth, self._truth[-1]])
         return Recording(np.arange(len(seen)) / self._hz, commands, signals, units, self._about)

@@ -1,4 +1,4 @@
-"""What a robot was told and what it measured, over time, as one value that is read and written without loss.
+"""Commands and measurements of a robot, over time, as one value that is read and written without loss.
 
 Shape suffixes: T instants, U commands (`nu`), K columns of a signal.
 """
@@ -130,9 +130,9 @@ def _about(recording: Recording) -> str:
     return json.dumps({"units": dict(recording.units), "metadata": dict(recording.metadata)})
 
 
-def _told(about: str) -> dict[str, Any]:
-    told = json.loads(about)
-    return {"units": told.get("units", {}), "metadata": told.get("metadata", {})}
+def _metadata(about: str) -> dict[str, Any]:
+    data = json.loads(about)
+    return {"units": data.get("units", {}), "metadata": data.get("metadata", {})}
 
 
 def _write_npz(path: Path, recording: Recording) -> None:
@@ -148,8 +148,8 @@ def _write_npz(path: Path, recording: Recording) -> None:
 def _read_npz(path: Path) -> Recording:
     with np.load(path, allow_pickle=False) as file:
         signals = {name: file[name] for name in file.files if name not in NOT_SIGNALS}
-        told = _told(str(file[ABOUT])) if ABOUT in file.files else {}
-        return Recording(file[TIME], file[COMMAND], signals, **told)
+        data = _metadata(str(file[ABOUT])) if ABOUT in file.files else {}
+        return Recording(file[TIME], file[COMMAND], signals, **data)
 
 
 def _table(recording: Recording) -> dict[str, NDArray[np.float64]]:
@@ -172,11 +172,11 @@ def _untable(table: Mapping[str, NDArray[np.float64]], about: str) -> Recording:
     for name, some in groups.items():
         if sorted(some) != list(range(len(some))):
             raise RecordingError(f"columns of {name} are numbered {sorted(some)}, not 0 to {len(some) - 1}")
-    told = {
+    data = {
         name: np.stack([some[k] for k in range(len(some))], 1) if some else np.zeros((length, 0))
         for name, some in groups.items()
     }
-    return Recording(table[TIME], told.pop(COMMAND), told, **_told(about))
+    return Recording(table[TIME], data.pop(COMMAND), data, **_metadata(about))
 
 
 def _write_csv(path: Path, recording: Recording) -> None:

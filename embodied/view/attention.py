@@ -15,11 +15,11 @@ except ImportError as error:  # pragma: no cover - depends on the installation
     raise MissingExtraError("matplotlib", "view") from error
 
 
-def draw_attention(attention: NDArray, told: NDArray, hertz: float, path: Path) -> None:
-    """Writes where a network looks back to, a row per layer and head; decisions that told something are marked below.
+def draw_attention(attention: NDArray, informative: NDArray, hertz: float, path: Path) -> None:
+    """Writes where a network looks back to, a row per layer and head; informative observations are marked below.
 
     Args:
-        attention: `(layers, heads, decisions)`; told: `(decisions,)`.
+        attention: `(layers, heads, decisions)`; informative: `(decisions,)`.
         hertz: decisions per second.
     """
     layers, heads, decisions = attention.shape
@@ -30,10 +30,8 @@ def draw_attention(attention: NDArray, told: NDArray, hertz: float, path: Path) 
         rows / rows.max(axis=1, keepdims=True), aspect="auto", cmap="Blues", interpolation="nearest",
         extent=(-0.5 / hertz, (decisions - 0.5) / hertz, layers * heads - 0.5, -0.5),
     )  # fmt: skip
-    when = np.flatnonzero(told) / hertz
-    ax.plot(
-        when, np.full(len(when), layers * heads - 0.3), "^", color="#d98e04", clip_on=False, label="something was told"
-    )
+    when = np.flatnonzero(informative) / hertz
+    ax.plot(when, np.full(len(when), layers * heads - 0.3), "^", color="#d98e04", clip_on=False, label="informative")
     ax.set_yticks(
         range(layers * heads), [f"layer {k // heads + 1}, head {k % heads + 1}" for k in range(layers * heads)]
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import MissingExtraError
-from embodied.view.moments import Player
+from embodied.view.frames import Player
 from embodied.view.palette import PAPER
 from embodied.view.plots import PLOTS, origin_of
 
@@ -68,15 +68,15 @@ def many_worlds(title: str, width: float) -> rrb.Blueprint:
     )
 
 
-def bare_model(title: str, centre: NDArray, extent: float, traces: Sequence[str]) -> rrb.Blueprint:
+def bare_model(title: str, center: NDArray, extent: float, traces: Sequence[str]) -> rrb.Blueprint:
     """Any model on the left, seen from where all of it fits; its traces on the right.
 
     Args:
-        centre: `(3,)` [m], of what is looked at.
+        center: `(3,)` [m], of what is looked at.
         extent: its size [m].
         traces: which of joints, commands and sensors there are.
     """
-    space = _space("world", title, tuple(centre + extent * np.array([0.9, -1.3, 0.8])), tuple(centre))
+    space = _space("world", title, tuple(center + extent * np.array([0.9, -1.3, 0.8])), tuple(center))
     views = [_trace(kind, kind.capitalize()) for kind in traces]
     if not views:
         return rrb.Blueprint(space, collapse_panels=True)

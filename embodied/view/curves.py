@@ -16,9 +16,9 @@ class Curves:
         self._recording = recording
         self._paths: dict[str, str] = {}
         for plot, curves in PLOTS.items():
-            for name, colour in curves.items():
+            for name, color in curves.items():
                 self._paths[name] = path_of(plot, name)
-                recording.log(self._paths[name], rr.SeriesLines(names=name, colors=[colour], widths=2.0), static=True)
+                recording.log(self._paths[name], rr.SeriesLines(names=name, colors=[color], widths=2.0), static=True)
 
     def log(self, time_s: float, steps: int, figures: Mapping[str, float]) -> None:
         """Logs figures after so many steps of the environment."""

@@ -15,7 +15,7 @@ from embodied.view.palette import PAPER
 from embodied.view.scene import Scene
 from embodied.view.sink import close_recording, open_recording
 
-COLOURS = {"success": (60, 160, 90), "failure": (219, 51, 46), "a draw": (142, 152, 168)}
+COLORS = {"success": (60, 160, 90), "failure": (219, 51, 46), "a draw": (142, 152, 168)}
 SPACING = 1.1  # of worlds, in their own size
 NEAR, DROP = 5.0, 0.1  # m: what is deeper down waits out of sight; how far below the worlds the table is
 
@@ -46,8 +46,8 @@ class Grid:
             self._recording.log(f"worlds/{i}", rr.Transform3D(translation=place), static=True)
             self._scenes.append(Scene(model, self._recording, f"worlds/{i}/world", cameras=False))
         self._lay_table(columns * step)
-        for name, colour in COLOURS.items():
-            line = rr.SeriesLines(names=name, colors=[colour], widths=2.0)
+        for name, color in COLORS.items():
+            line = rr.SeriesLines(names=name, colors=[color], widths=2.0)
             self._recording.log(_path(name), line, static=True)
 
     def _lay_table(self, width: float) -> None:
@@ -67,12 +67,12 @@ class Grid:
         """Logs that an episode ended in a world, at the time of the last step."""
         self._tallies[world][outcome] += 1
         self._ended.append(total)
-        colour = COLOURS.get(outcome, COLOURS["a draw"])
+        color = COLORS.get(outcome, COLORS["a draw"])
         text = ", ".join(f"{count} {name}" for name, count in self._tallies[world].items())
-        above = rr.Points3D([(0.0, 0.0, 0.35 * self._size)], colors=[colour], radii=0.02 * self._size, labels=[text])
+        above = rr.Points3D([(0.0, 0.0, 0.35 * self._size)], colors=[color], radii=0.02 * self._size, labels=[text])
         self._recording.log(f"worlds/{world}/outcome", above)
         self._recording.log("events", rr.TextLog(f"world {world}: {outcome}, return {total:+.2f}"))
-        for name in COLOURS:
+        for name in COLORS:
             self._recording.log(_path(name), rr.Scalars(float(sum(tally[name] for tally in self._tallies))))
         self._recording.log("returns/mean", rr.Scalars(float(np.mean(self._ended))))
 
@@ -87,8 +87,8 @@ def width_of(model: mujoco.MjModel, data: mujoco.MjData) -> float:
     if not shown.any():
         return 2 * float(model.stat.extent)
     R = data.geom_xmat[shown].reshape(-1, 3, 3)
-    centre, half = model.geom_aabb[shown, :3], model.geom_aabb[shown, 3:]
-    middle = data.geom_xpos[shown] + np.einsum("nij,nj->ni", R, centre)
+    center, half = model.geom_aabb[shown, :3], model.geom_aabb[shown, 3:]
+    middle = data.geom_xpos[shown] + np.einsum("nij,nj->ni", R, center)
     reach = np.abs(middle) + np.einsum("nij,nj->ni", np.abs(R), half)
     return float(2 * reach[:, :2].max())
 

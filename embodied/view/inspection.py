@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.error_model import ErrorsInWorlds
-from embodied.body.robot import Robot
-from embodied.body.sensors import Sensor
-from embodied.body.timing import AGE_LIMIT_S, FrameClock, Timing
 from embodied.errors import MissingExtraError
 from embodied.layout import Layout
+from embodied.robot.robot import Robot
+from embodied.robot.sensors.error_model import BatchedErrors
+from embodied.robot.sensors.spec import Sensor
+from embodied.robot.timing import AGE_LIMIT_S, FrameClock, Timing
 from embodied.seeding import WorldStreams
 
 try:
@@ -59,7 +59,7 @@ def resting_readings(sensor: Sensor, tick_s: float) -> tuple[NDArray, float]:
     streams = _streams(REPEATS)
     lanes = [streams.stream((f"{sensor.name}/{part}", 3)) for part in ("start", "frame")]
     exact = replace(sensor.errors, resolution=0.0)
-    errors = ErrorsInWorlds([exact], REPEATS, [np.inf], [period], *lanes)
+    errors = BatchedErrors([exact], REPEATS, [np.inf], [period], *lanes)
     errors.begin()
     zero = np.zeros((REPEATS, 1))
     frames = [errors.apply(zero, np.full((REPEATS, 1), k))[:, 0] for k in range(1, FRAMES + 1)]
@@ -69,7 +69,7 @@ def resting_readings(sensor: Sensor, tick_s: float) -> tuple[NDArray, float]:
 def latencies(timing: Timing, tick_s: float) -> NDArray:
     """Times from capture to arrival of many frames [s]."""
     clock = FrameClock([timing], ARRIVALS, [tick_s], _streams(ARRIVALS).stream(("timing", 2)))
-    return clock.fate(np.zeros((ARRIVALS, 1), np.int64))[0][:, 0]
+    return clock.latency_and_loss(np.zeros((ARRIVALS, 1), np.int64))[0][:, 0]
 
 
 def _streams(n: int) -> WorldStreams:
@@ -103,7 +103,7 @@ def _draw_latencies(ax: Any, robot: Robot, tick_s: float, decision_s: float) -> 
     ax.set(title="From capture to arrival", xlabel="latency [ms]", ylabel="frames [share of the most frequent]")
     latest = 0.0
     parts = [(s.name, s.timing, tick_s) for s in robot.sensors]
-    parts += [(c.name, c.timing, decision_s) for c in robot.optics]
+    parts += [(c.name, c.timing, decision_s) for c in robot.optical_sensors]
     for name, timing, tick in parts:
         if not timing.immediate:
             frames, edges = np.histogram(

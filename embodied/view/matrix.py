@@ -25,8 +25,8 @@ def write_matrix(path: Path, names: Sequence[str], score: NDArray[np.float64]) -
         for j in range(k):
             if i != j:
                 bright = abs(score[i, j] - 0.5) < 0.35
-                colour = "black" if bright else "white"
-                axes.text(j, i, f"{100 * score[i, j]:.0f}", ha="center", va="center", fontsize=8, color=colour)
+                color = "black" if bright else "white"
+                axes.text(j, i, f"{100 * score[i, j]:.0f}", ha="center", va="center", fontsize=8, color=color)
     axes.set_title("share of games that the row wins against the column [%]", fontsize=9, loc="left")
     for side in axes.spines.values():
         side.set_visible(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 import rerun as rr
@@ -18,9 +20,9 @@ class ModelStream:
     """One model, live in a viewer, in the browser, or into a file; raises OptionError for another `where`."""
 
     def __init__(self, where: str, model: mujoco.MjModel, title: str) -> None:
-        centre, size = model.stat.center, model.stat.extent
+        center, size = model.stat.center, model.stat.extent
         kinds = {"joints": model.njnt, "commands": model.nu, "sensors": model.nsensor}
-        blueprint = bare_model(title, centre, size, [kind for kind, count in kinds.items() if count])
+        blueprint = bare_model(title, center, size, [kind for kind, count in kinds.items() if count])
         self._recording, self.url = open_recording(where, blueprint)
         self._scene = Scene(model, self._recording, contacts=True)
         hinges = np.isin(model.jnt_type, (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE))
@@ -56,5 +58,5 @@ class ModelStream:
         self._recording.log(path, rr.Scalars(np.atleast_1d(value)))
 
 
-def _name(entry, kind: str, i: int) -> str:
+def _name(entry: Any, kind: str, i: int) -> str:
     return rr.escape_entity_path_part((entry.name or f"{kind}{i}").replace("/", "."))

@@ -1,4 +1,4 @@
-"""Colours of what can be seen and believed, the same in every view."""
+"""Colors of what can be seen and believed, the same in every view."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ FAINT, CLEAR = 0.18, 0.8  # opacity of beams that meet nothing of interest, and 
 OTHERS: tuple[RGB, ...] = ((90, 90, 90), (200, 130, 40), (60, 140, 140))
 
 
-def beam_colours(classes: Sequence[str], seen: NDArray) -> NDArray[np.float32]:
+def beam_colors(classes: Sequence[str], seen: NDArray) -> NDArray[np.float32]:
     """RGBA in [0, 1] of beams that met the classes of index `seen (n,)`, `(n, 4)`; walls and nothing are faint."""
-    table = [(*(c / 255 for c in colour_of(k)), FAINT if k in ("nothing", "wall") else CLEAR) for k in classes]
+    table = [(*(c / 255 for c in color_of(k)), FAINT if k in ("nothing", "wall") else CLEAR) for k in classes]
     return np.asarray(table, np.float32)[seen]
 
 
-def on_paper(colours: NDArray) -> NDArray[np.float32]:
-    """RGBA in [0, 1] as opaque colours, `(n, 3)`, for viewers whose lines cannot be seen through."""
-    alpha = colours[:, 3:]
-    return np.asarray(colours[:, :3] * alpha + np.array(PAPER) / 255 * (1 - alpha), np.float32)
+def on_paper(colors: NDArray) -> NDArray[np.float32]:
+    """RGBA in [0, 1] as opaque colors, `(n, 3)`, for viewers whose lines cannot be seen through."""
+    alpha = colors[:, 3:]
+    return np.asarray(colors[:, :3] * alpha + np.array(PAPER) / 255 * (1 - alpha), np.float32)
 
 
-def colour_of(name: str, fallback: int = 0) -> RGB:
-    """The colour of a class: that of its last word that has one ("sign says red" is red)."""
+def color_of(name: str, fallback: int = 0) -> RGB:
+    """The color of a class: that of its last word that has one ("sign says red" is red)."""
     for word in reversed(name.replace("_", " ").split()):
         if word in PALETTE:
             return PALETTE[word]

@@ -5,7 +5,7 @@ from __future__ import annotations
 PLOTS: dict[str, dict[str, tuple[int, int, int]]] = {
     "return": {"return": (60, 160, 90)},
     "success and belief": {"success": (31, 107, 219), "belief bits": (200, 130, 40)},
-    "exploration": {"entropy": (120, 90, 170), "approx kl": (219, 51, 46)},
+    "exploration": {"entropy loss": (120, 90, 170), "approx kl": (219, 51, 46)},
     "critic": {"value loss": (90, 90, 90), "explained variance": (60, 140, 140)},
     "speed": {"steps per second": (142, 152, 168)},
 }

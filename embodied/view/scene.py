@@ -15,7 +15,7 @@ from embodied.view.shapes import geom_shape, site_shape, xyzw
 HIDDEN_GROUPS = 3  # groups from here on are collision shapes, if there are others
 FORCE_SCALE = 0.01  # [m/N] of the arrows at contacts
 FRAMES_BETWEEN_ALL = 100
-EYE_DISTANCE = 0.05  # [m] at which the frame of a camera is drawn
+CAMERA_DISTANCE = 0.05  # [m] at which the frame of a camera is drawn
 
 
 class Scene:
@@ -114,7 +114,7 @@ class Scene:
                 fov_y=np.deg2rad(model.cam_fovy[camera]),
                 aspect_ratio=width / height if height > 1 else 4 / 3,
                 camera_xyz=rr.ViewCoordinates.RUB,
-                image_plane_distance=EYE_DISTANCE,
+                image_plane_distance=CAMERA_DISTANCE,
             )
             self._recording.log(path, eye, static=True)
 
@@ -150,10 +150,10 @@ def tendons(model: mujoco.MjModel, data: mujoco.MjData) -> rr.LineStrips3D:
     """The paths of tendons that have one."""
     points = data.wrap_xpos.reshape(-1, 3)
     starts, counts = data.ten_wrapadr, data.ten_wrapnum
-    drawn = [i for i in range(model.ntendon) if counts[i] > 1]
-    strips = [points[starts[i] : starts[i] + counts[i]] for i in drawn]
-    colours = (np.clip(model.tendon_rgba[drawn], 0, 1) * 255).astype(np.uint8)
-    return rr.LineStrips3D(strips, radii=model.tendon_width[drawn], colors=colours)
+    visible = [i for i in range(model.ntendon) if counts[i] > 1]
+    strips = [points[starts[i] : starts[i] + counts[i]] for i in visible]
+    colors = (np.clip(model.tendon_rgba[visible], 0, 1) * 255).astype(np.uint8)
+    return rr.LineStrips3D(strips, radii=model.tendon_width[visible], colors=colors)
 
 
 def _product(a: NDArray, b: NDArray) -> NDArray:

@@ -23,7 +23,7 @@ KIND = mujoco.mjtGeom
 
 @dataclass(frozen=True)
 class Solid:
-    """One shape as MuJoCo has it: type, sizes [m], pose in its body, colour, asset of meshes and fields, material."""
+    """One shape as MuJoCo has it: type, sizes [m], pose in its body, color, asset of meshes and fields, material."""
 
     kind: int
     size: NDArray[np.float64]
@@ -50,7 +50,7 @@ def geom_shape(model: mujoco.MjModel, geom: int) -> Any:
             model.geom_size[geom],
             model.geom_pos[geom],
             model.geom_quat[geom],
-            colour(model, model.geom_rgba[geom], int(model.geom_matid[geom])),
+            color(model, model.geom_rgba[geom], int(model.geom_matid[geom])),
             int(model.geom_dataid[geom]),
             int(model.geom_matid[geom]),
         ),
@@ -59,7 +59,7 @@ def geom_shape(model: mujoco.MjModel, geom: int) -> Any:
 
 def site_shape(model: mujoco.MjModel, site: int) -> Any:
     """Returns the archetype of a site."""
-    rgba = colour(model, model.site_rgba[site], int(model.site_matid[site]))
+    rgba = color(model, model.site_rgba[site], int(model.site_matid[site]))
     kind, size = int(model.site_type[site]), model.site_size[site]
     return shape(model, Solid(kind, size, model.site_pos[site], model.site_quat[site], rgba))
 
@@ -67,21 +67,21 @@ def site_shape(model: mujoco.MjModel, site: int) -> Any:
 def shape(model: mujoco.MjModel, solid: Solid) -> Any:
     """Returns the archetype of a solid, or None for kinds that are not drawn."""
     size = solid.size
-    drawn: dict[str, Any] = {"colors": [solid.rgba], "fill_mode": "solid"}
+    style: dict[str, Any] = {"colors": [solid.rgba], "fill_mode": "solid"}
     pose: dict[str, Any] = {"centers": [solid.pos], "quaternions": [xyzw(solid.wxyz)]}
     if solid.kind == KIND.mjGEOM_BOX:
-        return rr.Boxes3D(half_sizes=[size], **pose, **drawn)
+        return rr.Boxes3D(half_sizes=[size], **pose, **style)
     if solid.kind == KIND.mjGEOM_PLANE:
         sides = [float(half) if half > 0 else ENDLESS for half in size[:2]]
-        return rr.Boxes3D(half_sizes=[[*sides, PLATE]], **pose | {"centers": [_sunk(solid)]}, **drawn)
+        return rr.Boxes3D(half_sizes=[[*sides, PLATE]], **pose | {"centers": [_sunk(solid)]}, **style)
     if solid.kind == KIND.mjGEOM_SPHERE:
-        return rr.Ellipsoids3D(half_sizes=[[size[0]] * 3], **pose, **drawn)
+        return rr.Ellipsoids3D(half_sizes=[[size[0]] * 3], **pose, **style)
     if solid.kind == KIND.mjGEOM_ELLIPSOID:
-        return rr.Ellipsoids3D(half_sizes=[size], **pose, **drawn)
+        return rr.Ellipsoids3D(half_sizes=[size], **pose, **style)
     if solid.kind == KIND.mjGEOM_CYLINDER:
-        return rr.Cylinders3D(lengths=[2 * size[1]], radii=[size[0]], **pose, **drawn)
+        return rr.Cylinders3D(lengths=[2 * size[1]], radii=[size[0]], **pose, **style)
     if solid.kind == KIND.mjGEOM_CAPSULE:
-        return _capsule(solid, drawn)
+        return _capsule(solid, style)
     if solid.kind in (KIND.mjGEOM_MESH, KIND.mjGEOM_SDF) and solid.asset >= 0:
         return _mesh(model, solid)
     if solid.kind == KIND.mjGEOM_HFIELD:
@@ -89,8 +89,8 @@ def shape(model: mujoco.MjModel, solid: Solid) -> Any:
     return None
 
 
-def colour(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray[np.uint8]:
-    """A material's colour, or the mean of its texture, goes before a shape's own."""
+def color(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray[np.uint8]:
+    """A material's color, or the mean of its texture, goes before a shape's own."""
     rgba = rgba if material < 0 else model.mat_rgba[material]
     texture = _texture_of(model, material)
     if texture >= 0:
@@ -108,12 +108,12 @@ def _sunk(solid: Solid) -> NDArray:
     return solid.pos - PLATE * solid.R[:, 2]
 
 
-def _capsule(solid: Solid, drawn: dict[str, Any]) -> Any:
-    """Rerun's capsules start at one end, MuJoCo's are centred."""
+def _capsule(solid: Solid, style: dict[str, Any]) -> Any:
+    """Rerun's capsules start at one end, MuJoCo's are centered."""
     radius, half = solid.size[:2]
     start = solid.pos - half * solid.R[:, 2]
     turn = xyzw(solid.wxyz)
-    return rr.Capsules3D(lengths=[2 * half], radii=[radius], translations=[start], quaternions=[turn], **drawn)
+    return rr.Capsules3D(lengths=[2 * half], radii=[radius], translations=[start], quaternions=[turn], **style)
 
 
 def _mesh(model: mujoco.MjModel, solid: Solid) -> Any:
@@ -131,7 +131,7 @@ def _mesh(model: mujoco.MjModel, solid: Solid) -> Any:
 
 
 def _skin(model: mujoco.MjModel, solid: Solid, faces: slice) -> dict[str, Any]:
-    """The texture of a mesh that says where it goes, else one colour; both count from the first row of pixels."""
+    """The texture of a mesh that says where it goes, else one color; both count from the first row of pixels."""
     texture, start = _texture_of(model, solid.material), int(model.mesh_texcoordadr[solid.asset])
     if texture < 0 or start < 0 or model.tex_type[texture] != mujoco.mjtTexture.mjTEXTURE_2D:
         return {"albedo_factor": solid.rgba}
@@ -160,7 +160,7 @@ def _field(model: mujoco.MjModel, solid: Solid) -> Any:
 
 
 def _texture_of(model: mujoco.MjModel, material: int) -> int:
-    """The colour texture of a material, or −1."""
+    """The color texture of a material, or −1."""
     return int(model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB]) if material >= 0 else -1
 
 

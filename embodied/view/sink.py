@@ -77,17 +77,17 @@ def rerun_binary() -> Path:
 def free_port(preferred: int = 0) -> int:
     """The preferred port of this machine, or another where that is taken."""
     for port in (preferred, 0):
-        with socket.socket() as door:
+        with socket.socket() as probe:
             try:
-                door.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return door.getsockname()[1]
+            return probe.getsockname()[1]
     raise OptionError("this machine has no free port")
 
 
 def close_recording(recording: rr.RecordingStream) -> None:
-    """Writes out what is still buffered; a viewer that has gone is told of, and nothing more."""
+    """Writes out what is still buffered; a viewer that has gone is only reported."""
     try:
         recording.flush(timeout_sec=PATIENCE_S)
     except (RuntimeError, ValueError) as error:

@@ -18,14 +18,14 @@ try:
 except ImportError as error:  # pragma: no cover - depends on the installation
     raise MissingExtraError("pillow", "view") from error
 
-from embodied.view.palette import colour_of
+from embodied.view.palette import color_of
 
 HEAD, BAR, MARGIN = 44, 26, 14  # pixels
 INK, PAPER = (44, 50, 60), (250, 251, 252)
 
 
 @dataclass(frozen=True)
-class Moment:
+class Frame:
     """A picture `(height, width, 3)`, when it was taken [s], and the belief then, `(k,)`, if there was one."""
 
     picture: NDArray[np.uint8]
@@ -35,7 +35,7 @@ class Moment:
     last: bool = False
 
 
-def write_storyboard(path: Path, moments: Sequence[Moment], labels: Sequence[str]) -> None:
+def write_storyboard(path: Path, moments: Sequence[Frame], labels: Sequence[str]) -> None:
     """Writes the moments side by side as a PNG; below each, a bar per value of the hidden variable."""
     frames = [frame(moment, labels) for moment in moments]
     width, height = frames[0].size
@@ -46,7 +46,7 @@ def write_storyboard(path: Path, moments: Sequence[Moment], labels: Sequence[str
     sheet.save(path, optimize=True)
 
 
-def write_film(path: Path, moments: Iterable[Moment], labels: Sequence[str], hertz: float) -> None:
+def write_film(path: Path, moments: Iterable[Frame], labels: Sequence[str], hertz: float) -> None:
     """Writes the moments one after the other, so many in a second, as MP4 or, where the name ends so, as GIF.
 
     Raises:
@@ -79,7 +79,7 @@ def _write_mp4(path: Path, frames: Iterator[Image.Image], hertz: float) -> None:
         writer.release()
 
 
-def frame(moment: Moment, labels: Sequence[str]) -> Image.Image:
+def frame(moment: Frame, labels: Sequence[str]) -> Image.Image:
     """A moment's picture and, below it, when it was, what is said of it, and a bar per value of the hidden variable."""
     height, width = moment.picture.shape[:2]
     bars = 0 if moment.belief is None else len(labels)
@@ -90,7 +90,7 @@ def frame(moment: Moment, labels: Sequence[str]) -> Image.Image:
     return sheet
 
 
-def _draw_belief(draw: ImageDraw.ImageDraw, top: int, width: int, moment: Moment, labels: Sequence[str]) -> None:
+def _draw_belief(draw: ImageDraw.ImageDraw, top: int, width: int, moment: Frame, labels: Sequence[str]) -> None:
     font = ImageFont.load_default(max(9, min(BAR - 4, width // 25)))
     draw.text((8, top + HEAD // 2), f"{moment.time_s:.1f} s   {moment.caption}", fill=INK, font=font, anchor="lm")
     if moment.belief is None:
@@ -102,5 +102,5 @@ def _draw_belief(draw: ImageDraw.ImageDraw, top: int, width: int, moment: Moment
         middle = y + 8
         draw.text((8, middle), name, fill=INK, font=font, anchor="lm")
         draw.rectangle((start, y, end, y + 16), fill=(232, 235, 240))
-        draw.rectangle((start, y, start + (end - start) * float(p), y + 16), fill=colour_of(name, k))
+        draw.rectangle((start, y, start + (end - start) * float(p), y + 16), fill=color_of(name, k))
         draw.text((width - 8, middle), f"{100 * p:.0f} %", fill=INK, font=font, anchor="rm")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from embodied.view.blueprint import overview
 from embodied.view.curves import Curves
-from embodied.view.moments import Glance, Picture, Player, Sensed
-from embodied.view.palette import beam_colours, colour_of, on_paper
+from embodied.view.frames import Picture, Player, RayFrame, Sensed
+from embodied.view.palette import beam_colors, color_of, on_paper
 from embodied.view.scene import Scene
 from embodied.view.sink import close_recording, open_recording
 
@@ -109,13 +109,13 @@ class Stream:
         close_recording(self._recording)
 
     def _name_series(self) -> None:
-        """Gives every trace a name and a colour once."""
+        """Gives every trace a name and a color once."""
         for i, name in enumerate(self._beliefs):
-            colour = colour_of(name, i)
-            self._line(f"belief/agent/{name}", f"agent: {name}", colour, 2.5)
-            self._line(f"belief/observer/{name}", f"ideal observer: {name}", (*colour, 90), 1.5)
-        for who, grey in (("agent", (40, 60, 90)), ("observer", (150, 160, 175))):
-            self._line(f"entropy/{who}", who, grey)
+            color = color_of(name, i)
+            self._line(f"belief/agent/{name}", f"agent: {name}", color, 2.5)
+            self._line(f"belief/observer/{name}", f"ideal observer: {name}", (*color, 90), 1.5)
+        for who, gray in (("agent", (40, 60, 90)), ("observer", (150, 160, 175))):
+            self._line(f"entropy/{who}", who, gray)
         for player in self._players:
             for name in player.actions:
                 self._line(player.path(f"actions/{name}"), name.replace("_", " "))
@@ -123,36 +123,36 @@ class Stream:
                 self._line(player.path(f"sensors/{trace.name}"), f"{trace.name.replace('_', ' ')} [{trace.unit}]")
         self._line("reward/return", "return", (60, 160, 90))
 
-    def _line(self, path: str, name: str, colour: tuple[int, ...] | None = None, width: float | None = None) -> None:
-        colours = None if colour is None else [colour]
-        self._recording.log(path, rr.SeriesLines(names=name, colors=colours, widths=width), static=True)
+    def _line(self, path: str, name: str, color: tuple[int, ...] | None = None, width: float | None = None) -> None:
+        colors = None if color is None else [color]
+        self._recording.log(path, rr.SeriesLines(names=name, colors=colors, widths=width), static=True)
 
     def _log_senses(self, player: Player, sensed: Sensed) -> None:
         if sensed.camera is not None:
             self._log_beams(f"world/rays/{player.name}".rstrip("/"), player.classes, sensed.camera)
             self._log_line(player, sensed.camera)
-        for name, glance in zip(player.rangers, sensed.rangers, strict=True):
+        for name, glance in zip(player.range_finders, sensed.range_finders, strict=True):
             self._log_beams(f"world/rays/{player.path(name)}", BEAM, glance)
         for picture in player.pictures:
             self._picture(player.path(f"pictures/{picture.name}"), _pixels(picture, sensed.obs))
         for trace in player.traces:
             self._recording.log(player.path(f"sensors/{trace.name}"), rr.Scalars(sensed.obs[trace.part]))
 
-    def _log_beams(self, path: str, classes: Sequence[str], glance: Glance) -> None:
+    def _log_beams(self, path: str, classes: Sequence[str], glance: RayFrame) -> None:
         strips = np.stack([np.broadcast_to(glance.origin, glance.ends.shape), glance.ends], axis=1)
-        colours = on_paper(beam_colours(classes, glance.seen))
-        self._recording.log(path, rr.LineStrips3D(strips, colors=colours, radii=0.003))
+        colors = on_paper(beam_colors(classes, glance.seen))
+        self._recording.log(path, rr.LineStrips3D(strips, colors=colors, radii=0.003))
 
-    def _log_line(self, player: Player, glance: Glance) -> None:
+    def _log_line(self, player: Player, glance: RayFrame) -> None:
         """A row of pixels: what was met above, how near it is below."""
-        classes = np.array([colour_of(name) for name in player.classes])[glance.seen]
+        classes = np.array([color_of(name) for name in player.classes])[glance.seen]
         near = 255 * (1 - glance.ranges / max(glance.ranges.max(), 1e-6))
         rows = np.stack([classes, np.repeat(near[:, None], 3, axis=1)])
         self._picture(player.path("camera/line"), np.repeat(rows, 2, axis=0))
 
-    def _picture(self, path: str, colours: NDArray) -> None:
+    def _picture(self, path: str, colors: NDArray) -> None:
         """Logs a picture pixel by pixel; the viewer magnifies it."""
-        pixels = np.clip(colours, 0, 255).astype(np.uint8)
+        pixels = np.clip(colors, 0, 255).astype(np.uint8)
         self._recording.log(path, rr.Image(pixels))
 
     def _scalar(self, path: str, value: float) -> None:
@@ -160,7 +160,7 @@ class Stream:
 
 
 def _pixels(picture: Picture, obs: NDArray) -> NDArray:
-    """Colours of a camera's picture, `(height, width, 3)`, near is bright where distances are seen."""
+    """Colors of a camera's picture, `(height, width, 3)`, near is bright where distances are seen."""
     pixels = obs[picture.part].reshape(picture.height, picture.width, -1)
     shares = pixels if picture.far is None else np.repeat(1 - pixels / picture.far, 3, axis=2)
     return 255 * shares

@@ -1,0 +1,5 @@
+"""A task as Gymnasium, PettingZoo and a planner see it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from embodied.agent import Agent
-from embodied.body.robot import Robot
 from embodied.errors import ActionError, NotResetError, UnknownNameError
 from embodied.hidden import Hidden
 from embodied.layout import Layout
-from embodied.randomisation import Randomisation
-from embodied.world.body import Body
+from embodied.randomization.spec import Randomization
+from embodied.robot.batched import BatchedRobot
+from embodied.robot.robot import Robot
 from embodied.world.env import BatchEnv
 from embodied.world.task import Task
 
@@ -27,7 +27,7 @@ from embodied.world.task import Task
 class DuelTask(Task):
     """A game of two robots; what one wins, the other loses.
 
-    Everything is told from both seats: `truth` and `state` hold the columns of the first seat and then, as many, those
+    Everything holds both seats: `truth` and `state` hold the columns of the first seat and then, as many, those
     of the second; `potential` and the success of an `Outcome` are `(N, 2)`; its reward is that of the first seat.
 
     Attributes:
@@ -48,7 +48,7 @@ class DuelTask(Task):
     def scripted(self, seat: Seat) -> Agent:
         """Returns a hand-written player for a seat."""
 
-    def teacher(self, seat: Seat) -> Agent:
+    def expert(self, seat: Seat) -> Agent:
         """Returns whom a beginner in a seat imitates: the hand-written player, unless another one teaches more."""
         return self.scripted(seat)
 
@@ -94,9 +94,9 @@ class Duel:
         threads: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
-        randomise: Randomisation | None = None,
+        randomize: Randomization | None = None,
     ) -> None:
-        self.env = BatchEnv(task, num_envs, threads, autoreset_mode, render_mode, randomise)
+        self.env = BatchEnv(task, num_envs, threads, autoreset_mode, render_mode, randomize)
         self.task = task
         self.num_envs = num_envs
         self.seats = _seats(task, self.env)
@@ -156,7 +156,7 @@ class Versus(VectorEnv):
         return self._facing
 
     @property
-    def body(self) -> Body:
+    def body(self) -> BatchedRobot:
         """The body in the learner's seat."""
         return self.duel.env.bodies[self.mine.number]
 
@@ -210,12 +210,12 @@ class Versus(VectorEnv):
         self.duel.env.close()
 
     def _seen(self, info: dict[str, Any]) -> dict[str, Any]:
-        """The info of a game as this seat is told it."""
+        """The info of a game for this seat."""
         seen = dict(info)
         seen["hidden"] = info["hidden"][:, self.mine.hidden]
         seen["state"] = info["state"][:, self.mine.state]
         seen["shaping"] = info["shaping"][:, self.mine.number]
-        if info["success"].ndim == 2:  # told by a step, not by a reset
+        if info["success"].ndim == 2:  # of a step, not by a reset
             seen["success"] = info["success"][:, self.mine.number]
         if "final_obs" in info:
             seen["final_obs"] = info["final_obs"][:, self.mine.observation]
@@ -283,12 +283,12 @@ class DuelEnv(ParallelEnv):
         return dict(zip(self.possible_agents, values, strict=True))
 
     def _infos(self, info: dict[str, Any]) -> dict[str, Any]:
-        told = []
+        infos = []
         for seat in self.duel.seats:
             parts = {"hidden": seat.hidden, "state": seat.state}
-            told.append({key: info[key][0, part] for key, part in parts.items()})
-            told[-1] |= {"shaping": info["shaping"][0, seat.number], "failed": bool(info["failed"][0])}
-        return self._by_seat(told)
+            infos.append({key: info[key][0, part] for key, part in parts.items()})
+            infos[-1] |= {"shaping": info["shaping"][0, seat.number], "failed": bool(info["failed"][0])}
+        return self._by_seat(infos)
 
 
 def _seats(task: DuelTask, env: BatchEnv) -> tuple[Seat, Seat]:

@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 from embodied.errors import ActionError, CheckpointError, NotResetError, OptionError, WorldFailureWarning
 from embodied.layout import joined
 from embodied.physics.batch import Batch
-from embodied.randomisation import Randomisation
+from embodied.physics.render import WorldRenderer
+from embodied.randomization.adversary import Adversary
+from embodied.randomization.apply import Randomizer
+from embodied.randomization.spec import Randomization
+from embodied.robot.batched import BatchedRobot, advance, whole_ticks
 from embodied.seeding import WorldStreams
-from embodied.world.adversary import Adversary
-from embodied.world.body import Body, advance, whole_ticks
-from embodied.world.picture import Painter
-from embodied.world.randomise import Randomiser
 from embodied.world.state import restore_state, state_of
-from embodied.world.task import Draw, Outcome, Task, TaskFace, World
+from embodied.world.task import Draw, Outcome, Task, TaskMetadata, World
 
 Rows = NDArray[np.intp]
 PHYSICS, MODEL = "physics", "model/"  # names of MuJoCo's part of a saved state
 
 
-class BatchEnv(TaskFace, VectorEnv):
+class BatchEnv(TaskMetadata, VectorEnv):
     """N worlds of one task; world `i` of `reset(seed=s)` equals a single world reset with `s + i`.
 
     Args:
@@ -38,15 +38,16 @@ class BatchEnv(TaskFace, VectorEnv):
         threads: physics threads (None: one per usable core); never changes a result.
         autoreset_mode: any of Gymnasium's modes, or its name.
         render_mode: None or "rgb_array".
-        randomise: what differs from world to world, if anything.
+        randomize: what differs from world to world, if anything.
         adversary: the share of episodes in which an `Adversary` that learns where players fail chooses what is hidden;
             None: all are drawn from the prior.
 
     `info` of every step holds, with a leading N: `hidden` (the truth), `state` (privileged, for critics),
     `shaping` (the potential Φ of the state; a learner that wants it adds γΦ′ − Φ, with Φ = 0 after a
     terminal step), `success` and `failed` (the physics diverged, so the episode was truncated); with a
-    randomisation also `drawn`, whose columns are `drawn_names`: what this world's body and model were given. None of
-    them is part of the observation or the reward. `reset(options={"drawn": …})`, `(N, k)`, puts a draw back.
+    randomization also `sampled_parameters`, whose columns are `sampled_parameter_names`: what this world's body and
+    model were given. None of them is part of the observation or the reward. `reset(options={"sampled_parameters": …})`,
+    `(N, k)`, puts a draw back.
 
     Raises:
         OptionError: an unknown autoreset or render mode.
@@ -59,7 +60,7 @@ class BatchEnv(TaskFace, VectorEnv):
         threads: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
-        randomise: Randomisation | None = None,
+        randomize: Randomization | None = None,
         adversary: float | None = None,
     ) -> None:
         self.task = task
@@ -74,19 +75,19 @@ class BatchEnv(TaskFace, VectorEnv):
             raise OptionError(f"render_mode {render_mode!r} is unknown; known: None, 'rgb_array'")
         self.render_mode = render_mode
         self._define_spaces()
-        self._build(threads, randomise or Randomisation())
+        self._build(threads, randomize or Randomization())
         self.adversary = None if adversary is None else self._adversary(adversary)
 
     def _define_spaces(self) -> None:
         robots = self.task.robots
         self.layout = joined({prefix: robot.layout for prefix, robot in robots.items()})
         self.single_observation_space = spaces.Box(self.layout.low, self.layout.high, dtype=np.float32)
-        actions = sum(len(robot.actuators) for robot in robots.values()) + len(self.task.says)
+        actions = sum(len(robot.actuators) for robot in robots.values()) + len(self.task.declarations)
         self.single_action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-    def _build(self, threads: int | None, randomise: Randomisation) -> None:
+    def _build(self, threads: int | None, randomize: Randomization) -> None:
         spec = self.task.compose()
         for prefix, robot in self.task.robots.items():
             built = robot.build(spec.option.timestep)
@@ -97,28 +98,28 @@ class BatchEnv(TaskFace, VectorEnv):
         self.batch = Batch(model, n, threads)
         self.streams = WorldStreams(n)
         self.bodies = tuple(
-            Body(robot, self.batch, self.streams, prefix, 1 / self.task.control_hz)
+            BatchedRobot(robot, self.batch, self.streams, prefix, 1 / self.task.control_hz)
             for prefix, robot in self.task.robots.items()
         )
         self.substeps = whole_ticks(1 / self.task.control_hz, model.opt.timestep)
         self._limit = round(self.task.episode_s * self.task.control_hz)
         self._steps = np.zeros(n, np.int64)
         self._elapsed_s = np.zeros(n)
-        self._said = np.zeros((n, len(self.task.says)))
+        self._declared = np.zeros((n, len(self.task.declarations)))
         self._obs = np.zeros((n, self.layout.size), np.float32)
         sizes = [robot.layout.size for robot in self.task.robots.values()]
         self._views = [self._obs[:, end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
         self._ended = np.ones(n, bool)
         self._all = np.ones(n, bool)
         self.started = False
-        self._painter: Painter | None = None
-        self.randomiser = Randomiser(randomise, self.batch, self.bodies, self.streams, 1 / self.task.control_hz)
-        self.task.bind(World(self.batch, self.bodies, self._elapsed_s, self._said))
+        self._renderer: WorldRenderer | None = None
+        self.randomizer = Randomizer(randomize, self.batch, self.bodies, self.streams, 1 / self.task.control_hz)
+        self.task.bind(World(self.batch, self.bodies, self._elapsed_s, self._declared))
 
     def _adversary(self, share: float) -> Adversary:
         """One that can set these worlds."""
         adversary = Adversary(share, self.task.hidden, self.streams, self.task.state().shape[1])
-        self.task.imagine(self.task.truth())  # which raises if it cannot
+        self.task.set_hidden(self.task.truth())  # which raises if it cannot
         return adversary
 
     def reset(
@@ -126,8 +127,9 @@ class BatchEnv(TaskFace, VectorEnv):
     ) -> tuple[NDArray, dict[str, Any]]:
         """Starts new episodes in all worlds, or in those of `options["reset_mask"]` (N,).
 
-        With a seed, every world starts over at its first episode; without one, at its next. `options["drawn"]`, as
-        in `info`, is given to the worlds instead of new draws of their randomisation.
+        With a seed, every world starts over at its first episode; without one, at its next.
+        `options["sampled_parameters"]`, as in `info`, is given to the worlds instead of new draws of their
+        randomization.
         """
         super().reset(seed=seed)
         worlds = self._masked((options or {}).get("reset_mask"))
@@ -136,7 +138,7 @@ class BatchEnv(TaskFace, VectorEnv):
         if seed is not None:
             self.streams.seed(seed, worlds)
         self.started = True
-        self._begin(worlds, self._replayed((options or {}).get("drawn")))
+        self._begin(worlds, self._replayed((options or {}).get("sampled_parameters")))
         return self._obs.copy(), self._info()
 
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
@@ -146,7 +148,7 @@ class BatchEnv(TaskFace, VectorEnv):
             ActionError: an action of the wrong shape, or not finite.
             NotResetError: a world that was not reset, or that ended and waits for a reset.
         """
-        commands = self.task.restrain(self._checked(actions))
+        commands = self.task.filter_actions(self._checked(actions))
         stale = self._stale_worlds()
         failed = self._advance(commands, stale)
         outcome, truncated = self._judge(failed, stale)
@@ -154,7 +156,7 @@ class BatchEnv(TaskFace, VectorEnv):
         self._begin(stale)
         self._ended = outcome.terminated | truncated
         won = outcome.success.reshape(self.num_envs, -1)[:, 0]
-        self.randomiser.learn(self._ended, won)
+        self.randomizer.learn(self._ended, won)
         if self.adversary is not None:
             judged = self._ended.copy()
             judged[failed] = False  # that the physics diverged was not the player's fault
@@ -173,10 +175,10 @@ class BatchEnv(TaskFace, VectorEnv):
         if self.render_mode is None:
             gym.logger.warn("render() needs render_mode='rgb_array'")
             return None
-        self._painter = self._painter or Painter(self.batch)
-        return tuple(self._painter.paint(world) for world in range(self.num_envs))
+        self._renderer = self._renderer or WorldRenderer(self.batch)
+        return tuple(self._renderer.render(world) for world in range(self.num_envs))
 
-    def imagine(self, hidden: NDArray) -> None:
+    def set_hidden(self, hidden: NDArray) -> None:
         """Lets the hidden variables of all worlds be others, `(N, k)`, and leaves everything else as it is.
 
         Raises:
@@ -185,7 +187,7 @@ class BatchEnv(TaskFace, VectorEnv):
         expected = (self.num_envs, len(self.hidden))
         if np.shape(hidden) != expected:
             raise OptionError(f"hidden variables are of shape {expected}, not {np.shape(hidden)}")
-        self.task.imagine(np.asarray(hidden, np.float64))
+        self.task.set_hidden(np.asarray(hidden, np.float64))
 
     @property
     def last_obs(self) -> NDArray[np.float32]:
@@ -215,10 +217,10 @@ class BatchEnv(TaskFace, VectorEnv):
 
     @property
     def _remembering(self) -> dict[str, Any]:
-        own = ("_steps", "_elapsed_s", "_said", "_obs", "_ended")
+        own = ("_steps", "_elapsed_s", "_declared", "_obs", "_ended")
         return {name: getattr(self, name) for name in own} | {
             "streams": self.streams,
-            "randomiser": self.randomiser,
+            "randomizer": self.randomizer,
             "adversary": self.adversary,
             "bodies": self.bodies,
             "task": self.task,
@@ -228,17 +230,17 @@ class BatchEnv(TaskFace, VectorEnv):
         """Frees renderers."""
         for body in self.bodies:
             body.close()
-        if self._painter is not None:
-            self._painter.close()
-            self._painter = None
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
 
     @property
-    def drawn_names(self) -> tuple[str, ...]:
-        """What the columns of `info["drawn"]` are."""
-        return self.randomiser.names
+    def sampled_parameter_names(self) -> tuple[str, ...]:
+        """What the columns of `info["sampled_parameters"]` are."""
+        return self.randomizer.names
 
     @property
-    def body(self) -> Body:
+    def body(self) -> BatchedRobot:
         """The body, or the first of several."""
         return self.bodies[0]
 
@@ -251,13 +253,15 @@ class BatchEnv(TaskFace, VectorEnv):
             raise OptionError(f"reset_mask must be {self.num_envs} booleans, not {mask.dtype} of shape {mask.shape}")
         return np.flatnonzero(mask)
 
-    def _replayed(self, drawn: Any) -> NDArray | None:
+    def _replayed(self, sampled: Any) -> NDArray | None:
         """A draw to be put back, checked."""
-        if drawn is None:
+        if sampled is None:
             return None
-        values, expected = np.asarray(drawn, np.float64), self.randomiser.drawn.shape
+        values, expected = np.asarray(sampled, np.float64), self.randomizer.sampled.shape
         if values.shape != expected or not np.isfinite(values).all():
-            raise OptionError(f"drawn must be finite numbers of shape {expected}, not of shape {values.shape}")
+            raise OptionError(
+                f"sampled_parameters must be finite numbers of shape {expected}, not of shape {values.shape}"
+            )
         return values
 
     def _checked(self, actions: NDArray) -> NDArray:
@@ -289,8 +293,8 @@ class BatchEnv(TaskFace, VectorEnv):
             last = first + len(body.robot.actuators)
             body.command(commands[rows, first:last], self._steps[rows], rows)
             first = last
-        self._said[rows] = commands[rows, first:]
-        self.randomiser.renew(self._steps[rows] - 1, np.arange(self.num_envs)[rows])
+        self._declared[rows] = commands[rows, first:]
+        self.randomizer.renew(self._steps[rows] - 1, np.arange(self.num_envs)[rows])
         failed = advance(self.bodies, self._steps[rows], live) if live is None or live.size else stale[:0]
         self._elapsed_s[rows] = self._steps[rows] / self.task.control_hz
         if failed.size:
@@ -320,11 +324,11 @@ class BatchEnv(TaskFace, VectorEnv):
     def _observe(self, failed: Rows) -> None:
         """Senses in all worlds; a failed world repeats its last observation."""
         last = self._obs[failed]
-        self.task.affect()
+        self.task.before_observation()
         for body, view in zip(self.bodies, self._views, strict=True):
             body.sense(view, self._steps)
         self._obs[failed] = last
-        self.task.track()
+        self.task.after_observation()
 
     def _begin(self, worlds: Rows, replay: NDArray | None = None) -> None:
         """Starts a new episode in `worlds` and senses its first observation."""
@@ -332,25 +336,25 @@ class BatchEnv(TaskFace, VectorEnv):
             return
         self.streams.begin(worlds)
         self._steps[worlds] = 0
-        self._said[worlds] = 0
+        self._declared[worlds] = 0
         self._elapsed_s[worlds] = 0.0
         self._ended[worlds] = False
         self.batch.reset(worlds)
-        self.randomiser.begin(worlds, replay)
+        self.randomizer.begin(worlds, replay)
         self.task.begin(worlds, Draw(self.streams, worlds))
         if self.adversary is not None:
             hidden = self.task.truth()
             hidden[worlds] = self.adversary.choose(worlds, self.task.state()[worlds])
-            self.task.imagine(hidden)
+            self.task.set_hidden(hidden)
         for body in self.bodies:
             body.begin(worlds)
         self.batch.forward(worlds)
         for body in self.bodies:
-            body.settle(worlds)
-        self.task.affect()
+            body.initialize_history(worlds)
+        self.task.before_observation()
         for body, view in zip(self.bodies, self._views, strict=True):
             body.sense(view, self._steps, worlds)
-        self.task.track()
+        self.task.after_observation()
 
     def _restart(self, info: dict[str, Any]) -> dict[str, Any]:
         """Resets the worlds that just ended, in the same step, and keeps how they ended."""
@@ -375,8 +379,8 @@ class BatchEnv(TaskFace, VectorEnv):
             "success": np.zeros(self.num_envs, bool) if success is None else success,
             "failed": flags,
         }
-        if self.drawn_names:
-            values["drawn"] = self.randomiser.drawn.copy()
+        if self.sampled_parameter_names:
+            values["sampled_parameters"] = self.randomizer.sampled.copy()
         return values | {f"_{key}": self._all for key in values}
 
 

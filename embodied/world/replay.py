@@ -1,4 +1,4 @@
-"""An environment of this project as a plant: its robot is told again what a recording was told.
+"""An environment of this project as a plant: its robot gets the commands of a recording again.
 
 Shape suffixes: K candidates, R recordings, W = K·R worlds, T instants, S columns.
 """
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from embodied.errors import OptionError
 from embodied.physics.targets import check_single
+from embodied.randomization.apply import Place, places_of
 from embodied.world.env import BatchEnv
-from embodied.world.randomise import Place, places_of
 
 NOISES = (
     "noise",
@@ -104,8 +104,8 @@ class ReplayPlant:
             seen_WTS[:, t] = (
                 obs[:, self._rows] if t == 0 else np.where(over[:, None], seen_WTS[:, t - 1], obs[:, self._rows])
             )
-            told = np.stack([recording.command[min(t, len(recording) - 1)] for recording in recordings])
-            obs, _, terminated, truncated, _ = env.step(np.tile(told, (K, 1)))
+            commands = np.stack([recording.command[min(t, len(recording) - 1)] for recording in recordings])
+            obs, _, terminated, truncated, _ = env.step(np.tile(commands, (K, 1)))
             over |= terminated | truncated
         return [seen_WTS[r::R, : len(recording)] / self._units for r, recording in enumerate(recordings)]
 
@@ -124,7 +124,7 @@ class ReplayPlant:
                     if name.rpartition("/")[2] in NOISES:
                         body.parameter(name)[:] = 0.0
             self._envs[worlds], self._touched[worlds] = env, {}
-            while len(self._envs) > 3:  # the best, its neighbours, and one more
+            while len(self._envs) > 3:  # the best, its neighbors, and one more
                 oldest = next(iter(self._envs))
                 self._envs.pop(oldest).close()
                 self._touched.pop(oldest)

@@ -12,10 +12,10 @@ from embodied.errors import ActionError
 from embodied.hidden import Hidden
 from embodied.world.duel import Versus
 from embodied.world.env import BatchEnv
-from embodied.world.task import Task, TaskFace
+from embodied.world.task import Task, TaskMetadata
 
 
-class SingleEnv(TaskFace, gym.Env):
+class SingleEnv(TaskMetadata, gym.Env):
     """A vector environment of one world, with the leading axis taken off.
 
     Args:
@@ -44,8 +44,10 @@ class SingleEnv(TaskFace, gym.Env):
         super().reset(seed=seed)
         if seed is None and not self.batch_env.started:
             seed = int(self.np_random.integers(2**31))
-        drawn = (options or {}).get("drawn")
-        obs, info = self.batch_env.reset(seed=seed, options=None if drawn is None else {"drawn": np.atleast_2d(drawn)})
+        sampled = (options or {}).get("sampled_parameters")
+        obs, info = self.batch_env.reset(
+            seed=seed, options=None if sampled is None else {"sampled_parameters": np.atleast_2d(sampled)}
+        )
         return obs[0], _first(info)
 
     def step(self, action: NDArray) -> tuple[NDArray, float, bool, bool, dict[str, Any]]:

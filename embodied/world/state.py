@@ -59,7 +59,7 @@ def per_world(one: dict[str, NDArray], other: dict[str, NDArray]) -> tuple[str, 
     own = tuple(name for name, value in one.items() if value.shape[:1] != other[name].shape[:1])
     for name in set(one) - set(own):
         if one[name].shape != other[name].shape:
-            raise CheckpointError(f"{name} is not told apart by worlds: its first axis must be worlds")
+            raise CheckpointError(f"{name} does not differ by world: its first axis must be worlds")
     return own
 
 

@@ -10,12 +10,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.robot import Robot
 from embodied.errors import OptionError
 from embodied.hidden import Hidden
 from embodied.physics.batch import Batch
+from embodied.robot.batched import BatchedRobot
+from embodied.robot.robot import Robot
 from embodied.seeding import WorldStreams
-from embodied.world.body import Body
 
 ROBOT_PREFIX = "robot/"
 
@@ -25,12 +25,12 @@ class World:
     """What a task is given: the batch, the bodies in it, and the clock of each world."""
 
     batch: Batch
-    bodies: tuple[Body, ...]
+    bodies: tuple[BatchedRobot, ...]
     elapsed_s: NDArray[np.float64]  # (N,)
-    said: NDArray[np.float64]  # (N, len(task.says)), what the last decision said, in [-1, 1]
+    declared: NDArray[np.float64]  # (N, len(task.declarations)), declaration actions of the last decision, in [-1, 1]
 
     @property
-    def body(self) -> Body:
+    def body(self) -> BatchedRobot:
         """The body, or the first of several."""
         return self.bodies[0]
 
@@ -75,14 +75,15 @@ class Task(ABC):
         control_hz: rate of decisions.
         episode_s: time limit; longer episodes are truncated.
         hidden: the hidden variables, in the order of the columns of `truth`.
-        guidance: for what share of a training the potential should guide a learner (see `SequencePPO`); for tasks whose
-            reward chance hardly ever meets.
-        says: what the robot can say beside moving, such as "here it is": further actions, which `world.said` holds.
+        shaping_curriculum: for what share of a training the potential should guide a learner (see `SequencePPO`); for
+            tasks whose reward chance hardly ever meets.
+        declarations: what the robot can say beside moving, such as "here it is": further actions, which
+            `world.declared` holds.
     """
 
     control_hz: ClassVar[float] = 10.0
-    guidance: ClassVar[float] = 0.0
-    says: ClassVar[tuple[str, ...]] = ()
+    shaping_curriculum: ClassVar[float] = 0.0
+    declarations: ClassVar[tuple[str, ...]] = ()
     robot: Robot
     episode_s: float
     hidden: tuple[Hidden, ...]
@@ -108,15 +109,15 @@ class Task(ABC):
     def outcome(self) -> Outcome:
         """Judges the step that was just made, in all worlds."""
 
-    def restrain(self, actions: NDArray) -> NDArray:
+    def filter_actions(self, actions: NDArray) -> NDArray:
         """Returns the actions `(N, nu)` that the rules allow; for tasks whose rules forbid some."""
         return actions
 
-    def affect(self) -> None:
+    def before_observation(self) -> None:
         """Sets, before every frame, what the surroundings do to the sensors, such as darkness."""
         return None
 
-    def track(self) -> None:
+    def after_observation(self) -> None:
         """Takes note, after every frame, of what the history has shown so far; for tasks that need it."""
         return None
 
@@ -124,13 +125,13 @@ class Task(ABC):
     def truth(self) -> NDArray[np.float64]:
         """The hidden variables, `(N, k)`; a discrete one is the index of its label."""
 
-    def imagine(self, hidden: NDArray[np.float64]) -> None:
+    def set_hidden(self, hidden: NDArray[np.float64]) -> None:
         """Lets the hidden variables be others, `(N, k)`, and leaves everything else as it is.
 
         Raises:
             OptionError: the task cannot.
         """
-        raise OptionError(f"{type(self).__name__} cannot imagine other hidden variables: it has no `imagine`")
+        raise OptionError(f"{type(self).__name__} cannot imagine other hidden variables: it has no `set_hidden`")
 
     @abstractmethod
     def state(self) -> NDArray[np.float64]:
@@ -155,7 +156,7 @@ class Task(ABC):
         return self.log_likelihood(obs)
 
 
-class TaskFace:
+class TaskMetadata:
     """What environments show of their task to those who measure: the hidden variables and the exact likelihood."""
 
     task: Task
@@ -166,9 +167,9 @@ class TaskFace:
         return self.task.hidden
 
     @property
-    def guidance(self) -> float:
+    def shaping_curriculum(self) -> float:
         """How long the task recommends that learners be guided."""
-        return self.task.guidance
+        return self.task.shaping_curriculum
 
     def log_likelihood(self, obs: NDArray) -> NDArray | None:
         """Exact log-likelihood of observations `(n, dim)` under each hidden value (see `Task`)."""

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from embodied.body.rays import LineCamera
-from embodied.body.robot import Robot
-from embodied.body.timing import Timing
 from embodied.options import options_of
-from embodied.randomisation import Randomisation
+from embodied.randomization.spec import Randomization
+from embodied.robot.rays.spec import LineCamera
+from embodied.robot.robot import Robot
+from embodied.robot.timing import Timing
 from embodied.world.duel import Duel, DuelEnv, DuelTask, Versus
 from embodied.world.single import SingleEnv
 from embodied_envs.opponents import opponent_of
-from embodied_envs.parts import randomisation_of
+from embodied_envs.scene import randomization_of
 from embodied_envs.scout import scout
 
-SECOND = {"body_paint": (0.84, 0.33, 0.20, 1.0)}  # the second robot's colour
+SECOND = {"body_paint": (0.84, 0.33, 0.20, 1.0)}  # the second robot's color
 
 
-def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tuple[Callable, Callable, Callable]:
+def duel_entry_points(task: Callable[[Any], DuelTask], options: type, name: str) -> tuple[Callable, Callable, Callable]:
     """Returns `make`, `make_vec` and `parallel_env` of a duel.
 
     The first two take, beside the options, `seat` (the learner's: a name or a number) and `opponent`: "scripted",
@@ -37,10 +37,10 @@ def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tup
         render_mode: str | None = None,
         seat: str | int = 0,
         opponent: Any = "scripted",
-        randomise: Randomisation | str | None = None,
+        randomize: Randomization | Mapping[str, Any] | str | None = None,
         **given: Any,
     ) -> Versus:
-        played, different = task(options_of(options, given)), randomisation_of(randomise)
+        played, different = task(options_of(options, given)), randomization_of(randomize)
         duel = Duel(played, num_envs, threads, autoreset_mode, render_mode, different)
         number = duel.task.seat(seat)
         return Versus(duel, number, opponent_of(opponent, duel.task, duel.seats[1 - number]))
@@ -60,11 +60,11 @@ def duel_doors(task: Callable[[Any], DuelTask], options: type, name: str) -> tup
 
 
 def watchful_pair(control_hz: float, seats: tuple[str, str], pixels: int, view: float) -> tuple[Robot, Robot]:
-    """Two Scouts of different colours, each with an eye that tells the other from walls, `view` [m] far."""
+    """Two Scouts of different colors, each with an eye that tells the other from walls, `view` [m] far."""
     first, second = seats
     return (
         _watchful(control_hz, second, pixels, view),
-        replace(_watchful(control_hz, first, pixels, view), paint=SECOND),
+        replace(_watchful(control_hz, first, pixels, view), material_colors=SECOND),
     )
 
 
@@ -79,4 +79,4 @@ def _watchful(control_hz: float, other: str, pixels: int, view: float) -> Robot:
         labels={f"{other}/crown_shell": "robot"},
         timing=Timing(rate_hz=control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
     )
-    return replace(scout(control_hz), cameras=(eye,))
+    return replace(scout(control_hz), line_cameras=(eye,))

@@ -13,9 +13,9 @@ from embodied.hidden import Continuous
 from embodied.options import check_bounds
 from embodied.world.duel import DuelTask, Seat
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.duels import duel_doors, watchful_pair
+from embodied_envs.duels import duel_entry_points, watchful_pair
 from embodied_envs.opponents import Chaser
-from embodied_envs.parts import AWAY, BOX, EPISODE_S, Things, pose_features, room
+from embodied_envs.scene import AWAY, BOX, EPISODE_S, Props, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT
 
 HALF_X, HALF_Y = 1.6, 1.2  # m, from the middle of the room to its walls
@@ -73,7 +73,7 @@ class HideSeek(DuelTask):
     def scripted(self, seat: Seat) -> Chaser:
         return Chaser(seat.layout, flees=seat.name == "hider")
 
-    def teacher(self, seat: Seat) -> Chaser:
+    def expert(self, seat: Seat) -> Chaser:
         """A hider that keeps moving: who imitates standing still explores nothing."""
         return Chaser(seat.layout, flees=seat.name == "hider", waits=False)
 
@@ -92,7 +92,7 @@ class HideSeek(DuelTask):
         return spec
 
     def bind(self, world: World) -> None:
-        self._world, self._things = world, Things(world)
+        self._world, self._props = world, Props(world)
         model, n = world.batch.model, world.batch.n
         self._qpos = world.batch.array("qpos")
         self._joints = [int(model.joint(f"box{i}").qposadr[0]) for i in range(self.options.boxes)]
@@ -107,7 +107,7 @@ class HideSeek(DuelTask):
         n = len(worlds)
         screens = SCREENS[draw.distinct("screens", self.options.screens, len(SCREENS))]
         for i in range(self.options.screens):
-            self._things.stand(f"screen{i}", worlds, screens[:, i], 0.14)
+            self._props.place(f"screen{i}", worlds, screens[:, i], 0.14)
             self._places[worlds, i] = screens[:, i]
         boxes = BOXES[draw.distinct("boxes", self.options.boxes, len(BOXES))]
         for i, joint in enumerate(self._joints):
@@ -119,7 +119,7 @@ class HideSeek(DuelTask):
         hider.place(worlds, hideout, turn[:, 1], RIDE_HEIGHT)
         self._sees[worlds] = self._had_seen[worlds] = False
 
-    def restrain(self, actions: NDArray) -> NDArray:
+    def filter_actions(self, actions: NDArray) -> NDArray:
         """The seeker does not drive before its time; it may look around."""
         actions[self.waiting, :2] = 0
         return actions
@@ -134,7 +134,7 @@ class HideSeek(DuelTask):
         """Where the screens stand, `(N, S, 3)`: x, y [m], and the direction of their face [rad]."""
         return self._places[:, : self.options.screens]
 
-    def track(self) -> None:
+    def after_observation(self) -> None:
         self._sees = self.in_sight()
         self._had_seen |= self._sees
 
@@ -143,7 +143,7 @@ class HideSeek(DuelTask):
 
         What the camera makes of that is another matter: its beams may pass above or below.
         """
-        camera = self._world.bodies[seat].cameras[0]
+        camera = self._world.bodies[seat].line_cameras[0]
         origin, fan = camera.rays()
         way = self._crown(1 - seat) - origin[:, 0]
         distance = np.linalg.norm(way, axis=1)
@@ -155,7 +155,7 @@ class HideSeek(DuelTask):
 
     def _crown(self, seat: int) -> NDArray[np.float64]:
         """Where a robot's camera is, `(N, 3)` [m]."""
-        return self._world.bodies[seat].cameras[0].rays()[0][:, 0]
+        return self._world.bodies[seat].line_cameras[0].rays()[0][:, 0]
 
     def outcome(self) -> Outcome:
         apart = self._apart()
@@ -186,4 +186,4 @@ class HideSeek(DuelTask):
         return np.column_stack([near, -near])
 
 
-make, make_vec, parallel_env = duel_doors(HideSeek, HideSeekOptions, "hide_seek_v0")
+make, make_vec, parallel_env = duel_entry_points(HideSeek, HideSeekOptions, "hide_seek_v0")

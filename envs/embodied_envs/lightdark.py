@@ -10,12 +10,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.body.rays import LineCamera, RayFan
-from embodied.body.timing import Timing
 from embodied.hidden import Continuous
 from embodied.options import check_bounds
+from embodied.robot.rays.spec import LineCamera, RaySensor
+from embodied.robot.timing import Timing
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import CYLINDER, EPISODE_S, GHOST, PRINT, doors, pose_features, room
+from embodied_envs.scene import CYLINDER, EPISODE_S, GHOST, PRINT, entry_points, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 HALF_X, HALF_Y = 2.0, 1.2  # m, from the middle of the room to its walls
@@ -60,7 +60,7 @@ class LightDarkOptions:
 class LightDark(Task):
     """Stopping on the goal +1, elsewhere `wrong_reward`; the robot's own pose is hidden."""
 
-    guidance = 0.6
+    shaping_curriculum = 0.6
 
     def __init__(self, options: LightDarkOptions) -> None:
         self.options = options
@@ -72,11 +72,11 @@ class LightDark(Task):
         )
         round_about: dict[str, Any] = {
             "site": "camera", "body": "head", "fov": 2 * math.pi, "max_range": 5.0,
-            "timing": Timing(rate_hz=self.control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01, line="vision"),
+            "timing": Timing(rate_hz=self.control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01, bus="vision"),
         }  # fmt: skip
-        ring = RayFan("ring", pixels=24, range_noise=options.light_noise, dropout=LOST_IN_LIGHT, **round_about)
+        ring = RaySensor("ring", pixels=24, range_noise=options.light_noise, dropout=LOST_IN_LIGHT, **round_about)
         lamp = LineCamera("eye", pixels=48, labels={"lamp": "lamp"}, ranging=False, **round_about)
-        self.robot = replace(scout(self.control_hz), cameras=(lamp,), rangers=(ring,))
+        self.robot = replace(scout(self.control_hz), line_cameras=(lamp,), range_finders=(ring,))
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(HALF_X, HALF_Y)
@@ -125,12 +125,12 @@ class LightDark(Task):
         """How bright it is where each robot stands, 0 to 1, `(N,)`."""
         return brightness(self._world.body.xy[:, 0])
 
-    def affect(self) -> None:
+    def before_observation(self) -> None:
         light, glimmer = self.light(), self.options.glimmer
         self._dropout[:, 0] = 1 - (1 - LOST_IN_LIGHT) * (glimmer + (1 - glimmer) * light)
         self._noise[:, 0] = DARK_NOISE + (self.options.light_noise - DARK_NOISE) * light
 
-    def track(self) -> None:
+    def after_observation(self) -> None:
         self._lit |= self.light() > 0.5
 
     def outcome(self) -> Outcome:
@@ -148,16 +148,16 @@ class LightDark(Task):
         body = self._world.body
         return np.column_stack([body.xy, body.heading % (2 * math.pi)])
 
-    def imagine(self, hidden: NDArray[np.float64]) -> None:
+    def set_hidden(self, hidden: NDArray[np.float64]) -> None:
         """Moves robots to other poses, with all that they have just done; frames on their way are taken from there."""
         body = self._world.body
         about, turn = body.xy.copy(), hidden[:, 2] - body.heading
         moved = lambda points: hidden[:, :2] + _turned(points - about, turn)  # noqa: E731
         self._start[:] = moved(self._start)
         self._trail[:] = np.stack([moved(points) for points in np.moveaxis(self._trail, 1, 0)], axis=1)
-        body.carry_to(hidden[:, :2], turn)
-        self.affect()
-        body.retake()
+        body.move_to(hidden[:, :2], turn)
+        self.before_observation()
+        body.recapture()
 
     def state(self) -> NDArray[np.float64]:
         clock = self._world.elapsed_s / self.episode_s
@@ -182,4 +182,4 @@ def brightness(x: NDArray) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(np.clip((x - EDGE) / DUSK, -50, 50)))
 
 
-make, make_vec = doors(LightDark, LightDarkOptions)
+make, make_vec = entry_points(LightDark, LightDarkOptions)

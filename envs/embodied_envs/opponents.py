@@ -18,7 +18,7 @@ CRUISE, SPIN, STEERING = 0.85, 0.35, 0.5  # shares of nominal voltage; the last 
 CLOSE = 0.22  # m, before which it turns away from walls
 ROOM = 1.0  # m, of free way that are enough
 DECISION_S = 0.1
-BODY = 7  # neighbouring pixels that must be free for the robot to pass
+BODY = 7  # neighboring pixels that must be free for the robot to pass
 HUNT = 40  # decisions
 WHIM = 0.025  # probability per decision of preferring another side
 

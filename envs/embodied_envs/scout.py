@@ -6,14 +6,14 @@ import math
 from dataclasses import replace
 
 import embodied_assets as assets
-from embodied.body.actuators import DCMotor, Servo
-from embodied.body.datasheet import read_battery, read_gear_motor, read_imu, read_servo
-from embodied.body.error_model import ErrorModel
-from embodied.body.kinds import battery_voltage, motor_current
-from embodied.body.rays import LineCamera
-from embodied.body.robot import Robot
-from embodied.body.sensors import Sensor
-from embodied.body.timing import Timing
+from embodied.robot.actuators.spec import DCMotor, Servo
+from embodied.robot.datasheet import read_battery, read_gear_motor, read_imu, read_servo
+from embodied.robot.rays.spec import LineCamera
+from embodied.robot.robot import Robot
+from embodied.robot.sensors.error_model import ErrorModel
+from embodied.robot.sensors.presets import battery_voltage, motor_current
+from embodied.robot.sensors.spec import Sensor
+from embodied.robot.timing import Timing
 
 RIDE_HEIGHT = 0.035  # m, of the chassis' frame above the floor
 
@@ -25,12 +25,12 @@ def scout(control_hz: float) -> Robot:
     imu = read_imu(assets.datasheet_path("mpu6050"))
     one_count = 2 * math.pi / motor.counts_per_rev * control_hz  # rad/s, one encoder count per decision
     # read by a microcontroller, sent over a serial line
-    bus = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001, line="bus")
+    bus = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001, bus="bus")
     shunt = ErrorModel(noise=0.02, resolution=4e-3)  # currents and voltages, on a converter of 12 bits
-    analogue = Timing(rate_hz=control_hz, line="analogue")
+    analogue = Timing(rate_hz=control_hz, bus="analogue")
     command = Timing(rate_hz=100.0, latency_s=0.005, jitter_s=0.001)
     pulses = replace(command, rate_hz=50.0)  # a hobby servo is told where to go fifty times a second
-    chip = replace(bus, latency_s=bus.latency_s + imu.filter_delay, line="imu")
+    chip = replace(bus, latency_s=bus.latency_s + imu.filter_delay, bus="imu")
     return Robot(
         name="scout",
         mjcf=assets.robot_path("scout"),
@@ -58,7 +58,7 @@ def scout(control_hz: float) -> Robot:
             motor_current("current", ("left_motor", "right_motor"), 8.0, replace(shunt, bias=0.01), analogue),
             battery_voltage("volts", 15.0, replace(shunt, scale=0.01), analogue),
         ),
-        cameras=(
+        line_cameras=(
             LineCamera(
                 "camera",
                 site="camera",
@@ -72,5 +72,5 @@ def scout(control_hz: float) -> Robot:
             Servo("pan_servo", "pan", servo, command=pulses),
         ),
         battery=read_battery(assets.datasheet_path("inr18650_25r"), series=3, electronics=4.0),
-        refresh_s=0.1,  # the pack sags by a few per cent: once per decision is close enough, and twice as cheap
+        power_update_s=0.1,  # the pack sags by a few per cent: once per decision is close enough, and twice as cheap
     )

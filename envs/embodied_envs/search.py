@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import AWAY, BOX, CYLINDER, EPISODE_S, MISREAD, PRINT, Things, Word, doors, pose_features, room
+from embodied_envs.scene import (
+    AWAY,
+    BOX,
+    CYLINDER,
+    EPISODE_S,
+    MISREAD,
+    PRINT,
+    Declaration,
+    Props,
+    entry_points,
+    pose_features,
+    room,
+)
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 REACH = 1.2  # m, from the middle of the room to its walls
@@ -24,7 +36,7 @@ NEAR = 1.0  # m, within which a thing can be declared
 NOTHING = -1  # instead of a geom
 LEAST_MISREAD = 1e-3  # that evidence reckons with: no pixel proves anything
 HALF_VIEW = math.pi / 6
-PIXEL = 2 * HALF_VIEW / 23  # rad, between two neighbours of 24
+PIXEL = 2 * HALF_VIEW / 23  # rad, between two neighbors of 24
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class SearchOptions:
     Attributes:
         objects: how many things, each behind a screen of its own; 2 to 5.
         scatter: how far screens stand from their places in a row [m].
-        reading_range: distance within which a thing can be told from the others [m].
+        reading_range: distance within which a thing can be distinguished from the others [m].
         misread: probability that one pixel takes a thing for another kind.
         wrong_reward: reward for declaring anything but what is wanted.
         time_cost: cost of every second.
@@ -57,8 +69,8 @@ class SearchOptions:
 class Search(Task):
     """Saying "this" to what is wanted +1, to another thing `wrong_reward`, to no thing nothing; its place is hidden."""
 
-    says = ("this",)
-    guidance = 0.6
+    declarations = ("this",)
+    shaping_curriculum = 0.6
 
     def __init__(self, options: SearchOptions) -> None:
         self.options = options
@@ -68,7 +80,7 @@ class Search(Task):
         self.hidden = (Discrete("target_place", self.places, self._prior),)
         things = {"target": "target"} | {f"decoy{i}": "decoy" for i in range(options.objects - 1)}
         screens = {f"screen{i}": "screen" for i in range(options.objects)}
-        self.robot = scout(self.control_hz).looking_for(
+        self.robot = scout(self.control_hz).with_labels(
             screens | things,
             {"target": "thing", "decoy": "thing"},
             reading_range=options.reading_range,
@@ -94,9 +106,9 @@ class Search(Task):
         return spec
 
     def bind(self, world: World) -> None:
-        self._world, self._things, self._this = world, Things(world), Word(world)
+        self._world, self._props, self._this = world, Props(world), Declaration(world)
         n, k = world.batch.n, self.options.objects
-        self._camera = world.body.cameras[0]
+        self._camera = world.body.line_cameras[0]
         self._target_geom = world.batch.model.geom("target").id
         names = ["target", *(f"decoy{i}" for i in range(k - 1))]
         self._thing_geoms = np.array([world.batch.model.geom(name).id for name in names])
@@ -116,7 +128,7 @@ class Search(Task):
         self._at[worlds] = screens + np.array([0.0, BEHIND])
         for i in range(k):
             here = np.column_stack([screens[:, i], np.zeros(n)])
-            self._things.stand(f"screen{i}", worlds, here, 0.14)
+            self._props.place(f"screen{i}", worlds, here, 0.14)
             self._put(i, worlds)
         turn = draw.uniform("heading", 1, -0.05, 0.05)[:, 0]
         xy = draw.uniform("start", 2, -0.05, 0.05) + START
@@ -128,11 +140,11 @@ class Search(Task):
         """Puts what is wanted, or the next decoy, behind screen `place`."""
         slot = np.column_stack([self._at[worlds, place], np.zeros(len(worlds))])
         wanted = self._place[worlds] == place
-        self._things.stand("target", worlds[wanted], slot[wanted])
+        self._props.place("target", worlds[wanted], slot[wanted])
         number = place - (self._place[worlds] < place)
         for decoy in range(self.options.objects - 1):
             mine = ~wanted & (number == decoy)
-            self._things.stand(f"decoy{decoy}", worlds[mine], slot[mine])
+            self._props.place(f"decoy{decoy}", worlds[mine], slot[mine])
 
     def gaze(self) -> NDArray[np.float64]:
         """Where each head points, `(N,)` [rad]."""
@@ -144,7 +156,7 @@ class Search(Task):
         off = np.arctan2(way[..., 1], way[..., 0]) - self.gaze()[:, None]
         return (off + math.pi) % (2 * math.pi) - math.pi
 
-    def track(self) -> None:
+    def after_observation(self) -> None:
         y = self._world.body.xy[:, 1, None]
         beyond = y > self._at[..., 1] - 0.5 * BEHIND
         near = self._distance() < self.options.reading_range
@@ -154,7 +166,7 @@ class Search(Task):
         return np.linalg.norm(self._at - self._world.body.xy[:, None], axis=2)
 
     def outcome(self) -> Outcome:
-        asking = np.flatnonzero(self._this.meant())
+        asking = np.flatnonzero(self._this.complete())
         declared = np.full(len(self._place), NOTHING)
         if asking.size:
             declared[asking] = self._pointed_at(asking)
@@ -187,7 +199,7 @@ class Search(Task):
     def truth(self) -> NDArray[np.float64]:
         return self._place[:, None].astype(np.float64)
 
-    def imagine(self, hidden: NDArray[np.float64]) -> None:
+    def set_hidden(self, hidden: NDArray[np.float64]) -> None:
         self._place[:] = hidden[:, 0]
         for place in range(self.options.objects):
             self._put(place, np.arange(len(hidden)))
@@ -197,7 +209,7 @@ class Search(Task):
 
         It is known at which place a pixel looked, and not which of the things stands there.
         """
-        camera, geom = self.robot.cameras[0], self._camera.geoms
+        camera, geom = self.robot.line_cameras[0], self._camera.geoms
         pixels = obs[:, self.robot.layout.slice("camera/class")].reshape(*geom.shape, -1)
         read = [pixels[..., camera.classes.index(kind)] for kind in ("target", "decoy")]
         new = obs[:, self.robot.layout.slice("camera/new")]
@@ -235,7 +247,7 @@ class Search(Task):
         return self._this.begun(facing) - np.where(found, to_target + face, left + np.where(found, 0.0, nearest))
 
 
-make, make_vec = doors(Search, SearchOptions)
+make, make_vec = entry_points(Search, SearchOptions)
 
 
 def _add_thing(spec: mujoco.MjSpec, name: str, rgba: list[float], star: bool) -> None:

@@ -13,14 +13,14 @@ from embodied.errors import OptionError
 from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import AWAY, EPISODE_S, MISREAD, Things, doors, pose_features, room
+from embodied_envs.scene import AWAY, EPISODE_S, MISREAD, Props, entry_points, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
-COLOURS = ("red", "blue")
+COLORS = ("red", "blue")
 PAINT = {"red": [0.86, 0.20, 0.18, 1.0], "blue": [0.12, 0.42, 0.86, 1.0]}
-GOOD_PAD = Discrete("good_pad", COLOURS, (0.5, 0.5))
+GOOD_PAD = Discrete("good_pad", COLORS, (0.5, 0.5))
 PLACES = ("fixed", "swapped", "random")
-WALL = 1.2  # m, from the centre of the arena to its walls
+WALL = 1.2  # m, from the center of the arena to its walls
 PAD_RADIUS = 0.25  # m
 PAD_SETBACK = 0.3  # m, from the wall to the middle of a pad
 # Places along the walls, x, y, and the heading that faces the room; far enough apart that nothing overlaps.
@@ -38,7 +38,7 @@ class SignpostOptions:
 
     Attributes:
         places: "fixed" (sign ahead, red pad left and blue pad right behind the robot), "swapped" (the pads
-            change places at random, so the colour must be found as well), "random" (anywhere along the walls).
+            change places at random, so the color must be found as well), "random" (anywhere along the walls).
         decoys: unsealed signs with hearsay on them that tells nothing; 0, 1 or 2.
         occluders: boxes that stand in the way of looking and driving; 0 to 5.
         reading_range: distance within which a sign can be read [m].
@@ -71,23 +71,23 @@ class SignpostOptions:
 
 
 class Signpost(Task):
-    """Right pad +1, wrong pad `wrong_reward`, a small cost of time; the colour of the good pad is hidden."""
+    """Right pad +1, wrong pad `wrong_reward`, a small cost of time; the color of the good pad is hidden."""
 
     def __init__(self, options: SignpostOptions) -> None:
         self.options = options
         self.episode_s = options.episode_s
         self.hidden = (GOOD_PAD,)
-        self.robot = scout(self.control_hz).looking_for(
+        self.robot = scout(self.control_hz).with_labels(
             *_vocabulary(options.decoys), reading_range=options.reading_range, misread=options.misread
         )
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(WALL, WALL)
-        for colour in COLOURS:
-            _add_pad(spec, colour)
-            _add_board(spec, f"sign_{colour}", colour, sealed=True)
+        for color in COLORS:
+            _add_pad(spec, color)
+            _add_board(spec, f"sign_{color}", color, sealed=True)
             for i in range(self.options.decoys):
-                _add_board(spec, f"decoy{i}_{colour}", colour, sealed=False)
+                _add_board(spec, f"decoy{i}_{color}", color, sealed=False)
         for i in range(self.options.occluders):
             body = spec.worldbody.add_body(name=f"occluder{i}", mocap=True, pos=AWAY)
             body.add_geom(
@@ -101,15 +101,15 @@ class Signpost(Task):
 
     def bind(self, world: World) -> None:
         self._world = world
-        self._things = Things(world)
+        self._props = Props(world)
         n = world.batch.n
         self._good = np.zeros(n, np.intp)
         self._read = np.zeros(n, bool)
         self._pads = np.zeros((n, 2, 2))
         self._sign = np.zeros((n, 2))
         self._sign_slot = np.zeros((n, 3))
-        camera = self.robot.cameras[0]
-        self._sealed = np.array([camera.classes.index(f"sign says {c}") for c in COLOURS])
+        camera = self.robot.line_cameras[0]
+        self._sealed = np.array([camera.classes.index(f"sign says {c}") for c in COLORS])
         self._classes = self.robot.layout.slice("camera/class")
         late = not camera.timing.immediate
         self._new = self.robot.layout.slice("camera/new") if late else None
@@ -118,8 +118,8 @@ class Signpost(Task):
         self._good[worlds] = draw.choice("good_pad", GOOD_PAD.prior)
         self._read[worlds] = False
         slots = self._slots(len(worlds), draw)
-        for i, colour in enumerate(COLOURS):
-            self._things.stand(f"pad_{colour}", worlds, slots[:, i])
+        for i, color in enumerate(COLORS):
+            self._props.place(f"pad_{color}", worlds, slots[:, i])
             self._pads[worlds, i] = _in_front(slots[:, i], PAD_SETBACK)
         self._sign[worlds], self._sign_slot[worlds] = slots[:, 2, :2], slots[:, 2]
         self._show("sign", worlds, slots[:, 2], self._good[worlds])
@@ -128,8 +128,8 @@ class Signpost(Task):
         self._place_occluders(worlds, draw)
         self._place_robot(worlds, draw)
 
-    def track(self) -> None:
-        seen = self._world.body.cameras[0].seen
+    def after_observation(self) -> None:
+        seen = self._world.body.line_cameras[0].seen
         self._read |= (seen[:, :, None] == self._sealed).any(axis=(1, 2))
 
     def outcome(self) -> Outcome:
@@ -144,7 +144,7 @@ class Signpost(Task):
     def truth(self) -> NDArray[np.float64]:
         return self._good[:, None].astype(np.float64)
 
-    def imagine(self, hidden: NDArray[np.float64]) -> None:
+    def set_hidden(self, hidden: NDArray[np.float64]) -> None:
         self._good[:] = hidden[:, 0]
         self._show("sign", np.arange(len(hidden)), self._sign_slot, self._good)
 
@@ -172,7 +172,7 @@ class Signpost(Task):
 
     def log_likelihood(self, obs: NDArray) -> NDArray[np.float64]:
         """Each pixel that reads the sealed sign is an independent vote; other pixels and held frames tell nothing."""
-        camera = self.robot.cameras[0]
+        camera = self.robot.line_cameras[0]
         pixels = obs[:, self._classes].reshape(len(obs), camera.pixels, len(camera.classes))
         votes = pixels[:, :, self._sealed].sum(axis=1, dtype=np.float64)
         if self._new is not None:
@@ -192,18 +192,18 @@ class Signpost(Task):
         sign = np.tile(SIGN_SLOT, (n, 1, 1))
         return np.concatenate([SLOTS[pads], sign, SLOTS[spare]], axis=1)
 
-    def _show(self, board: str, worlds: NDArray[np.intp], slot: NDArray, colour: NDArray[np.intp]) -> None:
-        """Puts up the board of `colour (n,)`; the board of the other colour waits out of sight."""
-        for i, name in enumerate(COLOURS):
+    def _show(self, board: str, worlds: NDArray[np.intp], slot: NDArray, color: NDArray[np.intp]) -> None:
+        """Puts up the board of `color (n,)`; the board of the other color waits out of sight."""
+        for i, name in enumerate(COLORS):
             body = f"{board}_{name}"
-            self._things.stand(body, worlds, slot)
-            self._things.hide(body, worlds[colour != i])
+            self._props.place(body, worlds, slot)
+            self._props.remove(body, worlds[color != i])
 
     def _place_occluders(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         places = OCCLUDER_PLACES[draw.distinct("occluders", self.options.occluders, len(OCCLUDER_PLACES))]
         for i in range(self.options.occluders):
             slot = np.column_stack([places[:, i], np.zeros(len(worlds))])
-            self._things.stand(f"occluder{i}", worlds, slot, 0.12)
+            self._props.place(f"occluder{i}", worlds, slot, 0.12)
 
     def _place_robot(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         xy = draw.uniform("start", 2, -1.0, 1.0) * [0.12, 0.12] + [0.0, -0.3]
@@ -211,17 +211,17 @@ class Signpost(Task):
         self._world.body.place(worlds, xy, math.pi / 2 + turn, RIDE_HEIGHT)
 
 
-make, make_vec = doors(Signpost, SignpostOptions)
+make, make_vec = entry_points(Signpost, SignpostOptions)
 
 
 def _vocabulary(decoys: int) -> tuple[dict[str, str], dict[str, str]]:
     """Returns what the camera calls each geom, and what fine print looks like from afar."""
-    labels = {f"pad_{c}_panel": f"{c} pad" for c in COLOURS}
-    labels |= {f"sign_{c}": f"sign says {c}" for c in COLOURS}
-    labels |= {f"decoy{i}_{c}": f"hearsay says {c}" for i in range(decoys) for c in COLOURS}
-    legible = {f"sign says {c}": "sign" for c in COLOURS}
+    labels = {f"pad_{c}_panel": f"{c} pad" for c in COLORS}
+    labels |= {f"sign_{c}": f"sign says {c}" for c in COLORS}
+    labels |= {f"decoy{i}_{c}": f"hearsay says {c}" for i in range(decoys) for c in COLORS}
+    legible = {f"sign says {c}": "sign" for c in COLORS}
     if decoys:
-        legible |= {f"hearsay says {c}": "hearsay" for c in COLOURS}
+        legible |= {f"hearsay says {c}": "hearsay" for c in COLORS}
     return labels, legible
 
 
@@ -230,19 +230,19 @@ def _in_front(slot: NDArray, distance: float) -> NDArray:
     return slot[:, :2] + distance * np.stack([np.cos(slot[:, 2]), np.sin(slot[:, 2])], axis=1)
 
 
-def _add_pad(spec: mujoco.MjSpec, colour: str) -> None:
+def _add_pad(spec: mujoco.MjSpec, color: str) -> None:
     """A disc on the floor to drive on, and a panel behind it that the camera sees; neither can be touched."""
-    body = spec.worldbody.add_body(name=f"pad_{colour}", mocap=True)
-    shared = {"contype": 0, "conaffinity": 0, "rgba": PAINT[colour]}
+    body = spec.worldbody.add_body(name=f"pad_{color}", mocap=True)
+    shared = {"contype": 0, "conaffinity": 0, "rgba": PAINT[color]}
     body.add_geom(
-        name=f"pad_{colour}_disc",
+        name=f"pad_{color}_disc",
         type=mujoco.mjtGeom.mjGEOM_CYLINDER,
         size=[PAD_RADIUS, 0.002, 0],
         pos=[PAD_SETBACK, 0, 0.002],
         **shared,
     )
     body.add_geom(
-        name=f"pad_{colour}_panel",
+        name=f"pad_{color}_panel",
         type=mujoco.mjtGeom.mjGEOM_BOX,
         size=[0.01, 0.16, 0.11],
         pos=[0.012, 0, 0.12],
@@ -250,8 +250,8 @@ def _add_pad(spec: mujoco.MjSpec, colour: str) -> None:
     )
 
 
-def _add_board(spec: mujoco.MjSpec, name: str, colour: str, sealed: bool) -> None:
-    """A board that names a colour: a white frame around a patch, with a golden seal if it tells the truth."""
+def _add_board(spec: mujoco.MjSpec, name: str, color: str, sealed: bool) -> None:
+    """A board that names a color: a white frame around a patch, with a golden seal if it tells the truth."""
     body = spec.worldbody.add_body(name=name, mocap=True, pos=AWAY)
     box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "contype": 0, "conaffinity": 0}
     body.add_geom(name=name, size=[0.008, 0.17, 0.12], pos=[0.012, 0, 0.14], rgba=[0.97, 0.97, 0.95, 1], **box)
@@ -259,7 +259,7 @@ def _add_board(spec: mujoco.MjSpec, name: str, colour: str, sealed: bool) -> Non
         name=f"{name}_patch",
         size=[0.002, 0.12, 0.07],
         pos=[0.0215, 0, 0.13],
-        rgba=PAINT[colour],
+        rgba=PAINT[color],
         group=2,
         **box,
     )

@@ -13,9 +13,9 @@ from embodied.hidden import Continuous
 from embodied.options import check_bounds
 from embodied.world.duel import DuelTask, Seat
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.duels import duel_doors, watchful_pair
+from embodied_envs.duels import duel_entry_points, watchful_pair
 from embodied_envs.opponents import Chaser
-from embodied_envs.parts import CYLINDER, EPISODE_S, PRINT, pose_features, room
+from embodied_envs.scene import CYLINDER, EPISODE_S, PRINT, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT
 
 REACH = 1.1  # m, from the middle of the ring to the walls of the room
@@ -47,7 +47,7 @@ class Sumo(DuelTask):
     """+1 for pushing the other out of the ring, −1 for being out first; the other's place, mass and grip are hidden."""
 
     seats = SEATS
-    guidance = 0.5
+    shaping_curriculum = 0.5
 
     def __init__(self, options: SumoOptions) -> None:
         self.options = options
@@ -135,4 +135,4 @@ class Sumo(DuelTask):
         return (0.4 * (distance[:, ::-1] - distance) - 0.2 * apart) / self.options.ring
 
 
-make, make_vec, parallel_env = duel_doors(Sumo, SumoOptions, "sumo_v0")
+make, make_vec, parallel_env = duel_entry_points(Sumo, SumoOptions, "sumo_v0")

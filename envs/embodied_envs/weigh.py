@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.parts import BOX, EPISODE_S, PRINT, doors, pose_features, room
+from embodied_envs.scene import BOX, EPISODE_S, PRINT, entry_points, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 REACH = 1.2  # m, from the middle of the room to its walls
@@ -56,7 +56,7 @@ class WeighOptions:
 class Weigh(Task):
     """The heaviest box over the line first +1, another `wrong_reward`; which is the heaviest is hidden."""
 
-    guidance = 0.6
+    shaping_curriculum = 0.6
 
     def __init__(self, options: WeighOptions) -> None:
         self.options = options
@@ -64,7 +64,7 @@ class Weigh(Task):
         names = tuple(f"box{i}" for i in range(options.boxes))
         self._prior = (1 / options.boxes,) * options.boxes
         self.hidden = (Discrete("heaviest", names, self._prior),)
-        self.robot = scout(self.control_hz).looking_for(dict.fromkeys(names, "box") | {"mark": "mark"}, {})
+        self.robot = scout(self.control_hz).with_labels(dict.fromkeys(names, "box") | {"mark": "mark"}, {})
 
     @property
     def row(self) -> NDArray[np.float64]:
@@ -140,7 +140,7 @@ class Weigh(Task):
         """Where the boxes are, `(N, K, 2)` [m]."""
         return np.stack([self._qpos[:, self._joints], self._qpos[:, self._joints + 1]], axis=2)
 
-    def track(self) -> None:
+    def after_observation(self) -> None:
         self._felt |= np.linalg.norm(self._boxes() - self._begun, axis=2) > FELT
 
     def outcome(self) -> Outcome:
@@ -157,7 +157,7 @@ class Weigh(Task):
     def truth(self) -> NDArray[np.float64]:
         return self._heaviest[:, None].astype(np.float64)
 
-    def imagine(self, hidden: NDArray[np.float64]) -> None:
+    def set_hidden(self, hidden: NDArray[np.float64]) -> None:
         """Lets the heaviest box and another one change their masses."""
         heaviest = hidden[:, 0].astype(np.intp)
         worlds = np.flatnonzero(heaviest != self._heaviest)
@@ -176,8 +176,8 @@ class Weigh(Task):
         """
         amperes = np.abs(obs[:, self.robot.layout.slice("current")]).mean(axis=1)
         heavy, light = (_likelihood(amperes, mass) for mass in (self._heavy, float(np.mean(LIGHT))))
-        told = WITNESSES * np.log(heavy / light) * (self._pushed != NOTHING)
-        return told[:, None] * (self._pushed[:, None] == np.arange(self.options.boxes))
+        evidence = WITNESSES * np.log(heavy / light) * (self._pushed != NOTHING)
+        return evidence[:, None] * (self._pushed[:, None] == np.arange(self.options.boxes))
 
     def state(self) -> NDArray[np.float64]:
         boxes = self._boxes().reshape(len(self._felt), -1) / REACH
@@ -201,4 +201,4 @@ def _likelihood(amperes: NDArray, mass: float) -> NDArray[np.float64]:
     return (1 - STRAY) * np.exp(-0.5 * off**2) / (CURRENT_SPREAD * math.sqrt(2 * math.pi)) + STRAY
 
 
-make, make_vec = doors(Weigh, WeighOptions)
+make, make_vec = entry_points(Weigh, WeighOptions)

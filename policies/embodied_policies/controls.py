@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.agent import Agent, Carry
+from embodied.agent import Agent, Carry, belief_of
 from embodied.errors import UnknownNameError
 from embodied.layout import Layout
 
@@ -35,7 +35,7 @@ class FixedGaze:
 
     def belief(self, carry: Carry) -> NDArray | None:
         """The agent's own."""
-        return _belief(self._agent, carry)
+        return belief_of(self._agent, carry)
 
 
 @dataclass
@@ -69,11 +69,7 @@ class FrozenLooks:
 
     def belief(self, carry: _Looked) -> NDArray | None:
         """The agent's own."""
-        return _belief(self._agent, carry.carry)
-
-
-def _belief(agent: Any, carry: Carry) -> NDArray | None:
-    return agent.belief(carry) if hasattr(agent, "belief") else None
+        return belief_of(self._agent, carry.carry)
 
 
 class Forgetful:
@@ -96,7 +92,7 @@ def blank_of(task: Any) -> Blank:
     no range and no current measured.
     """
     layout = task.robot.layout
-    for camera in task.robot.cameras:
+    for camera in task.robot.line_cameras:
         if getattr(camera, "legible", None):
             return unread(layout.slice(f"{camera.name}/class"), camera.classes, camera.legible)
     return unmeasured(layout)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied.learn.policy import Core, SequencePolicy
+from embodied.nn.policy import Core, SequencePolicy
 from embodied_policies.size import Size
 
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from embodied.errors import OptionError
-from embodied.learn.observations import Codec, Encoder
-from embodied.learn.policy import Core, SequencePolicy, policy_class
+from embodied.nn.encoder import Encoder
+from embodied.nn.policy import Core, SequencePolicy, policy_class
+from embodied.spaces import Codec
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class MixtureConfig:
     """Who the experts are.
 
     Attributes:
-        members: for each expert the name of its class, `policy`, its `settings`, and whether it `normalises`.
+        members: for each expert the name of its class, `policy`, its `settings`, and whether it `normalize`.
         frozen: leave the experts as they are and learn only the router and the heads.
     """
 
@@ -96,19 +97,19 @@ class MixtureCore(Core):
             left = left[mine:]
         return self._mix(features), *after
 
-    def regulariser(self) -> Tensor | None:
+    def regularizer(self) -> Tensor | None:
         """What the experts add to the loss, if they are learning."""
         if self.frozen:
             return None
-        terms = [term for term in (core.regulariser() for core in self._experts) if term is not None]
+        terms = [term for term in (core.regularizer() for core in self._experts) if term is not None]
         return torch.stack(terms).sum() if terms else None
 
-    def explain(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
+    def introspect(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
         """The router's shares `(1, T, E)` as `routing`, and what goes on inside each expert as `expertI/…`."""
-        told: dict[str, Tensor] = {}
+        inside: dict[str, Tensor] = {}
         for i, (core, x) in enumerate(zip(self._experts, x_BTF.split(self.widths, dim=-1), strict=True)):
-            told |= {f"expert{i}/{name}": value for name, value in core.explain(x, first_BT).items()}
-        return told | {"routing": self.shares}
+            inside |= {f"expert{i}/{name}": value for name, value in core.introspect(x, first_BT).items()}
+        return inside | {"routing": self.shares}
 
     def _mix(self, features: list[Tensor]) -> Tensor:
         self.shares = self.router(torch.cat(features, dim=-1)).softmax(-1)
@@ -124,18 +125,18 @@ class MixturePolicy(SequencePolicy):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        normalising = [bool(member.get("normalises")) for member in self.config.members]
-        self.encoder = _Encoders(self.codec, cast(MixtureCore, self.core).widths, normalising)
+        normalizing = [bool(member.get("normalize")) for member in self.config.members]
+        self.encoder = _Encoders(self.codec, cast(MixtureCore, self.core).widths, normalizing)
         self.encoder.requires_grad_(not self.config.frozen)
 
 
 class _Encoders(Encoder):
-    """The experts' own encoders, side by side; how they normalise stays as it was learned."""
+    """The experts' own encoders, side by side; how they normalize stays as it was learned."""
 
-    def __init__(self, codec: Codec, widths: list[int], normalising: list[bool]) -> None:
+    def __init__(self, codec: Codec, widths: list[int], normalizing: list[bool]) -> None:
         super().__init__(codec, 1)
         del self.linear, self.pictures
-        self.members = nn.ModuleList(Encoder(codec, *each) for each in zip(widths, normalising, strict=True))
+        self.members = nn.ModuleList(Encoder(codec, *each) for each in zip(widths, normalizing, strict=True))
 
     def forward(self, rows: Tensor) -> Tensor:
         return torch.cat([encoder(rows) for encoder in self.members], dim=-1)
@@ -151,7 +152,7 @@ def compose(policies: Sequence[SequencePolicy], frozen: bool = True) -> MixtureP
         OptionError: fewer than two, of different spaces, or explored with state-dependent noise.
     """
     members = tuple(
-        {"policy": type(p).__name__, "settings": p.settings(), "normalises": p.extras()["normalises"]} for p in policies
+        {"policy": type(p).__name__, "settings": p.settings(), "normalize": p.extras()["normalize"]} for p in policies
     )
     config = MixtureConfig(members, frozen)
     first = policies[0]

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from embodied.learn.policy import Core, SequencePolicy
+from embodied.nn.policy import Core, SequencePolicy
 from embodied_policies.size import Size
 
 
-class MLPCore(Core):
+class MlpCore(Core):
     """Linear layers with tanh between them; its memory is empty."""
 
-    remembers: ClassVar[bool] = False
+    has_memory: ClassVar[bool] = False
 
     def __init__(self, config: Size) -> None:
         super().__init__()
@@ -51,14 +51,14 @@ class MLPCore(Core):
         return {}
 
 
-class MLPPolicy(SequencePolicy):
+class MlpPolicy(SequencePolicy):
     """The network without memory as a policy for `SequencePPO`; keyword arguments as in `Size`.
 
     Its first weights are orthogonal, which policy gradients do better with (Andrychowicz et al. 2021).
     """
 
     config_type = Size
-    core_type = MLPCore
+    core_type = MlpCore
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

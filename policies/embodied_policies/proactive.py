@@ -1,4 +1,4 @@
-"""The planner as an agent: it decides which skill to take up next, by what it believes and could find out."""
+"""The planner as an agent: it decides which option to take up next, by what it believes and could find out."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.agent import Carry, Skilled
+from embodied.agent import Carry, OptionAgent
 from embodied.mind.planner import Planner
 from embodied.mind.problem import Problem
 
 
 @dataclass(frozen=True)
 class Doing:
-    """What is being done in one world: a skill, for how many more decisions, and what it carries, `(1, …)`."""
+    """What is being done in one world: an option, for how many more decisions, and what it carries, `(1, …)`."""
 
-    skill: str
+    option: str
     left: float
     carry: Carry
 
     @classmethod
-    def begun(cls, agent: Skilled, skill: str, carry: Carry, control_hz: float) -> Doing:
-        """Sets out for a skill."""
-        which = np.array([list(agent.skills).index(skill)])
-        return cls(skill, agent.skills[skill] * control_hz, agent.intend(carry, which))
+    def begun(cls, agent: OptionAgent, option: str, carry: Carry, control_hz: float) -> Doing:
+        """Sets out for an option."""
+        which = np.array([list(agent.options).index(option)])
+        return cls(option, agent.options[option] * control_hz, agent.set_option(carry, which))
 
-    def act(self, agent: Skilled, obs: NDArray) -> tuple[Doing, NDArray]:
+    def act(self, agent: OptionAgent, obs: NDArray) -> tuple[Doing, NDArray]:
         """Goes on with it by one decision, after `obs (1, dim)`; actions are `(1, nu)`."""
         carry, action = agent.act(self.carry, obs, np.zeros(1, bool))
         return replace(self, left=self.left - 1, carry=carry), action
@@ -42,13 +42,13 @@ class Effort:
 
     prepared_s: list[float] = field(default_factory=list)
     decided_s: list[float] = field(default_factory=list)
-    imagined_s: list[float] = field(default_factory=list)
+    simulated_s: list[float] = field(default_factory=list)
     worlds: int | None = None
 
     def prepared(self, problem: Problem, seconds: float) -> None:
         """Notes a plan."""
         self.prepared_s.append(seconds)
-        self.imagined_s.append(getattr(problem, "imagined_s", 0.0))
+        self.simulated_s.append(getattr(problem, "simulated_s", 0.0))
 
 
 class Imagined(Problem, Protocol):
@@ -80,7 +80,7 @@ class _Mind:
 
 
 class ProactiveAgent:
-    """Plans in every world on its own, whenever a skill is over, and leaves the acting to skills.
+    """Plans in every world on its own, whenever an option is over, and leaves the acting to options.
 
     A carry holds planners, which change as they go: it serves one course of events.
 
@@ -88,7 +88,7 @@ class ProactiveAgent:
         problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`,
             given what is believed of the hidden values `(K,)` and what the agent carries; None and None where an
             episode begins.
-        agent: acts on observations; its skills are the problem's actions.
+        agent: acts on observations; its options are the problem's actions.
         evidence: log-likelihood of what all worlds have just observed, `(n, dim)`, under every value of the hidden
             variable, `(n, K)`.
         control_hz: decisions of an environment per second.
@@ -102,7 +102,7 @@ class ProactiveAgent:
     def __init__(
         self,
         problem_of: Callable[[int, NDArray | None, Carry | None], Imagined],
-        agent: Skilled,
+        agent: OptionAgent,
         evidence: Callable[[NDArray], NDArray],
         control_hz: float,
         seconds: float = 0.1,
@@ -121,7 +121,7 @@ class ProactiveAgent:
     def act(
         self, carry: list[_Mind | None], obs: NDArray, first: NDArray
     ) -> tuple[list[_Mind | None], NDArray[np.float32]]:
-        """Goes on with skills, and decides anew where one is over; actions as the skills give them."""
+        """Goes on with options, and decides anew where one is over; actions as the options give them."""
         seen = self._evidence(obs)
         minds: list[_Mind | None] = []
         actions = []
@@ -137,7 +137,7 @@ class ProactiveAgent:
         return minds, np.concatenate(actions)
 
     def belief(self, carry: list[_Mind | None]) -> NDArray[np.float64]:
-        """Probabilities of the hidden variable, with what the present skill has shown so far, `(n, K)`."""
+        """Probabilities of the hidden variable, with what the present option has shown so far, `(n, K)`."""
         return np.stack([_belief(mind) for mind in carry if mind is not None])
 
     def _plan(self, world: int, believed: NDArray | None, carry: Carry | None) -> _Plan:
@@ -149,12 +149,12 @@ class ProactiveAgent:
         return _Plan(problem, planner)
 
     def _observe(self, world: int, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
-        """Takes in what was seen since the last action; decides anew if the skill is over."""
+        """Takes in what was seen since the last action; decides anew if the option is over."""
         mind = replace(mind, evidence=mind.evidence + seen)
         if mind.doing.left > 0:
             return mind
         plan, carry, believed = mind.plan, mind.doing.carry, _belief(mind)
-        plan.planner.update(mind.doing.skill, mind.evidence)
+        plan.planner.update(mind.doing.option, mind.evidence)
         if plan.exhausted:
             plan = self._plan(world, believed, carry)
         return self._decide(plan, carry, len(seen))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.agent import Carry, Skilled
+from embodied.agent import Carry, OptionAgent
 from embodied.mind.planner import Planner
 from embodied.mind.problem import Problem
 from embodied_policies.proactive import Doing, Effort
@@ -33,12 +33,12 @@ class _Track:
 
 
 class TrackingAgent:
-    """Plans anew in every world whenever a skill is over, from values that the filter believes in by then.
+    """Plans anew in every world whenever an option is over, from values that the filter believes in by then.
 
     Args:
         problem_of: the problem that begins where a world now stands, given values of what is hidden that may be true,
             all equally likely, and what the agent carries there; such as `embodied.world.problem.TaskProblem`.
-        agent: acts on observations; its skills are the problem's actions.
+        agent: acts on observations; its options are the problem's actions.
         tracker: the filter.
         control_hz: decisions of an environment per second.
         values: how many are drawn for a plan.
@@ -51,7 +51,7 @@ class TrackingAgent:
     def __init__(
         self,
         problem_of: Callable[[int, NDArray, Carry], Problem],
-        agent: Skilled,
+        agent: OptionAgent,
         tracker: Tracker,
         control_hz: float,
         values: int = 24,
@@ -68,7 +68,7 @@ class TrackingAgent:
         return _Track(self._tracker.initial(n, seed), [None] * n)
 
     def act(self, carry: _Track, obs: NDArray, first: NDArray) -> tuple[_Track, NDArray[np.float32]]:
-        """Goes on with skills, and decides anew where one is over; actions as the skills give them."""
+        """Goes on with options, and decides anew where one is over; actions as the options give them."""
         belief = self._tracker.update(carry.belief, obs, first)
         going, actions = [], []
         for world, before in enumerate(carry.doing):
@@ -82,7 +82,7 @@ class TrackingAgent:
         return _Track(belief, going), np.concatenate(actions)
 
     def _decided(self, world: int, belief: Any, carry: Carry) -> Doing:
-        """Plans from now on, and sets out for the skill that promises most."""
+        """Plans from now on, and sets out for the option that promises most."""
         began = time.perf_counter()
         problem = self._problem_of(world, belief.sample(world, self._values), carry)
         planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._values)

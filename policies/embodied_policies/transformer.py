@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from embodied.errors import OptionError
-from embodied.learn.policy import Core, SequencePolicy
+from embodied.nn.policy import Core, SequencePolicy
 from embodied_policies.size import Size
 
 LONGEST = 100_000  # steps of context
@@ -155,26 +155,30 @@ class TransformerCore(Core):
             x_BTF = block.mix(x_BTF, q_BHTD, k_BHSD, v_BHSD, block.bias(seen_B1TS, lag_BTS))
         return self.norm(x_BTF)
 
-    def regulariser(self) -> Tensor | None:
+    def regularizer(self) -> Tensor | None:
         """How unequally experts were used in the last `sequence` (Shazeer et al. 2017), weighted."""
         if not self.config.experts:
             return None
         return BALANCE * torch.stack([cast(_Experts, block.think).imbalance for block in self._layers]).sum()
 
-    def explain(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
+    def introspect(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
         """Attention `(L, H, T, T)`, what each module adds `(L, T)`, and with experts their routing `(L, T, E)`."""
         memory = self.snapshot(self.initial(len(x_BTF)))
         time_BT, seen_B1TS, lag_BTS = self._chronology(first_BT, memory)
-        turn, told = self._turns(time_BT), []
+        turn, layers = self._turns(time_BT), []
         for block in self._layers:
             q_BHTD, k_BHTD, v_BHTD = block.project(x_BTF, turn)
             bias = block.bias(seen_B1TS, lag_BTS)
-            attention, heard, x_BTF, thought = block.mix_openly(x_BTF, q_BHTD, k_BHTD, v_BHTD, bias)
-            one = {"attention": attention[0], "heard": heard[0].norm(dim=-1), "thought": thought[0].norm(dim=-1)}
+            attention, attended, x_BTF, mlp = block.mix_openly(x_BTF, q_BHTD, k_BHTD, v_BHTD, bias)
+            one = {
+                "attention": attention[0],
+                "attention_output": attended[0].norm(dim=-1),
+                "mlp_output": mlp[0].norm(dim=-1),
+            }
             if self.config.experts:
                 one["routing"] = cast(_Experts, block.think).shares[0]
-            told.append(one)
-        return {name: torch.stack([one[name] for one in told]) for name in told[0]}
+            layers.append(one)
+        return {name: torch.stack([one[name] for one in layers]) for name in layers[0]}
 
     def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         keys, values, time_NC, age_N = memory
@@ -250,21 +254,21 @@ class _Block(nn.Module):
 
     def mix(self, x_BTF: Tensor, q_BHTD: Tensor, k_BHSD: Tensor, v_BHSD: Tensor, bias: Tensor) -> Tensor:
         """Adds what attention brings, then what the network makes of it."""
-        heard = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, attn_mask=bias)
-        x_BTF = self._add(0, x_BTF, self.out(heard.transpose(1, 2).reshape(x_BTF.shape)))
+        attended = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, attn_mask=bias)
+        x_BTF = self._add(0, x_BTF, self.out(attended.transpose(1, 2).reshape(x_BTF.shape)))
         return self._add(1, x_BTF, self.think(self.norm_2(x_BTF)))
 
     def mix_openly(
         self, x_BTF: Tensor, q_BHTD: Tensor, k_BHSD: Tensor, v_BHSD: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As `mix`, with attention spelled out; returns it, what was heard, the stream, and what was thought."""
+        """As `mix`, with attention spelled out; returns it, what was attended, the stream, and what was mlp."""
         score = q_BHTD @ k_BHSD.transpose(-1, -2) / q_BHTD.shape[-1] ** 0.5
         score = score.masked_fill(~bias, float("-inf")) if bias.dtype == torch.bool else score + bias
         attention = score.softmax(-1)
-        heard = self.out((attention @ v_BHSD).transpose(1, 2).reshape(x_BTF.shape))
-        x_BTF = self._add(0, x_BTF, heard)
-        thought = self.think(self.norm_2(x_BTF))
-        return attention, heard, self._add(1, x_BTF, thought), thought
+        attended = self.out((attention @ v_BHSD).transpose(1, 2).reshape(x_BTF.shape))
+        x_BTF = self._add(0, x_BTF, attended)
+        mlp = self.think(self.norm_2(x_BTF))
+        return attention, attended, self._add(1, x_BTF, mlp), mlp
 
     def _add(self, gate: int, x_BTF: Tensor, news_BTF: Tensor) -> Tensor:
         return x_BTF + news_BTF if self.gates is None else self.gates[gate](x_BTF, news_BTF)
@@ -284,7 +288,7 @@ class _Network(nn.Module):
 class _Experts(nn.Module):
     """Small networks of which each step takes the best two, weighted (Shazeer et al. 2017).
 
-    `shares (B, T, E)` are the weights of the last reading; `imbalance` is 0 if all experts are equally busy.
+    `shares (B, T, E)` are the weights of the last output; `imbalance` is 0 if all experts are equally busy.
     """
 
     def __init__(self, width: int, count: int) -> None:

@@ -1,1 +1,1 @@
-"""Hand-written players: blind (without finding out), curious (finding out first) and oracle (told)."""
+"""Hand-written players: blind (without finding out), heuristic (finding out first) and oracle (truth)."""

@@ -67,8 +67,8 @@ def facing(pose: NDArray, heading: NDArray | float, speed: NDArray | float) -> N
     return np.stack([left, right], axis=1)
 
 
-def commands(wheels: NDArray, pan: NDArray | float, *said: NDArray) -> NDArray[np.float32]:
-    """Returns actions: wheels `(n, 2)`, head (share of a quarter turn, left positive) and what is said."""
+def commands(wheels: NDArray, pan: NDArray | float, *declarations: NDArray) -> NDArray[np.float32]:
+    """Returns actions: wheels `(n, 2)`, head (share of a quarter turn, left positive) and declarations."""
     n = len(wheels)
-    columns = [wheels, np.broadcast_to(pan, n), *said]
+    columns = [wheels, np.broadcast_to(pan, n), *declarations]
     return np.clip(np.column_stack(columns), -1, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A hider that keeps out of sight: it knows the screens, and of the other robot what it is told or its camera shows.
+"""A hider that keeps out of sight: it knows the screens, and of the other robot what it is given or its camera shows.
 
 Where the other may be is a belief on a grid of places and headings, a Bayes filter: it moves on as a robot that
 roams does, is taken away where the camera would show it, and is certain where the camera does.
@@ -27,7 +27,7 @@ HASTE = 0.2  # s, that a second on the way costs: of two good places the nearer 
 NEVER = 10.0  # s, in place of a way that does not end
 LIKELY = 12  # places of the other that are considered
 HEADINGS = 8
-TURNS = 0.03  # probability per decision of another of the neighbouring headings, each
+TURNS = 0.03  # probability per decision of another of the neighboring headings, each
 OVERLOOKED = 0.3  # probability per decision that the camera does not tell what it should
 MARGIN = 0.1  # rad and m, within the bounds of what the camera shows
 STEP = 3.2 * GRID  # m, that it looks ahead on its way
@@ -63,8 +63,8 @@ class Evader:
     Args:
         layout: of its observations; needs `camera/class` and `pan_angle`.
         plans: of its room; evaders in the same kind of room may share them.
-        tell: the scene now. Its own pose and the screens are always used.
-        sees: when it is told the other's pose: always ("everything"), while no screen is between them ("all round"), or
+        truth: the scene now. Its own pose and the screens are always used.
+        sees: when it knows the other's pose: always ("everything"), while no screen is between them ("all round"), or
             while the camera shows it ("camera"); and always at first.
         classes: of its camera.
         fov: of its camera [rad].
@@ -75,18 +75,18 @@ class Evader:
         self,
         layout: Layout,
         plans: Plans,
-        tell: Callable[[], Scene],
+        truth: Callable[[], Scene],
         sees: Sight = "everything",
         classes: Sequence[str] = ("nothing", "wall", "robot"),
         fov: float = 2 * math.pi / 3,
         view: float = 3.0,
     ) -> None:
         self._view, self._pan = layout.slice("camera/class"), layout.slice("pan_angle")
-        self._plans, self._tell, self._sees = plans, tell, sees
+        self._plans, self._truth, self._sees = plans, truth, sees
         self._classes, self._robot = len(classes), classes.index("robot")
         self._half_fov, self._far = fov / 2 - MARGIN, view - MARGIN
         self._turns = 2 * math.pi / HEADINGS * np.arange(HEADINGS)
-        self._next = _neighbours(plans.shape, self._turns)
+        self._next = _neighbors(plans.shape, self._turns)
         length = np.hypot(np.rint(np.cos(self._turns)), np.rint(np.sin(self._turns)))
         self._rate = OTHER_SPEED * DECISION_S / (GRID * length)  # (HEADINGS,), of steps per decision
 
@@ -96,7 +96,7 @@ class Evader:
 
     def act(self, carry: Watch, obs: NDArray, first: NDArray) -> tuple[Watch, NDArray]:
         """Returns actions `(n, 3)`: wheels, and head."""
-        scene, fresh = self._tell(), first | (carry.room < 0)
+        scene, fresh = self._truth(), first | (carry.room < 0)
         room = carry.room.copy()
         if fresh.any():
             room[fresh] = self._plans.number(scene.screens[fresh])
@@ -167,7 +167,7 @@ class Evader:
         return (worth - HASTE * needs / OWN_SPEED).argmax(axis=1)
 
 
-def _neighbours(shape: tuple[int, int], turns: NDArray) -> NDArray[np.intp]:
+def _neighbors(shape: tuple[int, int], turns: NDArray) -> NDArray[np.intp]:
     """Of each cell the next one in each direction, `(K, P)`; −1 out of the room."""
     x, y = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
     x, y = x + np.rint(np.cos(turns))[:, None].astype(np.intp), y + np.rint(np.sin(turns))[:, None].astype(np.intp)

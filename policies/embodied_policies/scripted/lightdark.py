@@ -1,4 +1,4 @@
-"""Players of LightDark: they drive by dead reckoning, and the curious one finds itself in the light first."""
+"""BasePolicies of LightDark: they drive by dead reckoning, and the heuristic one finds itself in the light first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.layout import Layout
 from embodied_policies.scripted.driving import Odometry, commands, facing, towards
-from embodied_policies.scripted.localise import at_lens, ranges_in_room
+from embodied_policies.scripted.localize import at_lens, ranges_in_room
 
 LOOKS = 8  # in the light, before it trusts where it is
 ENOUGH = 0.8  # share of beams that must return something
@@ -38,9 +38,9 @@ class PoseSeeker:
     Args:
         half: of the room, x and y [m].
         start: the middle of where it may stand at first, x, y and heading.
-        curious: find itself in the light first.
-        told: returns the true poses `(n, 3)`.
-        directed: as the curious one, but leaves for the goal when it is told to (`intend`).
+        heuristic: find itself in the light first.
+        truth: returns the true poses `(n, 3)`.
+        directed: as the heuristic one, but leaves for the goal when it is told to (`set_option`).
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class PoseSeeker:
         half: tuple[float, float],
         goal: NDArray,
         start: tuple[float, float, float],
-        curious: bool = False,
-        told: Callable[[], NDArray] | None = None,
+        heuristic: bool = False,
+        truth: Callable[[], NDArray] | None = None,
         directed: bool = False,
     ) -> None:
         self._odometry = Odometry(layout)
         self._gyro, self._age = layout.slice("gyro"), layout.slice("ring/age").start
         self._ranges, self._valid = layout.slice("ring/range"), layout.slice("ring/valid")
         self._half, self._goal, self._start = np.array(half), goal, np.array(start)
-        self._curious, self._told, self._directed = curious or directed, told, directed
+        self._heuristic, self._truth, self._directed = heuristic or directed, truth, directed
         beams = self._ranges.stop - self._ranges.start
         self._angles = np.linspace(math.pi, -math.pi, beams, endpoint=False)
 
@@ -67,11 +67,11 @@ class PoseSeeker:
         return _Belief(np.tile(self._start, (n, 1)), np.zeros(n, np.intp), none, none)
 
     @property
-    def skills(self) -> dict[str, float]:
+    def options(self) -> dict[str, float]:
         """To make for the light and find itself there, for a while; or to stop on the goal."""
         return {"seek light": LIGHT_S, "stop on goal": math.inf}
 
-    def intend(self, carry: _Belief, which: NDArray[np.intp]) -> _Belief:
+    def set_option(self, carry: _Belief, which: NDArray[np.intp]) -> _Belief:
         """Sets out for the light, or for the goal, `(n,)`."""
         return replace(carry, leaves=np.asarray(which) == 1)
 
@@ -81,9 +81,9 @@ class PoseSeeker:
         pose = np.where(first[:, None], self._start, self._odometry.advance(carry.pose, obs))
         looks = np.where(first, 0, carry.looks)
         stopping = carry.stopping & ~first
-        if self._told is not None:
-            pose = self._told()
-        elif self._curious:
+        if self._truth is not None:
+            pose = self._truth()
+        elif self._heuristic:
             steady = np.abs(obs[:, self._gyro][:, 0]) < STEADY
             sees = steady & (obs[:, self._valid].mean(axis=1) > ENOUGH)
             late = obs[sees, self._age]
@@ -93,7 +93,7 @@ class PoseSeeker:
             weight = 1 / np.minimum(looks[sees], LOOKS)[:, None]
             pose[sees] += weight * (fixed - pose[sees])
         leaves = carry.leaves & ~first
-        found = leaves if self._directed else looks >= (LOOKS if self._curious else 0)
+        found = leaves if self._directed else looks >= (LOOKS if self._heuristic else 0)
         to_light = facing(pose, math.pi, 0.7)
         to_goal, distance = towards(pose, np.tile(self._goal, (n, 1)))
         stopping = stopping | (found & (distance < ARRIVED))

@@ -1,4 +1,4 @@
-"""Players of Search: they drive behind the screens and look along the row."""
+"""BasePolicies of Search: they drive behind the screens and look along the row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACK = 0.55  # m, how far behind the row it drives
 ARRIVED = 0.06  # m
 UNDECIDED = -1  # for a place: look along the row
 SURE = 4.0  # sum of votes, pixels for minus pixels against, at which the thing in view is known
-CENTRED = 0.15  # of half the view
+CENTERED = 0.15  # of half the view
 PAN_STEP = 0.25  # of a quarter turn per half view, when it follows what it sees
 
 
@@ -36,9 +36,9 @@ class RowSeeker:
     Args:
         row: where the screens stand, `(K, 2)` [m].
         start: where it stands at first, x and y.
-        curious: look until what is wanted is seen; else go to one place and declare what is there.
-        told: returns the place of what is wanted, `(n,)`; None to pick one at random.
-        directed: looks on until it is told to declare what is at a place (`intend`).
+        heuristic: look until what is wanted is seen; else go to one place and declare what is there.
+        truth: returns the place of what is wanted, `(n,)`; None to pick one at random.
+        directed: looks on until it is told to declare what is at a place (`set_option`).
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class RowSeeker:
         classes: Sequence[str],
         row: NDArray,
         start: tuple[float, float],
-        curious: bool = False,
-        told: Callable[[], NDArray] | None = None,
+        heuristic: bool = False,
+        truth: Callable[[], NDArray] | None = None,
         directed: bool = False,
     ) -> None:
         self._directed = directed
@@ -57,7 +57,7 @@ class RowSeeker:
         self._wanted, self._other = classes.index("target"), classes.index("decoy")
         self._thing = classes.index("thing")
         self._start = np.array([*start, math.pi / 2])
-        self._curious, self._told = curious, told
+        self._heuristic, self._truth = heuristic, truth
         y = row[0, 1] + BACK
         gap = (row[0, 0] + row[1, 0]) / 2
         self._x, self._y = row[:, 0], y
@@ -71,11 +71,11 @@ class RowSeeker:
         return _Search(np.tile(self._start, (n, 1)), none, zero, zero, place, np.random.default_rng(seed))
 
     @property
-    def skills(self) -> dict[str, float]:
+    def options(self) -> dict[str, float]:
         """To look behind screens for two seconds, or to declare what is at a place."""
         return {"look": 2.0} | {f"declare {place}": math.inf for place in range(len(self._x))}
 
-    def intend(self, carry: _Search, which: NDArray[np.intp]) -> _Search:
+    def set_option(self, carry: _Search, which: NDArray[np.intp]) -> _Search:
         """Sets out to look, or for a place, `(n,)`."""
         return replace(carry, place=np.asarray(which) - 1)
 
@@ -94,17 +94,17 @@ class RowSeeker:
         things = wanted + other + pixels[..., self._thing]
         votes = np.maximum(0.7 * votes, 0) + (wanted.sum(axis=1) - other.sum(axis=1))
         looking = point >= len(self._entry)
-        found = (votes > SURE) & self._curious
+        found = (votes > SURE) & self._heuristic
         holds = looking & np.where(along, found, distance < ARRIVED)
-        centre = np.linspace(1, -1, pixels.shape[1])
-        shown = wanted if self._curious or self._told is not None else things
-        bearing = (shown * centre).sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
+        center = np.linspace(1, -1, pixels.shape[1])
+        shown = wanted if self._heuristic or self._truth is not None else things
+        bearing = (shown * center).sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
         side = np.where(np.cos(pose[:, 2]) > 0, -1.0, 1.0)  # the row is on its right when it drives east
         pan = np.where(holds, np.clip(pan + PAN_STEP * bearing, -1, 1), np.where(looking, side, 0.0))
         stuck = np.abs(pan) >= 1  # the head turns no further: the body has to
-        spin = np.where(stuck & (np.abs(bearing) > CENTRED), 0.2 * np.sign(bearing), 0.0)
+        spin = np.where(stuck & (np.abs(bearing) > CENTERED), 0.2 * np.sign(bearing), 0.0)
         wheels[holds] = (spin[:, None] * [-1, 1])[holds]
-        this = holds & (np.abs(bearing) < CENTRED) & (shown.sum(axis=1) > 0)
+        this = holds & (np.abs(bearing) < CENTERED) & (shown.sum(axis=1) > 0)
         carry = _Search(pose, point, votes, pan, place, carry.generator)
         return carry, commands(wheels, pan, np.where(this, 1.0, -1.0))
 
@@ -119,8 +119,8 @@ class RowSeeker:
         return goal
 
     def _choose(self, carry: _Search, n: int) -> NDArray:
-        if self._told is not None:
-            return np.asarray(self._told(), np.intp)
-        if self._curious or self._directed:
+        if self._truth is not None:
+            return np.asarray(self._truth(), np.intp)
+        if self._heuristic or self._directed:
             return np.full(n, UNDECIDED)
         return carry.generator.integers(0, len(self._x), n)

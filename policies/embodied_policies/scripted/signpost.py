@@ -1,4 +1,4 @@
-"""Players of Signpost: what is possible without finding out, by reading the sign, and with being told.
+"""Players of Signpost: what is possible without finding out, by reading the sign, and with the truth known.
 
 They drive by what the camera shows: turn until the pad that they want is in view, then steer at it.
 """
@@ -20,15 +20,15 @@ SEARCH_TURN = 0.4  # share of nominal voltage, in opposite directions
 
 
 UNDECIDED = -1
-SURE = 4.0  # pixels by which one colour must lead on the sign
+SURE = 4.0  # pixels by which one color must lead on the sign
 
 
 @dataclass
 class _Target:
-    """Which pad each world's robot wants, as an index of the colours, and how the sign was read, `(n,)` each."""
+    """Which pad each world's robot wants, as an index of the colors, and how the sign was read, `(n,)` each."""
 
     index: NDArray[np.intp]
-    lead: NDArray[np.float64]  # pixels that read the first colour, less those that read the second
+    lead: NDArray[np.float64]  # pixels that read the first color, less those that read the second
     generator: np.random.Generator
 
 
@@ -38,39 +38,39 @@ class PadSeeker:
     Args:
         layout: the named layout of the observation.
         classes: the camera's classes, in order.
-        colours: the colours of the pads, in the order of the hidden variable.
-        curious: drive to the sign and read it before the choice.
-        told: returns the index of the good pad in each world, `(n,)`; None to pick one at random.
-        sure: by how many pixels one colour must lead before it is believed; without end, it goes on looking.
+        colors: the colors of the pads, in the order of the hidden variable.
+        heuristic: drive to the sign and read it before the choice.
+        truth: returns the index of the good pad in each world, `(n,)`; None to pick one at random.
+        sure: by how many pixels one color must lead before it is believed; without end, it goes on looking.
     """
 
     def __init__(
         self,
         layout: Layout,
         classes: Sequence[str],
-        colours: Sequence[str],
-        curious: bool = False,
-        told: Callable[[], NDArray] | None = None,
+        colors: Sequence[str],
+        heuristic: bool = False,
+        truth: Callable[[], NDArray] | None = None,
         sure: float = SURE,
     ) -> None:
-        self._sure, self._colours = sure, tuple(colours)
+        self._sure, self._colors = sure, tuple(colors)
         self._view = layout.slice("camera/class")
-        self._pads = np.array([classes.index(f"{colour} pad") for colour in colours])
-        self._says = np.array([classes.index(f"sign says {colour}") for colour in colours])
+        self._pads = np.array([classes.index(f"{color} pad") for color in colors])
+        self._says = np.array([classes.index(f"sign says {color}") for color in colors])
         self._sign = np.array([classes.index("sign"), *self._says])
         self._classes = len(classes)
-        self._curious, self._told = curious, told
+        self._heuristic, self._truth = heuristic, truth
 
     def initial(self, n: int, seed: int) -> _Target:
         """Returns a carry without a target."""
         return _Target(np.zeros(n, np.intp), np.zeros(n), np.random.default_rng(seed))
 
     @property
-    def skills(self) -> dict[str, float]:
+    def options(self) -> dict[str, float]:
         """To look at the sign for a second, or to go to a pad."""
-        return {"look": 1.0} | {f"go to {colour}": math.inf for colour in self._colours}
+        return {"look": 1.0} | {f"go to {color}": math.inf for color in self._colors}
 
-    def intend(self, carry: _Target, which: NDArray[np.intp]) -> _Target:
+    def set_option(self, carry: _Target, which: NDArray[np.intp]) -> _Target:
         """Sets out to look, or for a pad, `(n,)`."""
         return replace(carry, index=np.asarray(which) - 1)
 
@@ -84,7 +84,7 @@ class PadSeeker:
         target = np.where(decided, (lead < 0).astype(np.intp), target)
         pads = pixels[np.arange(len(obs)), :, self._pads[target]]
         seen = np.where((target == UNDECIDED)[:, None], pixels[..., self._sign].max(axis=2), pads)
-        bearing = _centre(seen)
+        bearing = _center(seen)
         visible = seen.any(axis=1)
         steer = np.where(visible, STEERING * bearing, 0.0)
         left = np.where(visible, CRUISE - steer, -SEARCH_TURN)
@@ -93,9 +93,9 @@ class PadSeeker:
         return _Target(target, lead, carry.generator), np.clip(actions, -1, 1).astype(np.float32)
 
     def _choose(self, carry: _Target, n: int) -> NDArray[np.intp]:
-        if self._told is not None:
-            return np.asarray(self._told(), np.intp)
-        if self._curious:
+        if self._truth is not None:
+            return np.asarray(self._truth(), np.intp)
+        if self._heuristic:
             return np.full(n, UNDECIDED)
         return carry.generator.integers(0, len(self._pads), n)
 
@@ -103,7 +103,7 @@ class PadSeeker:
         return obs[:, self._view].reshape(len(obs), -1, self._classes)
 
 
-def _centre(seen: NDArray) -> NDArray[np.float64]:
+def _center(seen: NDArray) -> NDArray[np.float64]:
     """Mean place of the marked pixels, 1 at the left edge of the view and −1 at the right, `(n,)`."""
     place = np.linspace(1.0, -1.0, seen.shape[1])
     return (seen * place).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)

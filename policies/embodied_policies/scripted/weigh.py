@@ -1,4 +1,4 @@
-"""Players of Weigh: they push boxes, and the curious one feels first how much current each takes."""
+"""BasePolicies of Weigh: they push boxes, and the heuristic one feels first how much current each takes."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class BoxPusher:
         row: where the boxes stand, `(K, 2)` [m].
         line: y over which the heaviest is to be pushed [m].
         start: where it stands at first, x and y.
-        curious: push every box a little before the choice.
-        told: returns the heaviest box, `(n,)`; None to pick one at random.
-        directed: feels, or pushes over the line, the box that it is told to (`intend`).
+        heuristic: push every box a little before the choice.
+        truth: returns the heaviest box, `(n,)`; None to pick one at random.
+        directed: feels, or pushes over the line, the box that it is told to (`set_option`).
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class BoxPusher:
         row: NDArray,
         line: float,
         start: tuple[float, float],
-        curious: bool = False,
-        told: Callable[[], NDArray] | None = None,
+        heuristic: bool = False,
+        truth: Callable[[], NDArray] | None = None,
         directed: bool = False,
     ) -> None:
         self._odometry = Odometry(layout)
@@ -63,7 +63,7 @@ class BoxPusher:
         self._view, self._classes, self._box = layout.slice("camera/class"), len(classes), classes.index("box")
         self._row, self._line = row, line
         self._start = np.array([*start, math.pi / 2])
-        self._curious, self._told, self._directed = curious, told, directed
+        self._heuristic, self._truth, self._directed = heuristic, truth, directed
 
     def initial(self, n: int, seed: int) -> _Weighing:
         """Returns the carry before an episode."""
@@ -72,12 +72,12 @@ class BoxPusher:
         return _Weighing(np.tile(self._start, (n, 1)), none, none, current, choice, np.random.default_rng(seed))
 
     @property
-    def skills(self) -> dict[str, float]:
+    def options(self) -> dict[str, float]:
         """To feel a box, or to push it over the line."""
         boxes = range(len(self._row))
         return {f"feel box {i}": FEEL_S for i in boxes} | {f"push box {i}": math.inf for i in boxes}
 
-    def intend(self, carry: _Weighing, which: NDArray[np.intp]) -> _Weighing:
+    def set_option(self, carry: _Weighing, which: NDArray[np.intp]) -> _Weighing:
         """Sets out to feel a box, or to push one, `(n,)`; first it backs off from the one that it touches."""
         pushes, box = np.divmod(np.asarray(which), len(self._row))
         touching = np.isin(carry.phase, (PUSH, BACK))
@@ -108,7 +108,7 @@ class BoxPusher:
         current = np.where(first[:, None], 0.0, carry.current)
         if self._directed:
             return replace(carry, pose=pose, current=current, phase=np.where(first, GO, carry.phase))
-        fresh = np.full(len(obs), UNDECIDED) if self._curious else self._choose(carry, len(obs))
+        fresh = np.full(len(obs), UNDECIDED) if self._heuristic else self._choose(carry, len(obs))
         choice = np.where(first, fresh, carry.choice)
         box = np.where(first, np.maximum(fresh, 0), carry.box)
         return _Weighing(pose, box, np.where(first, GO, carry.phase), current, choice, carry.generator)
@@ -147,6 +147,6 @@ class BoxPusher:
         return (seen * place).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
 
     def _choose(self, carry: _Weighing, n: int) -> NDArray:
-        if self._told is not None:
-            return np.asarray(self._told(), np.intp)
+        if self._truth is not None:
+            return np.asarray(self._truth(), np.intp)
         return carry.generator.integers(0, len(self._row), n)

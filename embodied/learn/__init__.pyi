@@ -1,0 +1,17 @@
+from .cloning import Demonstrations as Demonstrations
+from .cloning import collect_demonstrations as collect_demonstrations
+from .config import PPOConfig as PPOConfig
+from .dagger import DAgger as DAgger
+from .ppo import SequencePPO as SequencePPO
+from .run import RunFolder as RunFolder
+from .saving import SettingNotSavedWarning as SettingNotSavedWarning
+
+__all__ = [
+    "DAgger",
+    "Demonstrations",
+    "PPOConfig",
+    "RunFolder",
+    "SequencePPO",
+    "SettingNotSavedWarning",
+    "collect_demonstrations",
+]

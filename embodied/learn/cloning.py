@@ -1,0 +1,216 @@
+"""Demonstrations: what somebody did, and was shown, episode by episode; to be kept on disk, and imitated.
+
+Shape suffixes are written out: S steps of all episodes on end, E episodes, T steps of the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from embodied.agent import Agent
+from embodied.errors import CheckpointError, OptionError
+from embodied.evaluation.loop import Decision, Observer, play
+from embodied.learn.rollout import Rollout
+from embodied.nn.checkpoint import check_spaces, describe_space, load_json, load_tensors, save_json, save_tensors
+from embodied.spaces import Codec
+from embodied.vector.spec import EnvSpec
+from embodied.vector.vec import Experience, GymVecEnv
+
+if TYPE_CHECKING:
+    from embodied.nn.policy import SequencePolicy
+
+FORMAT = 1
+STEPS, CARD = "steps.safetensors", "demonstrations.json"
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """Episodes, one after another.
+
+    Attributes:
+        card: of what environment, with which spaces.
+        steps: by name, over all S steps: `obs (S, F)` as rows of numbers, `action (S, …)` as the environment takes it,
+            `first (S,)`, `reward (S,)`, `shaping (S,)` the potential before the step, and, as far as the environment
+            tells, `state (S, …)` and `hidden (S, k)`.
+        success: of each episode, `(E,)`; false where the environment does not say.
+    """
+
+    card: dict[str, Any]
+    steps: dict[str, NDArray]
+    success: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.success)
+
+    def save(self, folder: Path) -> None:
+        """Writes numbers as safetensors and the rest as JSON."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(folder / STEPS, {name: torch.as_tensor(array) for name, array in self.steps.items()})
+        save_json(folder / CARD, {"format": FORMAT, **self.card, "success": self.success.tolist()})
+
+    @classmethod
+    def load(cls, folder: Path) -> Demonstrations:
+        """Reads what `save` wrote.
+
+        Raises:
+            CheckpointError: files are missing or damaged, do not fit each other, or hold numbers that are none.
+        """
+        card, tensors = load_json(folder / CARD), load_tensors(folder / STEPS)
+        steps = {name: tensor.numpy() for name, tensor in tensors.items()}
+        success, format_ = np.array(card.pop("success", []), bool), card.pop("format", None)
+        if format_ != FORMAT or {"obs", "action", "first", "reward", "shaping"} - steps.keys():
+            raise CheckpointError(f"{folder} holds no demonstrations of this version")
+        first = steps["first"]
+        counts = {len(array) for array in steps.values()}
+        if len(counts) != 1 or not len(first) or first.dtype != bool or not first[0] or first.sum() != len(success):
+            raise CheckpointError(f"{folder / STEPS} and {CARD} there do not fit each other: is one damaged?")
+        wrong = [name for name, array in steps.items() if not np.isfinite(array).all()]
+        if wrong:
+            raise CheckpointError(f"{folder / STEPS} holds numbers that are none, in {', '.join(wrong)}")
+        return cls(card, steps, success)
+
+    def check(self, policy: SequencePolicy) -> None:
+        """Refuses to teach a policy of other observations or actions.
+
+        Raises:
+            CheckpointError: they differ, or the steps are not of the spaces that the card names.
+        """
+        check_spaces(self.card, policy.observation_space, policy.action_space, "what is to be trained")
+        obs, action, space = self.steps["obs"], self.steps["action"], policy.action_space
+        fits = obs.shape[1:] == (policy.codec.size,) and action.shape[1:] == (space.shape or ())
+        if not fits or not (isinstance(space, spaces.Box) or all(space.contains(a) for a in action)):
+            raise CheckpointError("these demonstrations hold steps of other spaces than they say: are they damaged?")
+
+    def as_rollout(self, policy: SequencePolicy, gamma: float, state: int, hidden: int) -> Rollout:
+        """All episodes side by side, each from an empty memory, to be imitated; what is beyond an end is ignored.
+
+        The value of a step is what the demonstrator earned from there to the end, discounted, less the potential.
+
+        Args:
+            policy: who is to imitate.
+            gamma: the discount.
+            state, hidden: how many privileged numbers its critic and its belief take.
+
+        Raises:
+            CheckpointError: the demonstrations hold another number of them.
+        """
+        sizes = {"state": state, "hidden": hidden}
+        for name, size in sizes.items():
+            has = self.steps[name].shape[1] if name in self.steps else 0
+            if size and has != size:
+                raise CheckpointError(f"these demonstrations hold {has} numbers of the {name}, not {size}")
+        begins = np.flatnonzero(self.steps["first"])
+        lengths = np.diff([*begins, len(self.steps["first"])])
+        episode = np.repeat(np.arange(len(self)), lengths)
+        place = np.arange(len(episode)) - begins[episode]
+        obs, actions = torch.as_tensor(self.steps["obs"]), policy.action_head.from_env(self.steps["action"])
+        rollout = Rollout.empty(
+            len(self), int(lengths.max()), obs.shape[1], policy.action_head.size, state, hidden, 0, policy.device
+        )
+        rollout.expert_action, rollout.imitation_coef, rollout.imitation_only = (
+            torch.zeros_like(rollout.action),
+            1.0,
+            True,
+        )
+        rollout.ignore[:] = True
+        potential = torch.zeros_like(rollout.reward)
+        last = np.append(self.steps["first"][1:], True)
+        values = {
+            "obs": obs,
+            "expert_action": actions,
+            "action": actions,
+            "reward": self.steps["reward"],
+            "terminated": last,
+        }
+        values |= {"ignore": np.zeros_like(last)} | {name: self.steps[name] for name, size in sizes.items() if size}
+        for target, value in (
+            (potential, self.steps["shaping"]),
+            *((getattr(rollout, k), v) for k, v in values.items()),
+        ):
+            target[episode, place] = torch.as_tensor(value, device=target.device).to(target.dtype)
+        rollout.estimate_advantages(rollout.reward, potential.new_zeros(len(self)), gamma, 1.0)
+        rollout.returns -= potential
+        rollout.first[:, 0] = True
+        rollout.memory = policy.core.snapshot(policy.initial(len(self)))
+        return rollout
+
+
+def collect_demonstrations(
+    agent: Agent,
+    env: GymVecEnv,
+    episodes: int,
+    seed: int = 0,
+    ended: Callable[[int], bool] | None = None,
+) -> Demonstrations:
+    """Lets an agent act, and keeps every step of at least `episodes` episodes, equally many in every world.
+
+    Args:
+        agent: who demonstrates; it may know more than it is shown.
+        env: where.
+        episodes: how many; those whose physics failed do not count.
+        seed: of worlds and agent.
+        ended: called with the number of finished episodes; False ends it with those.
+
+    Raises:
+        OptionError: there are no episodes to keep.
+    """
+    if episodes < 1:
+        raise OptionError(f"demonstrations need at least 1 episode, not {episodes}")
+    steps = _Steps(env, ended or (lambda count: True))
+    for _ in play(agent, env, seed, [steps], -(-episodes // env.num_envs), count_failed=False):
+        if steps.stopped:
+            break
+    return _demonstrations(env, steps.history, steps.kept, steps.success)
+
+
+class _Steps(Observer):
+    """Every step of all worlds, and where in them episodes lie: world, first step, and the step after the last."""
+
+    def __init__(self, env: GymVecEnv, ended: Callable[[int], bool]) -> None:
+        self._ended, self.stopped = ended, False
+        self._codec, self._began = Codec(env.observation_space), np.zeros(env.num_envs, int)
+        self.history: list[dict[str, NDArray]] = []
+        self.kept: list[tuple[int, int, int]] = []
+        self.success: list[bool] = []
+
+    def on_decision(self, decision: Decision) -> None:
+        self._began[decision.first] = len(self.history)
+        privileged = {"shaping": np.zeros(len(decision.first), np.float32)} | decision.privileged
+        now = privileged | {"obs": self._codec.rows(decision.obs), "action": decision.action}
+        self.history.append({name: np.array(array) for name, array in now.items()})
+
+    def on_step(self, decision: Decision, experience: Experience) -> None:
+        self.history[-1]["reward"] = np.array(experience.reward)
+
+    def on_end(self, worlds: NDArray[np.intp], decision: Decision, experience: Experience) -> None:
+        for world in worlds.tolist():
+            if self.stopped:
+                return
+            self.kept.append((world, int(self._began[world]), len(self.history)))
+            self.success.append(experience.success is not None and bool(experience.success[world]))
+            self.stopped = not self._ended(len(self.kept))
+
+
+def _demonstrations(
+    env: GymVecEnv, history: list[dict[str, NDArray]], kept: list[tuple[int, int, int]], success: list[bool]
+) -> Demonstrations:
+    """Cuts episodes out of what happened in all worlds, step by step."""
+    steps = {
+        name: np.stack([history[t][name][i] for i, start, stop in kept for t in range(start, stop)])
+        for name in history[0]
+    }
+    steps["first"] = np.array([t == start for _, start, stop in kept for t in range(start, stop)])
+    card = {
+        "env": EnvSpec.of(env).jsonable(),
+        "observation_space": describe_space(env.observation_space),
+        "action_space": describe_space(env.action_space),
+    }
+    return Demonstrations(card, steps, np.array(success))

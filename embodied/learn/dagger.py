@@ -1,0 +1,63 @@
+"""DAgger: imitation of an expert in situations of the learner, before reinforcement goes on from there.
+
+The learner gets the expert's action in situations of its own, too: at first the expert acts in all worlds, at the
+end the learner in nearly all of them (DAgger; Ross, Gordon & Bagnell 2011). Afterwards it may be reminded of them, less
+and less, while it learns from reward (kickstarting; Schmitt et al. 2018).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from embodied.agent import Agent, act
+from embodied.errors import OptionError
+
+LEAST_SPREAD = 0.2  # least standard deviation of Gaussian actions after DAgger [half ranges]: enough to go on exploring
+
+
+class DAgger:
+    """An expert in `n` worlds, and how much of the training it takes part in.
+
+    What the expert remembers is not saved: where a training is resumed, it begins anew in the middle of episodes.
+
+    Args:
+        expert: any agent; only what it does counts.
+        share: of the training, in (0, 1].
+        kickstarting_coef: weight of imitation right after the lessons, beside reinforcement; it fades until the
+            training ends.
+
+    Raises:
+        OptionError: another share, or a negative weight.
+    """
+
+    def __init__(self, expert: Agent, share: float, n: int, seed: int, kickstarting_coef: float = 0.0) -> None:
+        if not 0 < share <= 1:
+            raise OptionError(f"dagger_share must be above 0 and at most 1, not {share}")
+        if kickstarting_coef < 0:
+            raise OptionError(f"kickstarting_coef must be at least 0, not {kickstarting_coef}")
+        self._expert, self._share, self._n, self._kickstarting_coef = expert, share, n, kickstarting_coef
+        self._carry = expert.initial(n, seed)
+
+    def is_active(self, done: float) -> bool:
+        """Whether DAgger goes on when a share `done` of the training is over."""
+        return done < self._share
+
+    def weight(self, done: float) -> float:
+        """Weight of the imitation loss: 1 during DAgger, as the only loss; then the annealed kickstarting weight."""
+        if self.is_active(done):
+            return 1.0
+        return self._kickstarting_coef * (1 - done) / (1 - self._share) if done < 1 else 0.0
+
+    def expert_action(self, obs: Any, first: NDArray, mask: NDArray | None) -> NDArray:
+        """What the expert would do now, `(n, …)`; call it at every step."""
+        self._carry, action = act(self._expert, self._carry, obs, np.asarray(first, bool), mask)
+        return action
+
+    def expert_controls(self, done: float) -> Tensor:
+        """In which worlds the expert acts instead of the learner, `(n,)`: a share β that falls linearly to 0."""
+        return torch.arange(self._n) < round(self._n * max(0.0, 1 - done / self._share))

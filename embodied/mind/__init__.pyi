@@ -1,0 +1,29 @@
+from .belief import DiscreteFilter as DiscreteFilter
+from .information import Estimate as Estimate
+from .information import calibration_error as calibration_error
+from .information import entropy_bits as entropy_bits
+from .information import finite_gain as finite_gain
+from .information import linear_gaussian_gain as linear_gaussian_gain
+from .information import negative_log_likelihood as negative_log_likelihood
+from .information import sample_entropy as sample_entropy
+from .information import sampled_gain as sampled_gain
+from .information import value_of_information as value_of_information
+from .particles import ParticleBelief as ParticleBelief
+from .planner import Planner as Planner
+from .problem import Problem as Problem
+
+__all__ = [
+    "DiscreteFilter",
+    "Estimate",
+    "ParticleBelief",
+    "Planner",
+    "Problem",
+    "calibration_error",
+    "entropy_bits",
+    "finite_gain",
+    "linear_gaussian_gain",
+    "negative_log_likelihood",
+    "sample_entropy",
+    "sampled_gain",
+    "value_of_information",
+]

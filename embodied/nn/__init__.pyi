@@ -1,0 +1,25 @@
+from .agent import NetworkAgent as NetworkAgent
+from .config import NetworkConfig as NetworkConfig
+from .onnx import export_onnx as export_onnx
+from .onnx_agent import OnnxAgent as OnnxAgent
+from .policy import Core as Core
+from .policy import Introspection as Introspection
+from .policy import PolicyOutput as PolicyOutput
+from .policy import Privilege as Privilege
+from .policy import SequencePolicy as SequencePolicy
+from .policy import load_policy as load_policy
+from .policy import policy_class as policy_class
+
+__all__ = [
+    "Core",
+    "Introspection",
+    "NetworkAgent",
+    "NetworkConfig",
+    "OnnxAgent",
+    "PolicyOutput",
+    "Privilege",
+    "SequencePolicy",
+    "export_onnx",
+    "load_policy",
+    "policy_class",
+]

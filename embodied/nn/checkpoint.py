@@ -1,0 +1,213 @@
+"""Saved policies and trainers: safetensors for numbers, JSON for the rest. Nothing that is loaded can run code."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from embodied.errors import CheckpointError
+
+FORMAT = 2
+LARGEST_SPACE = 10_000_000  # numbers; a larger space in a card is refused
+WEIGHTS, CARD = "policy.safetensors", "policy.json"
+
+
+def save_policy(folder: Path, policy: nn.Module, card: dict[str, Any]) -> None:
+    """Writes `policy.safetensors` and `policy.json`; a reader never sees half of either."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tensors(folder / WEIGHTS, {k: v.contiguous() for k, v in policy.state_dict().items()})
+    save_json(folder / CARD, {"format": FORMAT, **card})
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Reads `policy.json`.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged, or of another format.
+    """
+    card = load_json(folder / CARD)
+    if card.get("format") != FORMAT:
+        raise CheckpointError(f"{folder / CARD} has format {card.get('format')!r}, this version reads {FORMAT}")
+    return card
+
+
+def load_weights(folder: Path, policy: nn.Module) -> None:
+    """Loads `policy.safetensors` into a network of the same architecture.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or belongs to another architecture.
+    """
+    tensors = load_tensors(folder / WEIGHTS)
+    try:
+        policy.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder / WEIGHTS} does not fit its card: {error}") from error
+
+
+def describe_space(space: spaces.Space) -> dict[str, Any]:
+    """Returns a JSON description of a space, enough to build it again."""
+    if isinstance(space, spaces.Box):
+        bounds = {side: _bound(getattr(space, side)) for side in ("low", "high")}
+        return {"kind": "Box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
+    if isinstance(space, spaces.Discrete):
+        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"kind": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"kind": "MultiBinary", "n": list(space.shape)}
+    if isinstance(space, spaces.Dict):
+        return {"kind": "Dict", "spaces": {key: describe_space(inner) for key, inner in space.spaces.items()}}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": "Tuple", "spaces": [describe_space(inner) for inner in space.spaces]}
+    raise CheckpointError(f"spaces of {type(space).__name__} cannot be saved")
+
+
+def build_space(description: dict[str, Any]) -> spaces.Space:
+    """Builds a space from its description.
+
+    Raises:
+        CheckpointError: the description is not one.
+    """
+    try:
+        return _BUILDERS[description["kind"]](description)
+    except (KeyError, TypeError, ValueError, AssertionError, AttributeError, OverflowError, RecursionError) as error:
+        raise CheckpointError(f"a saved space cannot be understood: {error}") from error
+
+
+def check_spaces(card: dict[str, Any], observation: spaces.Space, action: spaces.Space, env: str) -> None:
+    """Refuses a policy that was made for other observations or actions.
+
+    Raises:
+        CheckpointError: they differ; the message says how.
+    """
+    for name, space in (("observation_space", observation), ("action_space", action)):
+        saved = build_space(card[name])
+        if saved != space:
+            differ = f"{saved.shape}, but {env} has {space.shape}"
+            if saved.shape == space.shape:
+                differ = f"{saved}, but {env} has {space}"
+            raise CheckpointError(
+                f"this policy was trained on {card.get('env', {}).get('id', 'another environment')} with "
+                f"{name} {differ}; use it on the environment it was trained on"
+            )
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes a safetensors file in one move."""
+    part = path.with_suffix(".part")
+    save_file(tensors, part)
+    part.replace(path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads a safetensors file.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; is {path.parent} the folder of a run that was saved?")
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
+
+
+def save_json(path: Path, data: dict[str, Any]) -> None:
+    """Writes JSON in one move."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(data, indent=1))
+    part.replace(path)
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; is {path.parent} the folder of a run that was saved?")
+    try:
+        data = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path} does not hold a JSON object")
+    return data
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Returns the optimizer's moments as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{i}.{key}": torch.as_tensor(value).contiguous() for i, entry in state.items() for key, value in entry.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Gives the optimizer its moments back.
+
+    Raises:
+        CheckpointError: they are not this optimizer's.
+    """
+    state: dict[int, dict[str, Tensor]] = {}
+    try:
+        for name, value in tensors.items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"the saved optimizer does not fit the policy: {error}") from error
+
+
+def _build_box(description: dict[str, Any]) -> spaces.Box:
+    dtype = np.dtype(str(description["dtype"]))
+    if dtype.kind not in "fiu":
+        raise ValueError(f"a Box of {dtype} is none")
+    shape = tuple(map(int, description["shape"]))
+    if math.prod(shape) > LARGEST_SPACE:
+        raise ValueError(f"a Box of shape {shape} is beyond {LARGEST_SPACE} numbers")
+    low, high = (np.broadcast_to(_unlisted(description[side]), shape).astype(dtype) for side in ("low", "high"))
+    return spaces.Box(low, high, shape, dtype.type)
+
+
+_BUILDERS: dict[str, Callable[[dict[str, Any]], spaces.Space]] = {
+    "Box": _build_box,
+    "Discrete": lambda d: spaces.Discrete(min(int(d["n"]), LARGEST_SPACE), start=int(d["start"])),
+    "MultiDiscrete": lambda d: spaces.MultiDiscrete(_choices(d["nvec"]), start=np.array(d["start"], int)),
+    "MultiBinary": lambda d: spaces.MultiBinary([int(n) for n in d["n"]]),
+    "Dict": lambda d: spaces.Dict({str(key): build_space(inner) for key, inner in d["spaces"].items()}),
+    "Tuple": lambda d: spaces.Tuple([build_space(inner) for inner in d["spaces"]]),
+}
+
+
+def _choices(saved: Any) -> np.ndarray:
+    choices = np.array(saved, int)
+    if choices.sum() > LARGEST_SPACE:
+        raise ValueError(f"{choices.sum()} choices are beyond {LARGEST_SPACE}")
+    return choices
+
+
+def _bound(array: np.ndarray) -> Any:
+    """One number where all are the same, else a nested list."""
+    return _listed(array if array.size and (array != array.flat[0]).any() else array.flat[:1].reshape(()))
+
+
+def _listed(array: np.ndarray) -> Any:
+    """A nested list; infinities become strings, which JSON can hold."""
+    return np.vectorize(lambda x: float(x) if np.isfinite(x) else str(x), otypes=[object])(array).tolist()
+
+
+def _unlisted(data: Any) -> np.ndarray:
+    return np.asarray(data, dtype=object).astype(np.float64)

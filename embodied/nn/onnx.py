@@ -1,0 +1,99 @@
+"""A policy as ONNX, with its memory as explicit inputs and outputs: to be run by onnxruntime, without torch."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from embodied.errors import MissingExtraError, OptionError
+from embodied.nn.heads import ChoiceHead, GaussianHead
+from embodied.nn.policy import SequencePolicy
+from embodied.spaces import MASK
+
+CARD_SUFFIX = ".json"
+
+
+class _Step(nn.Module):
+    """One deterministic decision: row of observations, start flag and memory in; action, belief and memory out."""
+
+    def __init__(self, policy: SequencePolicy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, row: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        policy = self.policy
+        features, *memory_after = policy.core.pure_step(policy.encoder(row), first, *memory)
+        belief = None
+        if policy.belief_head is not None:
+            belief = policy.belief_layout.probabilities(policy.belief_head(features))
+        beliefs = row.new_zeros(1, 0) if belief is None else belief
+        return (_action(policy.action_head, features), beliefs, *memory_after)
+
+
+def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
+    """Writes `path` (.onnx) and beside it a card (.json) that says what goes in and out.
+
+    Raises:
+        MissingExtraError: the packages onnx and onnxscript are not installed.
+        OptionError: the policy's observations hold a mask of actions.
+    """
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("onnxscript", "onnx") from error
+    path = Path(path)
+    policy = copy.deepcopy(policy).to("cpu").eval()
+    if _has_mask(policy.observation_space):
+        raise OptionError("policies whose observations hold a mask of actions cannot be exported")
+    memory = policy.core.tensors(policy.initial(1))
+    inputs = ["row", "first", *memory]
+    outputs = ["action", "belief", *(f"{name}_after" for name in memory)]
+    example = (torch.zeros(1, policy.codec.size), torch.ones(1, dtype=torch.bool), *memory.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _quiet_exporter():
+        names: Any = {"input_names": inputs, "output_names": outputs}
+        torch.onnx.export(_Step(policy), example, str(path), dynamo=True, external_data=False, verbose=False, **names)
+    card: dict[str, Any] = policy.card() | {"memory": {name: _describe(value) for name, value in memory.items()}}
+    path.with_suffix(CARD_SUFFIX).write_text(json.dumps(card, indent=1))
+    return path
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns about its own ways, and about packages that nothing here needs."""
+    chatter = logging.getLogger("torch.onnx")
+    before = chatter.level
+    chatter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        chatter.setLevel(before)
+
+
+def _has_mask(space: spaces.Space) -> bool:
+    return isinstance(space, spaces.Dict) and any(k == MASK or _has_mask(inner) for k, inner in space.spaces.items())
+
+
+def _action(head: GaussianHead | ChoiceHead, features: Tensor) -> Tensor:
+    """The most likely action, as the environment takes it, flat, `(1, …)`."""
+    if isinstance(head, ChoiceHead):
+        return head.mode(head(features)) + torch.as_tensor(head.start)
+    unit = head.mean(features).clamp(-1, 1)
+    return head.low + (unit + 1) * 0.5 * (head.high - head.low)
+
+
+def _describe(value: Tensor) -> dict[str, Any]:
+    fill = value.flatten()[0].item() if value.numel() else 0
+    return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch."), "initial": fill}

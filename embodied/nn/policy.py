@@ -1,0 +1,389 @@
+"""A policy that sees a sequence: features by a core with memory; heads for action, value and belief.
+
+Shape suffixes: N environments, B environments of a minibatch, T steps, F features, K values of the hidden
+variable.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied.nn.belief_head import BeliefHeadLayout, Form
+from embodied.nn.checkpoint import LARGEST_SPACE, build_space, describe_space, load_weights, read_card, save_policy
+from embodied.nn.encoder import Encoder
+from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head
+from embodied.nn.normalization import RunningMeanStd
+from embodied.spaces import Codec, mask_of
+
+SCALE = "encoder.running."  # names of how observations are normalized
+
+
+class Core(nn.Module, ABC):
+    """A network with memory that reads one step at a time, or many at once with the same result."""
+
+    has_memory: ClassVar[bool] = True
+    features: int
+
+    @abstractmethod
+    def initial(self, n: int) -> Any:
+        """Returns the empty memory of `n` environments."""
+
+    @abstractmethod
+    def step(self, x_NF: Tensor, first_N: Tensor, memory: Any) -> tuple[Tensor, Any]:
+        """Reads one step; where `first`, the memory is emptied before. Returns features and the new memory."""
+
+    @abstractmethod
+    def sequence(self, x_BTF: Tensor, first_BT: Tensor, memory: Any) -> Tensor:
+        """Reads T steps that follow `memory` (which gets no gradient); returns features `(B, T, features)`."""
+
+    @abstractmethod
+    def snapshot(self, memory: Any) -> Any:
+        """Returns a copy that later steps leave alone, as small as it can be."""
+
+    @abstractmethod
+    def clone(self, memory: Any) -> Any:
+        """Returns a copy to go on from; `step` may write into the memory that it is given."""
+
+    @abstractmethod
+    def rows(self, memory: Any, index: Tensor) -> Any:
+        """Returns the memory of some environments."""
+
+    @abstractmethod
+    def put(self, memory: Any, index: Tensor, part: Any) -> None:
+        """Writes the memory of some environments back, as `rows` had returned it."""
+
+    @abstractmethod
+    def tensors(self, memory: Any) -> dict[str, Tensor]:
+        """Returns the tensors that a memory is made of, to be saved; written to, they set it."""
+
+    @abstractmethod
+    def pure_step(self, x_NF: Tensor, first_N: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """`step` as a function of the tensors of a memory; returns features and those tensors anew. For export."""
+
+    def regularizer(self) -> Tensor | None:
+        """What the last `sequence` adds to the loss, such as the balance of experts; None for nothing."""
+        return None
+
+    def introspect(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:
+        """What goes on inside while output T steps from an empty memory, by name."""
+        return {}
+
+
+@dataclass
+class PolicyOutput:
+    """What a policy makes of observations; leading axes as given."""
+
+    features: Tensor  # (…, F)
+    actions: Distribution
+    value: Tensor | None  # (…,), None with a privileged critic
+    belief: Tensor | None  # (…, outputs of the belief head), as `BeliefHeadLayout` reads them
+
+
+@dataclass
+class Introspection:
+    """What a policy made of a sequence of one world, step by step.
+
+    Attributes:
+        belief: `(T, K)`, or None without a belief head; value: `(T,)`, or None with a privileged critic.
+        action_mean: the most likely action as the environment takes it, `(T, …)`.
+        inside: what the core tells, such as `attention (L, H, T, T)`, `routing (L, T, E)` and the magnitude of
+            what each module adds.
+    """
+
+    action_mean: np.ndarray
+    belief: np.ndarray | None
+    value: np.ndarray | None
+    inside: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Privilege:
+    """Privileged information of a critic and a belief head during training.
+
+    Attributes:
+        state: size of the privileged state; 0 without one.
+        hidden: the form of the belief about each hidden variable (see `BeliefHeadLayout`).
+    """
+
+    state: int = 0
+    hidden: tuple[Form, ...] = ()
+
+
+class SequencePolicy(BasePolicy):
+    """Encoder, core and heads, in the shape that Stable-Baselines3's algorithms expect.
+
+    A subclass names its core: `core_type`, built from a `config_type` (a frozen dataclass).
+
+    Args:
+        lr_schedule: what Stable-Baselines3 passes; the optimizer is the trainer's.
+        use_sde: explore with noise that depends on the state (Box actions only).
+        forward_model: have a head that predicts the next observation from features and action.
+        normalize: bring measurements to zero mean and unit spread, as `observe` comes to know them.
+        initial_std: what continuous actions are explored with at first, in half ranges of the Box.
+        config: fields of `config_type`.
+    """
+
+    config_type: ClassVar[type]
+    core_type: ClassVar[type]
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Any = None,
+        use_sde: bool = False,
+        privilege: Privilege = Privilege(),
+        forward_model: bool = False,
+        normalize: bool = False,
+        initial_std: float = 0.5,
+        **config: Any,
+    ) -> None:
+        super().__init__(observation_space, action_space)
+        self.codec = Codec(observation_space)
+        self.privilege = privilege
+        self.config = self.config_type(**config)
+        self.core: Core = self.core_type(self.config)
+        width = self.core.features
+        self.normalize = normalize
+        self.encoder = Encoder(self.codec, width, normalize)
+        self.action_head = action_head(width, action_space, use_sde, initial_std)
+        self.belief_layout = BeliefHeadLayout(privilege.hidden)
+        self.belief_head = nn.Linear(width, self.belief_layout.size) if privilege.hidden else None
+        self.value_head = None if privilege.state else nn.Linear(width, 1)
+        self.critic = critic_head(privilege.state + len(privilege.hidden), normalize) if privilege.state else None
+        self.forward_model_head = ForwardModel(width, self.action_head.size, self.codec.size) if forward_model else None
+        self.return_normalizer = ReturnNormalizer()
+        self.half_precision = False  # whether encoder and core calculate in bfloat16; heads and losses never do
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that build this core again."""
+        return asdict(self.config)
+
+    def extras(self) -> dict[str, Any]:
+        """What every policy can be built with, beside its own settings."""
+        return {
+            "use_sde": isinstance(self.action_head, StateDependentHead),
+            "forward_model": self.forward_model_head is not None,
+            "normalize": self.normalize,
+        }
+
+    def card(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON."""
+        return {
+            "policy": type(self).__name__,
+            "settings": self.settings() | self.extras(),
+            "privilege": asdict(self.privilege),
+            "observation_space": describe_space(self.observation_space),
+            "action_space": describe_space(self.action_space),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes weights (safetensors) and card (JSON) into the folder `path`."""
+        save_policy(Path(path), self, self.card())
+
+    def load_matching_weights(self, other: SequencePolicy) -> None:
+        """Takes over the weights of another policy wherever name and shape agree; the rest stays as it is.
+
+        Raises:
+            OptionError: it was made for other observations or actions, or is of another architecture.
+        """
+        if (other.observation_space, other.action_space) != (self.observation_space, self.action_space):
+            raise OptionError("a policy can go on only from one with the same observations and actions")
+        mine, theirs = self.state_dict(), other.state_dict()
+        fits = {name: t for name, t in theirs.items() if name in mine and mine[name].shape == t.shape}
+        both = sorted({*mine, *theirs})
+        known = [name for name in both if name.startswith(("core.", "encoder.")) and name not in fits]
+        lost = [name for name in known if not name.startswith(SCALE)]  # a scale begins anew where there was none
+        if lost:
+            raise OptionError(f"a {type(self).__name__} of another size cannot be gone on from: {lost[0]} differs")
+        self.load_state_dict(fits, strict=False)
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SequencePolicy:
+        """See `load_policy`; nothing that is loaded can run code."""
+        return load_policy(Path(path), device)
+
+    def initial(self, n: int) -> Any:
+        """Returns the empty memory of `n` environments."""
+        return self.core.initial(n)
+
+    def step(
+        self, rows_NF: Tensor, first_N: Tensor, memory: Any, mask_NA: Tensor | None = None
+    ) -> tuple[PolicyOutput, Any]:
+        """Reads one observation per environment while acting; `mask` tells which choices are allowed."""
+        with self._precision():
+            features, memory = self.core.step(self.encoder(rows_NF), first_N, memory)
+        return self._read(features.float(), mask_NA), memory
+
+    def sequence(self, rows_BTF: Tensor, first_BT: Tensor, memory: Any, mask_BTA: Tensor | None = None) -> PolicyOutput:
+        """Reads T observations per environment while training, from the memory before them."""
+        with self._precision():
+            features = self.core.sequence(self.encoder(rows_BTF), first_BT, memory)
+        return self._read(features.float(), mask_BTA)
+
+    def introspect(self, observations: Any, first: np.ndarray | None = None) -> Introspection:
+        """Reads T observations of one world and returns what it made of them (see `Introspection`)."""
+        rows = self.codec.rows(observations)
+        starts = np.arange(len(rows)) == 0 if first is None else np.asarray(first, bool)
+        with torch.inference_mode():
+            x, first_BT = self.encoder(self._tensor(rows))[None], self._tensor(starts, torch.bool)[None]
+            output = self._read(self.core.sequence(x, first_BT, self.core.snapshot(self.initial(1))))
+            inside = {name: value.cpu().numpy() for name, value in self.core.introspect(x, first_BT).items()}
+        belief = self.belief(output)
+        return Introspection(
+            action_mean=self.action_head.to_env(self.action_head.mode(output.actions)[0]),
+            belief=None if belief is None else belief[0].cpu().numpy(),
+            value=None if output.value is None else output.value[0].cpu().numpy(),
+            inside=inside,
+        )
+
+    def evaluate_value(self, state: Tensor, hidden: Tensor) -> Tensor:
+        """The privileged critic's value of states `(…, state)` and hidden variables `(…, k)`, `(…,)`."""
+        assert self.critic is not None
+        return self.return_normalizer.to_value(self.critic(_critic_input(state, hidden)).squeeze(-1))
+
+    def update_normalizer(self, rows: Tensor, state: Tensor, hidden: Tensor) -> None:
+        """Takes note of how observations `(n, F)` and what the critic sees are spread, if they are normalized."""
+        self.encoder.update_normalizer(rows)
+        if self.critic is not None and isinstance(self.critic[0], RunningMeanStd):
+            self.critic[0].update(_critic_input(state, hidden))
+
+    def value_of(self, output: PolicyOutput, state: Tensor, hidden: Tensor) -> Tensor:
+        """The value that goes with a output: its own, or with a privileged critic what that judges."""
+        return self.evaluate_value(state, hidden) if output.value is None else output.value
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """Stable-Baselines3's interface: `state` is the memory that the last call returned, None at first.
+
+        `action_masks` tells which choices are allowed, as in sb3-contrib; those in an observation count by themselves.
+        """
+        observation, single = self.codec.batched(observation)
+        rows = self.codec.rows(observation)
+        given = mask_of(observation) if action_masks is None else action_masks
+        mask = None if given is None else self._tensor(np.asarray(given).reshape(len(rows), -1), torch.bool)
+        memory = self.initial(len(rows)) if state is None else state
+        first = np.zeros(len(rows), bool) if episode_start is None else np.atleast_1d(episode_start)
+        with torch.inference_mode():
+            output, memory = self.step(self._tensor(rows), self._tensor(first, torch.bool), memory, mask)
+            action = self.choose(output, deterministic)
+        actions = self.action_head.to_env(action)
+        return (actions[0] if single else actions), memory
+
+    def choose(self, output: PolicyOutput, deterministic: bool, generator: torch.Generator | None = None) -> Tensor:
+        """Returns an action per environment: the most likely, or a sample."""
+        if deterministic:
+            return self.action_head.mode(output.actions)
+        return self.action_head.sample(output.actions, generator)
+
+    def belief(self, output: PolicyOutput) -> Tensor | None:
+        """Returns the probabilities of the first hidden variable, `(…, K)`; None if it is not discrete or not known."""
+        return None if output.belief is None else self.belief_layout.probabilities(output.belief)
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        rows = self._tensor(self.codec.rows(observation))
+        first = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+        output, _ = self.step(rows, first, self.initial(len(rows)))
+        return self.choose(output, deterministic)
+
+    def _read(self, features: Tensor, mask: Tensor | None = None) -> PolicyOutput:
+        return PolicyOutput(
+            features=features,
+            actions=self.action_head(features, mask),
+            value=None
+            if self.value_head is None
+            else self.return_normalizer.to_value(self.value_head(features).squeeze(-1)),
+            belief=None if self.belief_head is None else self.belief_head(features),
+        )
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision)
+
+    def _tensor(self, array: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.as_tensor(array, dtype=dtype, device=self.device)
+
+
+def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePolicy:
+    """Builds a saved policy again; its class is imported, or provided by an installed package (see `policy_class`).
+
+    Raises:
+        CheckpointError: the folder holds no intact policy, or one of an unknown class.
+    """
+    card = read_card(folder)
+    try:
+        policy = policy_class(card["policy"])(
+            build_space(card["observation_space"]),
+            build_space(card["action_space"]),
+            privilege=_privilege(card["privilege"]),
+            **card["settings"],
+        )
+    except (KeyError, TypeError, ValueError, OptionError, RuntimeError, MemoryError, OverflowError) as error:
+        raise CheckpointError(f"the card in {folder} does not describe a policy: {error}") from error
+    load_weights(folder, policy)
+    broken = [name for name, weight in policy.state_dict().items() if not torch.isfinite(weight).all()]
+    if broken:
+        raise CheckpointError(f"the weights in {folder} are no numbers: {', '.join(broken[:3])}")
+    return policy.to(device).eval()
+
+
+def policy_class(name: str) -> type[SequencePolicy]:
+    """Returns the policy class of that name: one that was imported, or that an installed package provides.
+
+    A package provides policies through entry points of the group `embodied.policies`.
+
+    Raises:
+        UnknownNameError: there is none; the message lists those there are.
+    """
+    known = {cls.__name__: cls for cls in _subclasses(SequencePolicy)}
+    if name in known:
+        return known[name]
+    provided = {entry.name: entry for entry in entry_points(group="embodied.policies")}
+    if name not in provided:
+        raise UnknownNameError("policy", name, {*known, *provided})
+    return provided[name].load()
+
+
+def _privilege(saved: Any) -> Privilege:
+    """A privilege as it is written in a card."""
+    state = int(saved["state"])
+    if not 0 <= state <= LARGEST_SPACE:
+        raise ValueError(f"a privileged state of {state} numbers is none")
+    return Privilege(state, tuple(map(_form, saved["hidden"])))
+
+
+def _form(saved: Any) -> Form:
+    """The form of a belief as it is written in a card."""
+    if isinstance(saved, int):
+        if not 1 <= saved <= LARGEST_SPACE:
+            raise ValueError(f"a choice of {saved} is none")
+        return saved
+    low, high, angle = saved
+    return float(low), float(high), bool(angle)
+
+
+def _subclasses(cls: type) -> list[type]:
+    direct: list[type] = cls.__subclasses__()
+    return direct + [sub for child in direct for sub in _subclasses(child)]
+
+
+def _critic_input(state: Tensor, hidden: Tensor) -> Tensor:
+    """The input of a privileged critic, as one row."""
+    return torch.cat([state, hidden * 2 - 1], dim=-1)

@@ -1,0 +1,194 @@
+"""Carries out a randomization: draws for each world from its own stream, and writes to its body and its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.errors import OptionError, UnknownNameError
+from embodied.physics.batch import Batch
+from embodied.physics.targets import Target, find_targets
+from embodied.randomization.curriculum import curriculum_of
+from embodied.randomization.distributions import Distribution
+from embodied.randomization.spec import Randomization, RandomizationTerm
+from embodied.robot.batched import BatchedRobot
+from embodied.seeding import WorldStreams
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where values go: one parameter of a body, or one quantity of the model."""
+
+    name: str
+    nominal: NDArray[np.float64]  # (columns,)
+    write: Callable[[NDArray, Rows], None]  # values (n, columns), worlds
+    of_model: bool
+    derives: bool
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One draw: which columns of all draws it fills, and where each of them goes."""
+
+    terms: RandomizationTerm
+    by: Distribution
+    first: int
+    places: tuple[tuple[Place, ...], ...]  # by column
+    every: int  # decisions; 0 for never within an episode
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.first, self.first + len(self.places))
+
+    @property
+    def of_model(self) -> bool:
+        """Whether it can be written within an episode."""
+        return all(place.of_model for some in self.places for place in some)
+
+
+class Randomizer:
+    """The randomization of N worlds.
+
+    Attributes:
+        names: of what is sampled.
+        sampled: the draws, `(N, len(names))`: values, factors or summands, as declared.
+
+    Raises:
+        UnknownNameError: something varies that neither body nor model has.
+        OptionError: a parameter of a body is to change within an episode.
+    """
+
+    def __init__(
+        self,
+        what: Randomization,
+        batch: Batch,
+        bodies: Sequence[BatchedRobot],
+        streams: WorldStreams,
+        decision_s: float,
+    ) -> None:
+        self._batch, self._streams = batch, streams
+        self._groups: list[_Group] = []
+        names: list[str] = []
+        for terms in what.terms:
+            matched = [places_of(pattern, batch, bodies) for pattern in terms.names]
+            together = [tuple(tuple(some) for some in matched)]
+            groups = [((place,),) for place in matched[0]] if terms.each else together
+            for group in groups:
+                every = 0 if terms.every_s is None else max(1, round(terms.every_s / decision_s))
+                for place in (p for some in group for p in some):
+                    if every and not place.of_model:
+                        raise OptionError(f"{place.name} can change at a reset only; leave out every_s")
+                self._groups.append(_Group(terms, terms.by, len(names), group, every))
+                names += [some[0].name for some in group] if terms.each else list(terms.names)
+        self.names = tuple(names)
+        self.sampled = np.zeros((batch.n, len(names)))
+        self._uniform = streams.stream(*((f"randomise/{k}/{name}", 1) for k, name in enumerate(names)))
+        self._renews = any(group_.every for group_ in self._groups)
+        self._curriculum = curriculum_of(what.curriculum, streams, len(names))
+
+    def begin(self, worlds: Rows, replay: NDArray | None = None) -> None:
+        """Draws for new episodes in `worlds`, or takes what is to be replayed, `(N, len(names))`, and writes it."""
+        if not self._groups:
+            return
+        if replay is not None:
+            self.sampled[worlds] = replay[worlds]
+            self._forget(slice(0, len(self.names)), worlds)
+        else:
+            u = self._uniform.uniform(0, worlds=worlds)
+            if self._curriculum is not None:
+                u = self._curriculum.begin(u, worlds)
+            first = self._streams.episodes[worlds] == 1
+            for group_ in self._groups:
+                new = first if group_.terms.when == "build" else np.ones(len(worlds), bool)
+                if new.any():
+                    self.sampled[worlds[new], group_.columns] = group_.by.quantile(u[new, group_.columns])
+                self._forget(group_.columns, worlds[~new])
+        self._write(self._groups, worlds)
+
+    def renew(self, steps: NDArray, worlds: Rows) -> None:
+        """Draws anew, before decision `steps (n,)` of `worlds`, what changes within an episode."""
+        if not self._renews:
+            return
+        for k, group_ in enumerate(self._groups):
+            due = (steps % group_.every == 0) & (steps > 0) if group_.every else np.zeros(0, bool)
+            if due.any():
+                u = self._uniform.uniform(steps[due], worlds=worlds[due])
+                if self._curriculum is not None:
+                    u = self._curriculum.spread(u)
+                self.sampled[worlds[due], group_.columns] = group_.by.quantile(u[:, group_.columns])
+                self._forget(group_.columns, worlds[due])
+                self._write([later for later in self._groups[k:] if later.of_model], worlds[due])
+
+    def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
+        """Lets the curriculum, if there is one, take in how episodes `ended`, `(N,)` each."""
+        if self._curriculum is not None:
+            self._curriculum.learn(ended, success)
+
+    @property
+    def window(self) -> NDArray[np.float64]:
+        """Between which quantiles of its distribution each number is sampled, `(len(names), 2)`."""
+        everything = np.tile([0.0, 1.0], (len(self.names), 1))
+        return everything if self._curriculum is None else self._curriculum.window
+
+    def _forget(self, columns: slice, worlds: Rows) -> None:
+        """What worlds keep from before says nothing about what is sampled now."""
+        if self._curriculum is not None and len(worlds):
+            self._curriculum.forget(columns, worlds)
+
+    def _write(self, groups: Sequence[_Group], worlds: Rows) -> None:
+        derives = False
+        for group_ in groups:
+            for column, places in zip(
+                range(group_.first, group_.first + len(group_.places)), group_.places, strict=True
+            ):
+                sampled = self.sampled[worlds, column][:, None]
+                for place in places:
+                    place.write(_applied(group_.terms.how, place.nominal, sampled), worlds)
+                    derives |= place.derives
+        if derives:
+            self._batch.derive(worlds)
+
+
+def _applied(how: str, nominal: NDArray, sampled: NDArray) -> NDArray:
+    if how == "scale":
+        return nominal * sampled
+    return nominal + sampled if how == "add" else np.broadcast_to(sampled, (len(sampled), len(nominal)))
+
+
+def places_of(pattern: str, batch: Batch, bodies: Sequence[BatchedRobot]) -> list[Place]:
+    """What a pattern means: parameters of bodies first, else quantities of the model."""
+    literal = pattern.replace("[", "[[]")
+    found, known = [], []
+    for body in bodies:
+        for name in body.parameter_names():
+            full = f"{body.prefix}{name}"
+            known.append(name)
+            if fnmatchcase(name, literal) or fnmatchcase(full, literal):
+                found.append(_of_body(full, body.parameter(name)))
+    if found:
+        return found
+    if "/" in pattern and "[" not in pattern:
+        raise UnknownNameError("parameter", pattern, known)
+    return [_of_model(target, batch) for target in find_targets(batch.model, pattern)]
+
+
+def _of_body(name: str, values: NDArray) -> Place:
+    def write(new: NDArray, worlds: Rows) -> None:
+        values[worlds] = new
+
+    return Place(name, values[0].copy(), write, of_model=False, derives=False)
+
+
+def _of_model(target: Target, batch: Batch) -> Place:
+    target.write(batch, np.tile(target.nominal(batch.model), (batch.n, 1)))  # expands the field once, before any step
+
+    def write(new: NDArray, worlds: Rows) -> None:
+        target.write(batch, new, worlds)
+
+    return Place(target.name, target.nominal(batch.model), write, of_model=True, derives=target.derives)

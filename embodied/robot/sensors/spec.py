@@ -1,0 +1,124 @@
+"""Sensors that are not optical: what is measured, and how well. One declaration in physical units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mujoco
+
+from embodied.errors import ModelError
+from embodied.layout import Channel
+from embodied.robot.sensors.error_model import EXACT, ErrorModel
+from embodied.robot.timing import AGE_LIMIT_S, IMMEDIATE, Timing
+
+
+@dataclass(frozen=True)
+class Source:
+    """A MuJoCo sensor that is added to the robot when it is built.
+
+    Attributes:
+        type: what MuJoCo measures; object, target: on what.
+        parameters: MuJoCo's `intprm`, for the sensors that have them.
+    """
+
+    type: mujoco.mjtSensor
+    object: mujoco.mjtObj
+    target: str
+    parameters: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """What the robot's electronics know: `battery/voltage`, `battery/current`, `<actuator>/current`,
+    `<actuator>/heating` (see `Robot.telemetry`). Sampled at instants of decision."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Readings of one or more sources.
+
+    Attributes:
+        sources: MuJoCo sensors in the robot's MJCF by name, `Source`s to be added, or `Telemetry`s.
+        axes: components of vector sensors that are delivered.
+        gain: turns MuJoCo's unit into that of the sensor.
+        limit: where readings saturate, in `unit`.
+        errors: how readings differ from the truth.
+        timing: when they are taken and when they arrive.
+        wrap: readings are angles, and come within half a turn of zero.
+        increment: the change since the reading before is delivered; `limit` bounds it.
+        combine: weights `(outputs, size)`: sums of the readings are delivered instead of them.
+        age: whether the age of the reading is observed, too.
+        valid: whether a flag is observed that says if a frame has arrived and no reading is saturated.
+
+    Raises:
+        ModelError: no sources, a limit that is not positive, weights that do not fit, or telemetry mixed with others.
+    """
+
+    name: str
+    sources: tuple[str | Source | Telemetry, ...]
+    unit: str
+    limit: float
+    errors: ErrorModel = EXACT
+    timing: Timing = IMMEDIATE
+    axes: tuple[int, ...] = (0,)
+    gain: float = 1.0
+    wrap: bool = False
+    increment: bool = False
+    combine: tuple[tuple[float, ...], ...] = ()
+    age: bool = False
+    valid: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sources or not self.axes or not 0 < self.limit < math.inf:
+            raise ModelError(f"sensor {self.name!r} needs a source, an axis and a positive, finite limit")
+        if self.wrap and (self.increment or self.limit < math.pi):
+            raise ModelError(f"sensor {self.name!r}: angles that wrap reach half a turn, and are no increments")
+        if any(len(weights) != self.readings for weights in self.combine):
+            raise ModelError(f"sensor {self.name!r}: each row of `combine` needs {self.readings} weights")
+        if len({isinstance(source, Telemetry) for source in self.sources}) > 1:
+            raise ModelError(f"sensor {self.name!r} mixes telemetry with sensors of MuJoCo")
+
+    @property
+    def is_telemetry(self) -> bool:
+        """Whether it samples what the robot's electronics know."""
+        return isinstance(self.sources[0], Telemetry)
+
+    @property
+    def readings(self) -> int:
+        """How many numbers are measured."""
+        return len(self.sources) * len(self.axes)
+
+    @property
+    def size(self) -> int:
+        """How many numbers it delivers, age and flag apart."""
+        return len(self.combine) or self.readings
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of its sources; those of MuJoCo as in the built model."""
+        return tuple(self._source_name(source) for source in self.sources)
+
+    def _source_name(self, source: str | Source | Telemetry) -> str:
+        if isinstance(source, str):
+            return source
+        if isinstance(source, Telemetry):
+            return source.name
+        return f"{self.name}/{source.target}"
+
+    @property
+    def bound(self) -> float:
+        """Greatest magnitude that it can deliver."""
+        return self.limit * max((sum(map(abs, weights)) for weights in self.combine), default=1.0)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Its place in the observation."""
+        channels = [Channel(self.name, self.size, -self.bound, self.bound, self.unit)]
+        if self.age:
+            channels.append(Channel(f"{self.name}/age", 1, 0.0, AGE_LIMIT_S, "s"))
+        if self.valid:
+            channels.append(Channel(f"{self.name}/valid", 1, 0.0, 1.0, "flag"))
+        return tuple(channels)

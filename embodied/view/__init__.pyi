@@ -1,0 +1,11 @@
+from .model_stream import ModelStream as ModelStream
+from .scene import Scene as Scene
+from .sink import open_recording as open_recording
+from .stream import Stream as Stream
+
+__all__ = [
+    "ModelStream",
+    "Scene",
+    "Stream",
+    "open_recording",
+]

@@ -1,0 +1,166 @@
+"""How fast the mind thinks, and how well it decides in problems that others have published results on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from embodied.evaluation.loop import Decision, Observer, run
+from embodied.mind.planner import Planner, draw_scenarios
+from embodied.vector.vec import Experience, as_vec_env
+from embodied.world.problem import TaskProblem
+from embodied_scripts.baselines import baselines, option_agent, pose_filter
+from embodied_scripts.bench.rounds import take_turns
+from embodied_scripts.studies.classics import SimpleLightDark
+
+BESIDE = (
+    "the best published solver, 1 s per step: 61.06 ± 0.40; a rule that goes to the light, with an exact filter: "
+    "62.40 ± 0.08; if the state were seen: 78.44"
+)
+
+
+def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, list[float]]:
+    """Particle steps per second: what the planner's policies simulate, and bare simulation of as many particles."""
+    problem = SimpleLightDark()
+    planner = Planner(problem, seconds=1)
+    rng = np.random.default_rng(0)
+    beliefs = draw_scenarios(planner.belief, worlds)
+    k, m = beliefs.weights.shape
+    flat = beliefs.states.reshape(k * m).copy()
+
+    def thinking() -> int:
+        now = beliefs
+        for t in range(steps):
+            now, _, _ = planner.policies.step(now, np.full(k, 1 + 2 * (t % 2)), rng)  # never the action that ends it
+            planner.policies.choose(now, np.zeros(k, np.intp))
+        return steps * k * (m + 1)
+
+    def bare() -> int:
+        states = flat
+        for t in range(steps):
+            states, _, _, _ = problem.step(states, problem.actions[1 + 2 * (t % 2)], rng)
+        return steps * k * m
+
+    return take_turns({"the planner's policies": thinking, "the problem alone": bare}, rounds)
+
+
+def imagination_rates(rounds: int, worlds: int = 48, steps: int = 0) -> dict[str, list[float]]:
+    """Decisions of a world per second: as the planner imagines options in Signpost, and bare physics of as many worlds.
+
+    `steps` is as long as options take.
+    """
+    env_id = "embodied/Signpost-v0"
+    here: Any = gym.make_vec(env_id, 1)
+    bare: Any = gym.make_vec(env_id, worlds)
+    for env in (here, bare):
+        env.reset(seed=0)
+    policy = option_agent(env_id, here.task)
+    block = len(policy.options) * len(here.hidden[0].labels)
+    model_env: Any = gym.make_vec(env_id, max(1, worlds // block) * block, autoreset_mode="NextStep")
+    problem = TaskProblem(model_env, policy, here)
+
+    def playing_options() -> int:
+        before = problem.simulated_s
+        problem.play(0)
+        return round((problem.simulated_s - before) * here.task.control_hz)
+
+    def stepping() -> int:
+        for _ in range(20):
+            bare.batch._engine.step(nstep=bare.substeps)
+        return 20 * worlds
+
+    rates = take_turns({"playing options": playing_options, "bare physics": stepping}, rounds)
+    for env in (here, bare, model_env):
+        env.close()
+    return rates
+
+
+def show_light_dark(episodes: int, seconds: float) -> None:
+    """Plays SimpleLightDark and prints how well, beside what is published."""
+    played = play_light_dark(episodes, seconds)
+    print(
+        f"SimpleLightDark, {episodes} episodes: return {played['return']:.2f} ± {played['error']:.2f}, "
+        f"{1e3 * played['mean_s']:.1f} ms per decision (99 of 100 below {1e3 * played['p99_s']:.0f} ms)\n({BESIDE})"
+    )
+
+
+def show_coverage(episodes: int) -> None:
+    """Prints how well the particle filter knows what it knows."""
+    inside, at_end = pose_coverage(episodes)
+    print(
+        f"LightDark-v0, {episodes} episodes: the true pose lies in the 90 % region of the particle filter at "
+        f"{100 * inside:.1f} % of all decisions, and at {100 * at_end:.1f} % of the last ones"
+    )
+
+
+def play_light_dark(episodes: int, seconds: float, seed: int = 0) -> dict[str, float]:
+    """Plays SimpleLightDark; returns the mean return, its standard error, and how long decisions took [s]."""
+    problem: Any = SimpleLightDark()
+    planner = Planner(problem, seed=seed, seconds=seconds)
+    rng = np.random.default_rng(seed + 1)
+    returns, took = [], []
+    for _ in range(episodes):
+        planner.reset()
+        state, earned = problem.initial(1, rng), 0.0
+        for t in range(problem.steps):
+            began = time.perf_counter()
+            action = planner.act()
+            took.append(time.perf_counter() - began)
+            state, observed, reward, done = problem.step(state, action, rng)
+            earned += problem.discount**t * float(reward[0])
+            if done[0]:
+                break
+            began = time.perf_counter()
+            planner.update(action, observed[0])
+            took[-1] += time.perf_counter() - began
+        returns.append(earned)
+    return {
+        "return": float(np.mean(returns)),
+        "error": float(np.std(returns) / np.sqrt(episodes)),
+        "mean_s": float(np.mean(took)),
+        "p99_s": float(np.quantile(took, 0.99)),
+        "steps": len(took) / episodes,
+    }
+
+
+def pose_coverage(episodes: int, share: float = 0.9) -> tuple[float, float]:
+    """How often LightDark's true pose lies in the region that holds a `share` of the filter's belief.
+
+    Returns:
+        The mean over all decisions of the heuristic policy's episodes, and that over their last decisions.
+    """
+    n = min(episodes, 64)
+    env: Any = as_vec_env("embodied/LightDark-v0", n)
+    coverage = _Coverage(pose_filter(env.gym_env.task), env.gym_env.task, share)
+    for batch in range(-(-episodes // n)):
+        coverage.seed = batch
+        run(baselines(env)["heuristic"], env, 10_000 + batch * n, [coverage], 1, agent_seed=batch)
+    return float(np.mean(coverage.inside)), float(np.mean(coverage.at_end))
+
+
+class _Coverage(Observer):
+    """Whether the true pose lies in the filter's region, at every decision of each world's first episode."""
+
+    def __init__(self, tracker: Any, task: Any, share: float) -> None:
+        self._tracker, self._task, self._share, self.seed = tracker, task, share, 0
+        self.inside: list[bool] = []
+        self.at_end: list[bool] = []
+
+    def on_start(self, env: VecEnv) -> None:
+        self._belief = self._tracker.initial(env.num_envs, self.seed)
+        self._playing, self._last = np.ones(env.num_envs, bool), np.zeros(env.num_envs, bool)
+
+    def on_decision(self, decision: Decision) -> None:
+        self._belief = self._tracker.update(self._belief, decision.obs, decision.first)
+        holds = self._belief.holds(self._task.truth(), self._share)
+        self.inside += holds[self._playing].tolist()
+        self._last[self._playing] = holds[self._playing]
+
+    def on_step(self, decision: Decision, experience: Experience) -> None:
+        self._playing &= ~experience.ended
+        if not self._playing.any():
+            self.at_end += self._last.tolist()

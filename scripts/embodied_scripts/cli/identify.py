@@ -1,0 +1,124 @@
+"""`embodied identify` and `embodied gap`: from logs of a robot to a model that does the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from embodied_scripts.cli.lazy import load
+
+FRICTIONS: dict[str, tuple[str, ...]] = {
+    "coulomb": (),
+    "stribeck": ("stribeck", "stribeck_speed"),
+    "load": ("load_friction", "back_load_friction"),
+}
+
+
+@dataclass
+class Bench:
+    """A model and its drives, as the recordings know them."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """The robot: an MJCF or URDF file."""
+    joints: tuple[str, ...]
+    """Joints that the columns of the command are for, in their order."""
+    gain: str | None = None
+    """Number in the recordings' metadata that is the firmware's share of torque per radian [1/rad], if it is known."""
+    supply: str | None = None
+    """Telemetry of the supply's voltage, if it was recorded."""
+    volts: float = 1.0
+    """Nominal supply [V]."""
+    enabled: str | None = None
+    """Telemetry that is 0 while the driver is off."""
+    stiffness: float = 10.0
+    """Where to begin [N·m/rad]."""
+    limit: float = 3.0
+    """Where to begin with the greatest torque [N·m]."""
+    tick: float | None = None
+    """Step of the physics [s] (default: the model's)."""
+
+
+@dataclass
+class Identify:
+    """Find the parameters of a model under which it does what was recorded, and say how far they can be trusted."""
+
+    bench: Bench
+    recordings: tuple[Path, ...]
+    """What to fit to."""
+    find: tuple[str, ...] = ("stiffness", "dof_damping", "dof_frictionloss", "dof_armature", "latency_s")
+    """Parameters, as `name`, `name[joint]`, with a range as `name=low:high`; a trailing `!` ties all joints."""
+    held_out: tuple[Path, ...] = ()
+    """Recordings that judge the result, and choose the friction model."""
+    friction: tuple[str, ...] = ("coulomb",)
+    """Friction models to try: coulomb, stribeck, load."""
+    segment: float | None = None
+    """Cut recordings into pieces of this length [s]."""
+    settle: float = 0.0
+    """Leave this much out at the beginning of each piece [s]."""
+    remove_offset: bool = False
+    """Do not explain constant offsets."""
+    outlier: float | None = None
+    """Errors beyond this count by their size, not by its square: for logs with spikes."""
+    starts: int = 2
+    """From how many places to search."""
+    seed: int = 0
+    """Decides where."""
+    out: Path = Path("fit.json")
+    """Where the result is written; its report, a page with pictures, beside it as .html."""
+
+    def run(self) -> None:
+        """Fits, judges, prints, and writes the result and its report."""
+        load("show.identification:identify")(self)
+
+
+@dataclass
+class Excite:
+    """Propose the next recording: within the robot's limits, what is expected to tell most about a fit's parameters."""
+
+    bench: Bench
+    fit: Path
+    """What `embodied identify` wrote."""
+    low: tuple[float, ...]
+    """Least command of each joint."""
+    high: tuple[float, ...]
+    """Greatest command of each joint."""
+    speed: tuple[float, ...]
+    """Greatest change of each command per second."""
+    reach: float = 0.2
+    """How far beyond these a joint may swing."""
+    seconds: float = 10.0
+    """Length of the recording."""
+    hertz: float = 50.0
+    """Commands per second."""
+    noise: float = 0.002
+    """Standard deviation of one measured number, model error included."""
+    seed: int = 0
+    """Decides which commands are considered."""
+    out: Path = Path("excite.csv")
+    """Where the command is written, with what is expected to be measured."""
+
+    def run(self) -> None:
+        """Writes the proposal and says what it is worth."""
+        load("show.identification:propose_excitation")(self)
+
+
+@dataclass
+class GapOf:
+    """Replay recordings in a model, before and after a fit, and compare with what was measured."""
+
+    bench: Bench
+    recordings: tuple[Path, ...]
+    """Recordings that the model was not fitted to."""
+    fit: Path | None = None
+    """What `embodied identify` wrote."""
+    json: Path | None = None
+    """Also write all errors, by recording, column and horizon."""
+    tolerance: float = 0.05
+    """How near to its command a robot must come to have reached it, in the unit of the signal."""
+
+    def run(self) -> None:
+        """Prints errors by recording."""
+        load("show.identification:measure_gap")(self)

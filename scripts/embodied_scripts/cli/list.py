@@ -1,0 +1,22 @@
+"""`embodied list`: the environments there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from embodied_scripts.cli.lazy import load
+
+
+@dataclass
+class List:
+    """Show the environments: rates, time limits, what is hidden, sizes of observation and action."""
+
+    pages: Path | None = None
+    """Write a page about each of them, with a picture, into this folder instead."""
+    episodes: int = 1024
+    """For the pages: episodes per reference player (0: no scores)."""
+
+    def run(self) -> None:
+        """Prints one row per environment, or writes their pages."""
+        load("show.environments:list_environments")(self)

@@ -1,0 +1,111 @@
+"""Options of a subcommand, from a TOML file and from flags, which override it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tomllib
+import warnings
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import tyro
+
+from embodied.errors import OptionError, UnknownNameError
+
+CONFIG, IMPORT = "--config", "--import"
+NOT_IN_A_FILE = ("resume", "config")
+
+
+def parse(name: str, options: type, arguments: list[str]) -> Any:
+    """Returns the options of `embodied NAME`, an instance of `options`.
+
+    `--import MODULE` imports a module first, which may register environments and policies. `--config FILE.toml` gives
+    defaults: tables for nested options (`[ppo]`, `[network]`), plain keys for the others.
+
+    Raises:
+        OptionError: the file or the module cannot be read, or holds what is no option.
+    """
+    rest, modules = _taken(arguments, IMPORT)
+    rest, files = _taken(rest, CONFIG)
+    for module in modules:
+        import_module(module)
+    default: dict[str, Any] = {}
+    for file in files:
+        default = {"default": _with_file(options, Path(file), default.get("default"))}
+    more = f"Also: {CONFIG} FILE.toml (defaults for these options), {IMPORT} MODULE (registers environments, policies)."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of tyro: a required option whose default comes from a file
+        return tyro.cli(
+            options,
+            prog=f"embodied {name}",
+            description=f"{(options.__doc__ or '').strip()}\n\n{more}",
+            args=rest,
+            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+            **default,
+        )
+
+
+def import_module(name: str) -> ModuleType:
+    """Imports somebody's module, also from the working directory.
+
+    Raises:
+        OptionError: it cannot be imported.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise OptionError(f"module {name!r} cannot be imported: {error}") from error
+
+
+def _taken(arguments: list[str], flag: str) -> tuple[list[str], list[str]]:
+    """Arguments without a flag, and the values that it was given."""
+    rest, values, position = [], [], 0
+    while position < len(arguments):
+        one = arguments[position]
+        if one == flag:
+            if position + 1 == len(arguments):
+                raise OptionError(f"{flag} needs a value")
+            values.append(arguments[position + 1])
+            position += 2
+            continue
+        if one.startswith(f"{flag}="):
+            values.append(one.removeprefix(f"{flag}="))
+        else:
+            rest.append(one)
+        position += 1
+    return rest, values
+
+
+def _with_file(options: type, path: Path, before: Any) -> Any:
+    """Options as a file has them, those it does not name as they were."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"{path} cannot be read: {error}") from error
+    if before is None:
+        required = [one.name for one in fields(options) if one.default is one.default_factory]
+        before = options(**{name: data.get(name, tyro.MISSING) for name in required})
+    return _replaced(before, data, path)
+
+
+def _replaced(options: Any, data: Mapping[str, Any], path: Path) -> Any:
+    known = [one.name for one in fields(options) if one.name not in NOT_IN_A_FILE]
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        if name not in known:
+            raise OptionError(f"{path}: {UnknownNameError('option', name, known)}")
+        now = getattr(options, name)
+        if is_dataclass(now) != isinstance(value, dict):
+            raise OptionError(f"{path}: {name} must {'' if is_dataclass(now) else 'not '}be a table")
+        nested = is_dataclass(now)
+        values[name] = _replaced(now, value, path) if nested else tuple(value) if isinstance(value, list) else value
+    try:
+        return replace(options, **values)
+    except TypeError as error:
+        raise OptionError(f"{path}: {error}") from error

@@ -1,0 +1,54 @@
+"""How people name environments and options on the command line."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+import gymnasium as gym
+
+import embodied_envs  # noqa: F401  (registers the ids)
+from embodied.errors import OptionError, UnknownNameError
+from embodied_scripts.cli.options import import_module
+
+
+def resolve_id(name: str) -> str:
+    """Returns the registered id that `name` means, with or without prefix and version.
+
+    `module:id` imports a module first, which registers the id, as in `gymnasium.make`.
+
+    Raises:
+        OptionError: the module cannot be imported.
+        UnknownNameError: there is no such id.
+    """
+    module, colon, name = name.rpartition(":")
+    if colon:
+        import_module(module)
+    for candidate in (f"embodied/{name}", f"embodied/{name}-v0", name):
+        if candidate in gym.registry:
+            return candidate
+    raise UnknownNameError("environment", name, [i.removeprefix("embodied/") for i in own_ids()])
+
+
+def own_ids() -> list[str]:
+    """Returns the ids of this toolkit's environments."""
+    return sorted(name for name in gym.registry if name.startswith("embodied/"))
+
+
+def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
+    """Turns `key=value` into keyword arguments; values are Python literals, else strings.
+
+    Raises:
+        OptionError: a pair without "=".
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise OptionError(f"option {pair!r} must look like name=value")
+        try:
+            options[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            options[key] = text
+    return options

@@ -1,0 +1,76 @@
+"""Demonstrations of a player, kept for behavior cloning."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from embodied.agent import Agent
+from embodied.errors import OptionError, UnknownNameError
+from embodied.learn.cloning import Demonstrations, collect_demonstrations
+from embodied.vector.vec import GymVecEnv, make_vec
+from embodied_scripts.baselines import OPTION_TASKS, planning_agent
+from embodied_scripts.cli.collect import PLANNER, Collect
+from embodied_scripts.ids import parse_options, resolve_id
+from embodied_scripts.show.playing import cast_anywhere
+from embodied_scripts.training.progress import on_interrupt
+
+WORLDS, PLANNER_WORLDS = 64, 4
+
+
+def collect(asked: Collect) -> None:
+    """Plays, with a bar, and writes the episodes."""
+    if min(asked.episodes, asked.samples, asked.worlds or 1) < 1 or not asked.seconds > 0:
+        raise OptionError("episodes, worlds and samples must be at least 1, seconds above 0")
+    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
+        raise OptionError(f"{asked.out} is there already, and not empty: name another folder")
+    agent, env = _cast(asked)
+    data = _collected(agent, env, asked.episodes, asked.seed)
+    env.close()
+    data.save(asked.out)
+    earned = f"mean return {data.steps['reward'].sum() / len(data):+.2f}"
+    won = f", {data.success.mean():.0%} successful" if data.success.any() else ""
+    summary = f"{len(data)} episodes, {earned}{won}, in {asked.out}."
+    after = f"Next: embodied train {data.card['env']['id']} --demonstrations {asked.out}"
+    Console(soft_wrap=True).print(f"{summary} {after}", markup=False, highlight=False)
+
+
+def _cast(asked: Collect) -> tuple[Agent, GymVecEnv]:
+    """The player, and its worlds."""
+    plans = asked.player == PLANNER and not Path(asked.target).is_dir()
+    worlds = min(asked.worlds or (PLANNER_WORLDS if plans else WORLDS), asked.episodes)
+    if not plans:
+        agent, env, _ = cast_anywhere(asked.target, asked.player, asked.options, worlds)
+        return agent, env
+    return _planner(asked, worlds)
+
+
+def _planner(asked: Collect, worlds: int) -> tuple[Agent, Any]:
+    env_id = resolve_id(asked.target)
+    if env_id not in OPTION_TASKS:
+        raise UnknownNameError("task with options to plan with", env_id, OPTION_TASKS)
+    env = GymVecEnv(make_vec(env_id, worlds, **parse_options(asked.options)))
+    return planning_agent(env, asked.seconds, asked.samples), env
+
+
+def _collected(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> Demonstrations:
+    """The episodes, or those that are finished when the person stops it; a second Ctrl-C gives all up."""
+    stopped = threading.Event()
+
+    def stop(*_: Any) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    with on_interrupt(stop), Progress(transient=True) as progress:
+        task = progress.add_task("Collecting", total=episodes)
+
+        def ended(done: int) -> bool:
+            progress.update(task, completed=done)
+            return not stopped.is_set()
+
+        return collect_demonstrations(agent, env, episodes, seed, ended)

@@ -1,0 +1,52 @@
+"""What a training begins with: the policy of another run, an expert, or demonstrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from embodied.agent import Agent
+from embodied.errors import OptionError, UnknownNameError
+from embodied.learn.cloning import Demonstrations
+from embodied.learn.ppo import SequencePPO
+from embodied.nn.agent import NetworkAgent
+from embodied.nn.policy import SequencePolicy, load_policy
+from embodied.vector.vec import GymVecEnv
+from embodied_scripts.baselines import baselines
+from embodied_scripts.cli.train import Train
+
+
+def start_of(settings: Train) -> SequencePolicy | None:
+    """The policy whose weights are the start; when resuming, the run's own, which is of the same size."""
+    if settings.start_from is None:
+        return None
+    return load_policy(Path(str(settings.run_dir) if settings.resume else settings.start_from) / "policy")
+
+
+def expert_of(name: str, env: GymVecEnv) -> Agent:
+    """The scripted player of the environment that gathers information, or the policy of a run.
+
+    Raises:
+        UnknownNameError: there is neither.
+    """
+    players = baselines(env)
+    if name == "heuristic" and name in players:
+        return players[name]
+    if not (Path(name) / "policy").is_dir():
+        raise UnknownNameError("expert, player or run,", name, {"heuristic"} & {*players})
+    return NetworkAgent(load_policy(Path(name) / "policy"))
+
+
+def clone_demonstrations(model: SequencePPO, settings: Train) -> None:
+    """Behavior cloning, if there are demonstrations."""
+    if settings.demonstrations is None:
+        return
+    if settings.cloning_epochs < 1:
+        raise OptionError(f"demonstrations are gone through at least once, not {settings.cloning_epochs} times")
+    data = Demonstrations.load(Path(settings.demonstrations))
+    nats = model.clone(data, settings.cloning_epochs)
+    last = float(np.mean(nats[-len(nats) // settings.cloning_epochs :]))
+    done = f"Imitated {len(data)} episodes of {settings.demonstrations}: {nats[0]:.2f} to {last:.2f} nats a decision"
+    Console(soft_wrap=True).print(done, markup=False, highlight=False)

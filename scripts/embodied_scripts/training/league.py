@@ -1,0 +1,79 @@
+"""Training, rating and exploiting a league."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from embodied.agent import Agent
+from embodied.errors import UnknownNameError
+from embodied.learn.run import RunFolder
+from embodied.nn.agent import NetworkAgent
+from embodied.selfplay.league import League
+from embodied.selfplay.population import Population
+from embodied.selfplay.tournament import interval
+from embodied_scripts.cli.league import ExploitLeague, TrainLeague
+from embodied_scripts.leagues import build_league, open_league, saved_league
+from embodied_scripts.training.progress import Progress, Stop, on_interrupt
+
+
+def train_league(asked: TrainLeague) -> None:
+    """Trains, and prints who is how good."""
+    name = asked.id.rsplit(".", 1)[-1].split("/")[-1]
+    asked = replace(asked, run_dir=asked.run_dir or Path("runs") / f"{name}-league")
+    finished = _train(asked)
+    command = "embodied league show" if finished else f"embodied league train {asked.id} --resume --run"
+    done = f"{'Trained' if finished else 'Stopped'}; saved in {asked.run_dir}. Next: {command} {asked.run_dir}"
+    Console(soft_wrap=True).print(done, markup=False, highlight=False)
+
+
+def exploit_league(asked: ExploitLeague) -> None:
+    """Trains the exploiter and prints what it wins."""
+    league = open_league(asked.run_dir, writable=False)
+    policy, scores = league.exploit(_target(league, asked.target), asked.steps, asked.seed)
+    low, high = interval(scores.sum(), len(scores))
+    Console().print(
+        f"An exploiter of {asked.steps:,} steps wins {scores.mean():.1%} of {len(scores)} games against "
+        f"{asked.target} (95 %: {low:.1%} to {high:.1%}); one half is a fair game.",
+        highlight=False,
+    )
+    if asked.join:
+        population = Population(league.population.folder, league.population.size)  # as it is by now
+        member = population.add(policy, "exploiter", league.learner.num_timesteps)
+        Console().print(f"{member.name} joined the league.", highlight=False)
+
+
+def _train(asked: TrainLeague) -> bool:
+    assert asked.run_dir is not None
+    folder = RunFolder(asked.run_dir)
+    folder.check_free(asked.resume)
+    if asked.resume:
+        steps = asked.steps
+        asked = saved_league(folder.path)
+        asked = replace(asked, steps=steps if steps != TrainLeague(id=asked.id).steps else asked.steps)
+    assert asked.run_dir is not None
+    league = build_league(asked)
+    if not asked.resume and not (asked.run_dir / "run.json").exists():
+        settings = {key: value for key, value in asdict(asked).items() if key not in ("run_dir", "resume")}
+        folder.begin(settings)
+        league.save()
+    league.learner.set_logger(folder.logger())
+    stop = Stop()
+    with on_interrupt(stop.request), Progress(asked.steps, str(folder.path)) as progress:
+        league.learn(asked.steps, [stop, progress])
+    return league.learner.num_timesteps >= asked.steps
+
+
+def _target(league: League, name: str) -> Agent:
+    if name == "learner":
+        return NetworkAgent(league.learner.policy, deterministic=False, reuse_memory=True)
+    if name == "average":
+        return league.average()
+    if name == "nash":
+        return league.nash()
+    player = league.player(name) if name in league.population.members else None
+    if player is None:
+        raise UnknownNameError("member", name, [*league.population.members, "learner", "average", "nash"])
+    return player

@@ -1,0 +1,166 @@
+"""One training from beginning to end, in its folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from rich.console import Console
+
+import embodied_envs  # noqa: F401  (registers the ids)
+from embodied.errors import CheckpointError, OptionError
+from embodied.learn.config import PPOConfig
+from embodied.learn.ppo import SequencePPO
+from embodied.learn.resources import footprint
+from embodied.learn.run import RunFolder
+from embodied.nn.config import NetworkConfig
+from embodied.physics.threads import default_threads
+from embodied.vector.spec import EnvSpec
+from embodied.vector.vec import GymVecEnv
+from embodied_scripts.cli.train import Train
+from embodied_scripts.ids import parse_options
+from embodied_scripts.training.initialization import clone_demonstrations, expert_of, start_of
+from embodied_scripts.training.live import Live
+from embodied_scripts.training.progress import Checkpoints, Progress, Stop, on_interrupt
+from embodied_scripts.training.randomization_log import RandomizationLog
+
+STEPS = 1_500_000
+OF_THIS_CALL = {"run_dir", "resume", "seeds", "with_memoryless", "ray", "view", "view_every"}  # not of the run
+
+
+def train_one(given: Train) -> bool:
+    """Trains one run to its end; False if the person stopped it."""
+    assert given.run_dir is not None
+    folder = RunFolder(given.run_dir)
+    settings = settings_of(folder, given) if given.resume else replace(given, steps=given.steps or STEPS)
+    folder.check_free(given.resume)
+    model = build(settings)
+    live = _live_view(model, settings, folder)
+    if given.resume:
+        model.resume(folder.policy)
+    else:
+        clone_demonstrations(model, settings)
+        folder.begin(jsonable(settings))
+        model.save(folder.policy)
+    model.set_logger(folder.logger())
+    model.logger.output_formats.extend(one.writer() for one in live)
+    Console().print(_size_of(model), highlight=False)
+    finished = _learn(model, settings, folder, live)
+    model.save(folder.policy)
+    command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
+    done = f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}"
+    Console(soft_wrap=True).print(done, markup=False, highlight=False)
+    return finished
+
+
+def build(settings: Train) -> SequencePPO:
+    """The trainer of a run."""
+    threads = settings.threads or default_threads()
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise OptionError("--device is cuda, but torch finds no GPU here; known: cpu")
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    env = _worlds_of(settings, threads)
+    return SequencePPO(
+        start_of(settings) or settings.network,
+        env,
+        settings.ppo,
+        expert=None if settings.expert is None else expert_of(settings.expert, env),
+        seed=settings.seed,
+        device=settings.device,
+    )
+
+
+def _worlds_of(settings: Train, threads: int) -> GymVecEnv:
+    spec = EnvSpec(settings.id, parse_options(settings.options), settings.randomize, settings.previous)
+    own: dict[str, Any] = {"threads": threads} if settings.id.startswith("embodied/") else {}
+    if settings.adversary is not None:
+        own["adversary"] = settings.adversary
+    if not settings.id.startswith("embodied/") and (settings.randomize or settings.adversary) is not None:
+        raise OptionError("--randomize and --adversary need an environment of this project")
+    return spec.make(settings.n_envs, **own)
+
+
+def _size_of(model: SequencePPO) -> str:
+    weights = sum(p.numel() for p in model.policy.parameters())
+    held = sum(footprint(model).values()) / 2**20
+    return f"{weights:,} weights, {model.n_envs} worlds × {model.n_steps} steps: holds {held:,.0f} MB while it learns"
+
+
+def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: list[Live]) -> bool:
+    """Trains to the end, with progress and checkpoints; False if the person stopped it."""
+    assert settings.steps is not None
+    left = settings.steps - model.num_timesteps
+    if left <= 0:
+        return True
+    stop = Stop()
+    try:
+        with on_interrupt(stop.request), Progress(settings.steps, str(folder.path)) as progress:
+            callbacks = [stop, progress, Checkpoints(folder.policy), *_randomization_log(model, folder), *watching]
+            model.learn(left, callback=callbacks, reset_num_timesteps=False)
+    finally:
+        for live in watching:
+            live.close()
+    return model.num_timesteps >= settings.steps
+
+
+def _randomization_log(model: SequencePPO, folder: RunFolder) -> list[RandomizationLog]:
+    """What logs the sampled parameters of each world, if worlds differ."""
+    worlds = getattr(model.env, "gym_env", None)
+    names = getattr(getattr(worlds, "unwrapped", None), "sampled_parameter_names", ())
+    return [RandomizationLog(folder.path / "randomization.csv", names)] if names else []
+
+
+def _live_view(model: SequencePPO, settings: Train, folder: RunFolder) -> list[Live]:
+    """The view that was asked for, if one was."""
+    if settings.view is None:
+        return []
+    live = Live(settings.view, model, f"{settings.id}: {folder.path}", settings.view_every)
+    if live.url:
+        Console(soft_wrap=True).print(f"Open {live.url}", highlight=False)
+    return [live]
+
+
+def settings_of(folder: RunFolder, given: Train) -> Train:
+    """Returns the settings with which a run began; only the number of steps may be another.
+
+    Raises:
+        CheckpointError: the folder holds no such run.
+        OptionError: settings were given that the run does not have.
+    """
+    begun = from_jsonable(folder.settings(), str(folder.path))
+    if begun.id != given.id:
+        raise CheckpointError(f"{folder.path} is a run of {begun.id}, not of {given.id}")
+    plain, wanted, had = (_flat(one) for one in (Train(id=given.id), given, begun))
+    for name in had.keys() - {"steps"}:
+        if wanted[name] not in (plain[name], had[name]):
+            before = "its default" if had[name] is None else repr(had[name])
+            raise OptionError(f"{folder.path} was begun with {name} = {before}, which --resume cannot change")
+    kept = {name: getattr(given, name) for name in ("view", "view_every")}
+    return replace(begun, run_dir=folder.path, resume=True, steps=given.steps or begun.steps, **kept)
+
+
+def jsonable(settings: Train) -> dict[str, Any]:
+    """The settings of a run as JSON."""
+    return {key: value for key, value in asdict(settings).items() if key not in OF_THIS_CALL}
+
+
+def from_jsonable(saved: dict[str, Any], source: str) -> Train:
+    """The inverse of `jsonable`.
+
+    Raises:
+        CheckpointError: these are no settings of this version.
+    """
+    try:
+        nested = {"ppo": PPOConfig(**saved["ppo"]), "network": NetworkConfig(**saved["network"])}
+        lists = {name: tuple(saved[name]) for name in ("options", "previous")}
+        return Train(**(saved | nested | lists))
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the settings in {source} are of another version: {error}") from error
+
+
+def _flat(settings: Train) -> dict[str, Any]:
+    """All settings of a run on one level, as on the command line."""
+    data = jsonable(settings)
+    return {key: v for key, v in data.items() if not isinstance(v, dict)} | data["ppo"] | data["network"]

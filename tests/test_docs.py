@@ -1,0 +1,93 @@
+"""Every example of README and documentation runs, the site is whole, and every public name is in it."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("tutorials/train.md", "tutorials/identify.md", "tutorials/selfplay.md", "tutorials/planner.md")
+TOGETHER = ("tutorials/own_robot.md", "tutorials/own_task.md")  # the second goes on with the first
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FEWER = {"1_500_000": "256", "n_envs=128": "n_envs=8", "n_steps=64": "n_steps=16", "batch_size=512": "batch_size=64"}
+
+
+def code_of(*pages: str) -> str:
+    return "\n".join(block for page in pages for block in BLOCK.findall((ROOT / page).read_text()))
+
+
+def runs(code: str, folder: Path) -> str:
+    result = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.mark.parametrize("page", [*PAGES, "tutorials/foreign.md"])
+def test_the_tutorials_run(page, tmp_path):
+    runs(code_of(f"docs/{page}"), tmp_path)
+
+
+def test_an_arm_with_a_camera_is_built_and_trained_from_the_tutorials(tmp_path):
+    said = runs(code_of(*(f"docs/{page}" for page in TOGETHER)), tmp_path)
+    assert "camera/rgb" in said
+
+
+def test_the_ten_lines_of_the_readme_run_with_fewer_steps(tmp_path):
+    code = code_of("README.md")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    for much, little in FEWER.items():
+        assert much in code, much
+        code = code.replace(much, little)
+    runs(code, tmp_path)
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 100
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert link.startswith("http") or (ROOT / link).exists(), link
+
+
+def public_names() -> dict[str, set[str]]:
+    """What every package lists in its stub."""
+    found = {}
+    for stub in ROOT.glob("*/**/__init__.pyi"):
+        if ".venv" in stub.parts:
+            continue
+        home = next(root for root in (ROOT, ROOT / "envs", ROOT / "policies") if (root in stub.parents))
+        home = max(
+            (root for root in (ROOT, ROOT / "envs", ROOT / "policies") if root in stub.parents),
+            key=lambda r: len(r.parts),
+        )
+        package = ".".join(stub.parent.relative_to(home).parts)
+        listed = next(node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.Assign))
+        found[package] = set(ast.literal_eval(listed.value))
+    return found
+
+
+def test_every_public_name_loads_and_is_in_the_reference():
+    import importlib
+
+    reference = "\n".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
+    for package, names in public_names().items():
+        module = importlib.import_module(package)
+        assert set(module.__all__) == names
+        for name in names:
+            assert hasattr(module, name), f"{package}.{name}"
+            assert re.search(rf"^::: {re.escape(package)}\S*\.{name}$", reference, re.MULTILINE), f"{package}.{name}"
+
+
+def test_torch_is_loaded_only_when_asked_for():
+    code = "import sys, embodied, embodied_envs, embodied.learn, embodied.nn, embodied.world, embodied_policies\n"
+    code += "import gymnasium; gymnasium.make('embodied/Signpost-v0').reset(seed=0); print('torch' in sys.modules)"
+    assert runs(code, ROOT).strip() == "False"
+
+
+def test_rendering_works_whatever_was_imported_first():
+    code = "import mujoco, gymnasium\nimport embodied_envs\n"
+    code += "env = gymnasium.make('embodied/Signpost-v0', render_mode='rgb_array'); env.reset(seed=0)\n"
+    code += "print(env.render().std() > 5)"
+    assert runs(code, ROOT).strip() == "True"
