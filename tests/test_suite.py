@@ -139,7 +139,7 @@ def test_worlds_that_differ_only_in_what_is_hidden_look_the_same_until_it_is_loo
 
     other.unwrapped.task.begin = elsewhere.__get__(other.unwrapped.task)
     second, later = other.reset(seed=0)
-    assert (info["hidden"] != own["hidden"]).all()
+    assert (info["hidden"] != later["hidden"]).all()
     assert np.array_equal(first, second)
     still = np.zeros(env.action_space.shape, np.float32)
     for _ in range(5):
