@@ -2,11 +2,10 @@
 
 import os
 
-import lazy_loader
-
+from embodied.extras import attach_stub
 from embodied.renderer import choose_renderer
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
 
 choose_renderer()
 # Torch's OpenMP threads spin between operations and would take the cores from the physics threads; measured on two

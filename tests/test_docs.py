@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("tutorials/train.md", "tutorials/identify.md", "tutorials/selfplay.md", "tutorials/planner.md")
+PAGES = (
+    *(
+        "tutorials/train.md",
+        "tutorials/identify.md",
+        "tutorials/selfplay.md",
+        "tutorials/planner.md",
+        "tutorials/foreign.md",
+    ),
+    *("robot.md", "worlds.md", "learning.md", "sim2real.md", "view.md"),
+)
 TOGETHER = ("tutorials/own_robot.md", "tutorials/own_task.md")  # the second goes on with the first
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FEWER = {"1_500_000": "256", "n_envs=128": "n_envs=8", "n_steps=64": "n_steps=16", "batch_size=512": "batch_size=64"}
@@ -25,14 +34,21 @@ def runs(code: str, folder: Path) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("page", [*PAGES, "tutorials/foreign.md"])
-def test_the_tutorials_run(page, tmp_path):
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_a_page_run(page, tmp_path):
     runs(code_of(f"docs/{page}"), tmp_path)
 
 
 def test_an_arm_with_a_camera_is_built_and_trained_from_the_tutorials(tmp_path):
     said = runs(code_of(*(f"docs/{page}" for page in TOGETHER)), tmp_path)
     assert "camera/rgb" in said
+
+
+def test_no_page_with_examples_is_left_out():
+    with_code = {
+        str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md") if BLOCK.search(page.read_text())
+    }
+    assert with_code == {*PAGES, *TOGETHER}
 
 
 def test_the_ten_lines_of_the_readme_run_with_fewer_steps(tmp_path):
@@ -54,17 +70,11 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
 def public_names() -> dict[str, set[str]]:
     """What every package lists in its stub."""
     found = {}
-    for stub in ROOT.glob("*/**/__init__.pyi"):
-        if ".venv" in stub.parts:
-            continue
-        home = next(root for root in (ROOT, ROOT / "envs", ROOT / "policies") if (root in stub.parents))
-        home = max(
-            (root for root in (ROOT, ROOT / "envs", ROOT / "policies") if root in stub.parents),
-            key=lambda r: len(r.parts),
-        )
-        package = ".".join(stub.parent.relative_to(home).parts)
-        listed = next(node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.Assign))
-        found[package] = set(ast.literal_eval(listed.value))
+    for home in (ROOT, ROOT / "policies"):
+        for stub in home.glob("embodied*/**/__init__.pyi"):
+            package = ".".join(stub.parent.relative_to(home).parts)
+            listed = next(node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.Assign))
+            found[package] = set(ast.literal_eval(listed.value))
     return found
 
 
@@ -84,6 +94,58 @@ def test_torch_is_loaded_only_when_asked_for():
     code = "import sys, embodied, embodied_envs, embodied.learn, embodied.nn, embodied.world, embodied_policies\n"
     code += "import gymnasium; gymnasium.make('embodied/Signpost-v0').reset(seed=0); print('torch' in sys.modules)"
     assert runs(code, ROOT).strip() == "False"
+
+
+BASE_INSTALL = """
+import sys
+from importlib.abc import MetaPathFinder
+
+from embodied.extras import EXTRAS
+
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in EXTRAS:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_without_extras_every_public_name_loads_or_says_what_to_install(tmp_path):
+    code = f"""{BASE_INSTALL}
+import importlib
+from embodied.errors import MissingExtraError
+
+needs = set()
+for package, names in {public_names()!r}.items():
+    module = importlib.import_module(package)
+    for name in names:
+        try:
+            getattr(module, name)
+        except MissingExtraError as error:
+            needs.add((f"{{package}}.{{name}}", str(error).rpartition(": ")[2]))
+print(sorted(needs))
+"""
+    needs = dict(ast.literal_eval(runs(code, tmp_path)))
+    assert needs["embodied.learn.SequencePPO"] == "pip install 'embodied-sim2real[learn]'"
+    assert needs["embodied.view.Scene"] == "pip install 'embodied-sim2real[view]'"
+    assert not any(name.startswith(("embodied.mind", "embodied.world", "embodied.physics")) for name in needs)
+
+
+def test_without_extras_the_command_says_what_to_install(tmp_path):
+    code = f"""{BASE_INSTALL}
+sys.argv = ["embodied", "list"]
+from embodied_scripts.cli.main import main
+try:
+    main()
+except SystemExit as end:
+    print(end.code)
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "pip install 'embodied-sim2real[cli]'" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_rendering_works_whatever_was_imported_first():

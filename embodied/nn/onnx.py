@@ -15,7 +15,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from embodied.errors import MissingExtraError, OptionError
+from embodied.errors import OptionError
+from embodied.extras import advice
 from embodied.nn.heads import ChoiceHead, GaussianHead
 from embodied.nn.policy import SequencePolicy
 from embodied.spaces import MASK
@@ -47,10 +48,8 @@ def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
         MissingExtraError: the packages onnx and onnxscript are not installed.
         OptionError: the policy's observations hold a mask of actions.
     """
-    try:
+    with advice():
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("onnxscript", "onnx") from error
     path = Path(path)
     policy = copy.deepcopy(policy).to("cpu").eval()
     if _has_mask(policy.observation_space):

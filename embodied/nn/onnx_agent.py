@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import CheckpointError, MissingExtraError
+from embodied.errors import CheckpointError
+from embodied.extras import advice
 
 LARGEST = 100_000_000  # numbers of a memory; a larger one is refused
 Carry = list[dict[str, NDArray]]
@@ -25,10 +26,8 @@ class OnnxAgent:
     """
 
     def __init__(self, path: str | Path) -> None:
-        try:
+        with advice():
             import onnxruntime
-        except ImportError as error:
-            raise MissingExtraError("onnxruntime", "onnx") from error
         path = Path(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the network is small: more threads only wait for each other

@@ -39,12 +39,12 @@ def exploitability(payoff: NDArray, row: NDArray, column: NDArray) -> float:
 def cyclic_share(payoff: NDArray) -> float:
     """The share of an antisymmetric table `(K, K)` that no rating explains, 0 to 1.
 
-    A table is a difference of ratings plus circles (Balduzzi et al. 2018); this is the circles' share of its power.
+    A table is a difference of ratings plus a cyclic part (Balduzzi et al. 2018); returned is that part's share.
     """
     payoff = np.asarray(payoff, np.float64)
     rating = payoff.mean(axis=1)
-    circles = payoff - (rating[:, None] - rating[None])
-    return float((circles**2).sum() / max((payoff**2).sum(), 1e-12))
+    cyclic = payoff - (rating[:, None] - rating[None])
+    return float((cyclic**2).sum() / max((payoff**2).sum(), 1e-12))
 
 
 def cycles(surely_better: NDArray[np.bool_]) -> list[tuple[int, int, int]]:

@@ -93,7 +93,7 @@ class League:
         return tuple(self._anchors)
 
     def learn(self, steps: int, callbacks: list[BaseCallback] | None = None) -> None:
-        """Trains until the learner has made `steps` steps in all; a member is made every `steps / members`."""
+        """Trains up to `steps` steps in all; a member is made every `steps / config.checkpoints`."""
         left = steps - self.learner.num_timesteps
         if left > 0:
             self.solve()

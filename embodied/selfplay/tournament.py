@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.agent import Agent
-from embodied.errors import MissingExtraError
 from embodied.evaluation.loop import Decision, Observer, run
+from embodied.extras import advice
 from embodied.selfplay.arena import Arena, Result
 from embodied.selfplay.equilibrium import cycles, cyclic_share, nash_mixture
 from embodied.selfplay.games import Games
@@ -64,10 +64,8 @@ class Table:
         Raises:
             MissingExtraError: openskill is not installed.
         """
-        try:
+        with advice():
             from openskill.models import PlackettLuce
-        except ImportError as error:
-            raise MissingExtraError("openskill", "learn") from error
         model, rng, met = PlackettLuce(), np.random.default_rng(0), self._games_met()
         rated = np.zeros((ORDERS, len(self.names), 2))
         for order in rated:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from embodied.errors import MissingExtraError, RecordingError, UnknownNameError
+from embodied.errors import RecordingError, UnknownNameError
+from embodied.extras import advice
 
 Columns = NDArray[np.float64]
 TIME, COMMAND, ABOUT = "time_s", "command", "about"
@@ -217,11 +218,9 @@ def _read_parquet(path: Path) -> Recording:
 
 
 def _arrow() -> tuple[Any, Any]:
-    try:
+    with advice():
         import pyarrow
         from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError("pyarrow", "sysid") from None
     return pyarrow, parquet
 
 

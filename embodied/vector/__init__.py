@@ -1,5 +1,5 @@
 """Where the dialects of vector environments meet."""
 
-import lazy_loader
+from embodied.extras import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError
+from embodied.extras import advice
 
-try:
+with advice():
     from matplotlib.figure import Figure
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingExtraError("matplotlib", "view") from error
 
 
 def draw_attention(attention: NDArray, informative: NDArray, hertz: float, path: Path) -> None:

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError
+from embodied.extras import advice
 from embodied.view.frames import Player
 from embodied.view.palette import PAPER
 from embodied.view.plots import PLOTS, origin_of
 
-try:
+with advice():
     import rerun.blueprint as rrb
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingExtraError("rerun", "view") from error
 
 RECENT_S = 60.0  # how far back traces go while a policy learns
 UNIT, SIGNED = (0.0, 1.0), (-1.1, 1.1)

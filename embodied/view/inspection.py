@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError
+from embodied.extras import advice
 from embodied.layout import Layout
 from embodied.robot.robot import Robot
 from embodied.robot.sensors.error_model import BatchedErrors
@@ -17,11 +17,9 @@ from embodied.robot.sensors.spec import Sensor
 from embodied.robot.timing import AGE_LIMIT_S, FrameClock, Timing
 from embodied.seeding import WorldStreams
 
-try:
+with advice():
     import matplotlib
     from matplotlib.figure import Figure
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingExtraError("matplotlib", "view") from error
 
 FRAMES, REPEATS = 4096, 24  # length and number of the recordings behind an Allan deviation
 ARRIVALS = 4000  # frames behind a latency histogram

@@ -9,12 +9,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError
+from embodied.extras import advice
 
-try:
+with advice():
     import rerun as rr
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingExtraError("rerun", "view") from error
 
 PLATE = 0.005  # half the thickness of what stands for a plane [m]
 ENDLESS = 10.0  # half the side of a plane without bounds [m]

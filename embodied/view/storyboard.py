@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError, RenderingError
+from embodied.errors import RenderingError
+from embodied.extras import advice
 
-try:
+with advice():
     from PIL import Image, ImageDraw, ImageFont
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingExtraError("pillow", "view") from error
 
 from embodied.view.palette import color_of
 

@@ -11,13 +11,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import MissingExtraError, ModelError
+from embodied.errors import ModelError
+from embodied.extras import advice
 from embodied.seeding import quick_normal
 
-try:
+with advice():
     import cv2
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise MissingExtraError("opencv-python-headless", "camera") from error
 
 Image = NDArray[np.uint8]  # (height, width, 3), sRGB
 TABLE = 4096  # entries of the table that turns linear light into sRGB bytes

@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 
-from embodied.errors import MissingExtraError
+from embodied.extras import advice
 from embodied.learn.ppo import SequencePPO
 from embodied.nn.onnx import export_onnx
 from embodied.nn.onnx_agent import OnnxAgent
@@ -54,10 +54,8 @@ def learn_rates(rounds: int, worlds: int = 128, steps: int = 64, epochs: int = 4
 
 def cheetah_rates(rounds: int, worlds: int = 8, steps: int = 64, epochs: int = 4) -> dict[str, list[float]]:
     """Environment steps per second with learning on Gymnasium's HalfCheetah-v5: 8 environments, minibatches of 64."""
-    try:
+    with advice():
         import imageio  # noqa: F401  (Gymnasium's MuJoCo environments need it)
-    except ImportError as error:
-        raise MissingExtraError("imageio", "bench") from error
     use_all_threads()
     env_id = "HalfCheetah-v5"
     common: dict[str, Any] = {"n_steps": steps, "n_epochs": epochs, "seed": 0}
@@ -162,10 +160,8 @@ def _ours(policy: str, env: Any, minibatches: int, shape: dict[str, int] | None 
 
 
 def _recurrent_ppo() -> Any:
-    try:
+    with advice():
         from sb3_contrib import RecurrentPPO
-    except ImportError as error:
-        raise MissingExtraError("sb3_contrib", "bench") from error
     return RecurrentPPO
 
 

@@ -18,8 +18,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from rich.console import Console
 from rich.table import Table
 
-from embodied.errors import MissingExtraError, OptionError, UnknownNameError
+from embodied.errors import OptionError, UnknownNameError
 from embodied.evaluation.report import evaluate
+from embodied.extras import advice
 from embodied.learn.ppo import SequencePPO
 from embodied.nn.agent import NetworkAgent
 from embodied.physics.threads import default_threads
@@ -146,10 +147,8 @@ def _novel() -> dict[str, Case]:
 
 def _popgym() -> dict[str, Case]:
     """Games of POPGym at a million steps (Morad et al. 2023)."""
-    try:
+    with advice():
         import popgym  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("popgym", "bench") from error
     goals = {"Easy": 0.95, "Medium": 0.95, "Hard": 0.9}
     wanted = {f"PositionOnlyCartPole{level}": goal for level, goal in goals.items()} | {"RepeatPreviousEasy": 0.85}
     return {

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from embodied.errors import EmbodiedError, MissingExtraError
+from embodied.errors import EmbodiedError
+from embodied.extras import advice
 from embodied_scripts.training.run import from_jsonable, train_one
 
 LOCAL = "local"
@@ -29,10 +30,8 @@ def train_everywhere(
     Raises:
         MissingExtraError: Ray is not installed.
     """
-    try:
+    with advice():
         import ray
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray") from error
     ray.init(address=None if address == LOCAL else address, log_to_driver=False, include_dashboard=False)
     try:
         remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES, max_calls=1)(train_or_go_on)
