@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,15 @@ def test_imports_point_downwards(root: Path, path: Path) -> None:
     assert reached <= FLOORS[here], f"{here} may not import {sorted(reached - FLOORS[here])}"
     heavy = {name.split(".")[0] for name in names} & HEAVY.keys()
     assert all(here in HEAVY[name] for name in heavy), f"{here} may not import {sorted(heavy)}"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    trees = {".".join(path.relative_to(root).with_suffix("").parts): path for root, path in SOURCES}
+    found = {}
+    for module, path in trees.items():
+        names = imports(ast.parse(path.read_text()), module.rpartition(".")[0])
+        found[module] = {name if name in trees else name.rpartition(".")[0] for name in names} & trees.keys()
+    TopologicalSorter(found).prepare()
 
 
 def _function_imports(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +20,10 @@ from embodied.errors import CheckpointError, OptionError
 from embodied.evaluation.loop import Decision, Observer, play
 from embodied.learn.rollout import Rollout
 from embodied.nn.checkpoint import check_spaces, describe_space, load_json, load_tensors, save_json, save_tensors
+from embodied.nn.policy import SequencePolicy
 from embodied.spaces import Codec
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import Experience, GymVecEnv
-
-if TYPE_CHECKING:
-    from embodied.nn.policy import SequencePolicy
 
 FORMAT = 1
 STEPS, CARD = "steps.safetensors", "demonstrations.json"

@@ -32,6 +32,7 @@ class RolloutCollector(OnPolicyAlgorithm):
 
     config: PPOConfig
     policy: SequencePolicy  # type: ignore[assignment]
+    previous: tuple[str, ...]
     memory: Any
     generator: torch.Generator
     prediction_error: PredictionError

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from embodied.learn.ppo import SequencePPO
+from embodied.learn.collect import RolloutCollector
 
 
-def footprint(model: SequencePPO) -> dict[str, int]:
+def footprint(model: RolloutCollector) -> dict[str, int]:
     """The memory that training holds between updates [bytes]: it is taken at the start and never grows.
 
     `rollout` is what is written down of it, `memory` what the policy remembers, twice (as it acts, and as it did when

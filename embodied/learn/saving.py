@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from embodied.errors import CheckpointError
+from embodied.learn.collect import RolloutCollector
 from embodied.learn.config import PPOConfig
 from embodied.nn.checkpoint import (
     load_json,
@@ -26,9 +27,6 @@ from embodied.nn.checkpoint import (
 )
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
-
-if TYPE_CHECKING:
-    from embodied.learn.ppo import SequencePPO
 
 TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
 _RNG, _WORLD, _MEMORY = "generator", "worlds/", "memory/"
@@ -49,7 +47,7 @@ class TrainerSettings:
     unsaved: tuple[str, ...]
 
 
-def save_trainer(model: SequencePPO, folder: Path) -> None:
+def save_trainer(model: RolloutCollector, folder: Path) -> None:
     """Writes policy and trainer into `folder`, as safetensors and JSON."""
     save_policy(folder, model.policy, model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()})
     tensors = optimizer_tensors(model.policy.optimizer)
@@ -95,7 +93,7 @@ def warn_of_unsaved(folder: Path, settings: TrainerSettings, spec: EnvSpec | Non
         )
 
 
-def resume_trainer(model: SequencePPO, folder: Path) -> None:
+def resume_trainer(model: RolloutCollector, folder: Path) -> None:
     """Takes weights, optimizer and counters from `folder`, and the worlds if they are there; else starts new episodes.
 
     Raises:
@@ -122,7 +120,7 @@ def resume_trainer(model: SequencePPO, folder: Path) -> None:
     model.memory = None
 
 
-def _save_worlds(model: SequencePPO, path: Path) -> None:
+def _save_worlds(model: RolloutCollector, path: Path) -> None:
     """Writes down where the worlds stand and what the policy remembers, if the environment can tell."""
     state = model.env.get_state() if isinstance(model.env, GymVecEnv) and model._last_obs is not None else None
     if state is None:
@@ -136,7 +134,7 @@ def _save_worlds(model: SequencePPO, path: Path) -> None:
     save_tensors(path, tensors | {"prediction_error": model.prediction_error.moments})
 
 
-def _resume_worlds(model: SequencePPO, saved: dict[str, Tensor]) -> bool:
+def _resume_worlds(model: RolloutCollector, saved: dict[str, Tensor]) -> bool:
     """Goes on in the very state that was saved; False if it was of other worlds, or of another checkpoint."""
     same = len(saved["first"]) == model.n_envs and int(saved["num_timesteps"]) == model.num_timesteps
     if not isinstance(model.env, GymVecEnv) or not same:

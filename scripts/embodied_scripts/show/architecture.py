@@ -9,14 +9,11 @@ from functools import cache
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from embodied.errors import OptionError
-
-if TYPE_CHECKING:
-    from embodied_scripts.cli.architecture import Architecture
+from embodied_scripts.cli.architecture import Architecture
 
 ROOTS = ("embodied", "embodied_assets", "embodied_envs", "embodied_policies", "embodied_scripts")
 NESTED = ("embodied", "embodied_scripts")  # roots whose folders are drawn each on its own
@@ -101,10 +98,8 @@ def _package_of(module: str) -> str:
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Modules that are imported at run time, wherever in the source; not those for type checkers only."""
+    """Modules that are imported, wherever in the source."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
