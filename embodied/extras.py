@@ -46,7 +46,7 @@ def advice() -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library not in EXTRAS:
             raise
-        raise MissingExtraError(library, EXTRAS[library]) from error
+        raise MissingExtraError(library, EXTRAS[library]) from None
 
 
 def attach_stub(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
