@@ -60,10 +60,10 @@ def _close_all() -> None:
 
 def _use_chosen_back_end() -> None:
     """Lets MuJoCo draw off screen although it was imported first, when it chose to draw on a screen."""
-    module = sys.modules[mujoco.Renderer.__module__]
-    chosen, context = os.environ.get("MUJOCO_GL", "").lower(), getattr(module, "GLContext", None)
+    contexts = sys.modules[mujoco.Renderer.__module__].gl_context
+    chosen, context = os.environ.get("MUJOCO_GL", "").lower(), getattr(contexts, "GLContext", None)
     if chosen in LIBRARIES and context is not None and context.__module__ != f"mujoco.{chosen}":
-        module.GLContext = importlib.import_module(f"mujoco.{chosen}").GLContext  # type: ignore[attr-defined]
+        contexts.GLContext = importlib.import_module(f"mujoco.{chosen}").GLContext
 
 
 class CameraRenderer:
