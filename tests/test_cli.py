@@ -12,7 +12,9 @@ from typing import get_args
 import cv2
 import numpy as np
 import pytest
+from command import embodied
 
+from embodied.learn import SequencePPO
 from embodied_scripts.cli.bench import Measured
 from embodied_scripts.cli.film import Film
 from embodied_scripts.cli.play import Play
@@ -21,19 +23,18 @@ from embodied_scripts.training.curve import EpisodesMet
 TINY = ("--n-envs", "8", "--n-steps", "16", "--steps", "400")
 
 
-def embodied(*arguments: str, cwd=None, timeout: float = 120) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "embodied_scripts.cli.main", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, cwd=cwd, env={**os.environ, "COLUMNS": "160"}
-    )
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     result = embodied("train", "Signpost-v0", "--run", folder, *TINY)
     assert result.returncode == 0, result.stderr
     return folder
+
+
+def test_a_run_is_loaded_in_python_by_its_folder(run):
+    model = SequencePPO.load(str(run))
+    assert model.num_timesteps >= 400
+    assert model.n_envs == 8
 
 
 def test_a_run_folder_says_where_it_comes_from(run):

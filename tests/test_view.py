@@ -10,6 +10,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from command import embodied
 
 rr = pytest.importorskip("rerun")
 
@@ -166,11 +167,6 @@ def test_models_that_have_nothing_but_collision_shapes_are_shown_all_the_same():
     xml = "<mujoco><worldbody><geom name='only' group='3' size='.1'/></worldbody></mujoco>"
     scene = Scene(mujoco.MjModel.from_xml_string(xml), rr.RecordingStream("test"))
     assert "world/only" in scene._taken
-
-
-def embodied(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "embodied_scripts.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_view_writes_a_foreign_model_that_moves_and_says_what_it_cannot_load(tmp_path):

@@ -26,7 +26,7 @@ from embodied.learn.intrinsic import PredictionError
 from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.rollout import Rollout
 from embodied.learn.saving import resume_trainer, save_trainer, saved_settings, warn_of_unsaved
-from embodied.nn.checkpoint import check_spaces, read_card
+from embodied.nn.checkpoint import check_spaces, policy_folder, read_card
 from embodied.nn.config import NetworkConfig
 from embodied.nn.policy import SequencePolicy, load_policy, policy_class
 from embodied.vector.spec import EnvSpec
@@ -230,6 +230,8 @@ class SequencePPO(RolloutCollector):
     def load(cls, path: str | Path, env: Any = None, device: Any = "auto", **kwargs: Any) -> SequencePPO:  # type: ignore[override]
         """Builds a trainer that goes on where the saved one stopped, with its settings unless `kwargs` has others.
 
+        `path` is the folder that `save` wrote, or that of a run of `embodied train`.
+
         Warns:
             SettingNotSavedWarning: something was no plain value, such as a schedule that is a function, and is
                 neither saved nor given.
@@ -237,7 +239,7 @@ class SequencePPO(RolloutCollector):
         Raises:
             CheckpointError: the folder is incomplete or damaged, or was saved for another environment.
         """
-        folder = Path(path)
+        folder = policy_folder(path)
         saved, card, settings = load_policy(folder), read_card(folder), saved_settings(folder)
         spec = EnvSpec.from_jsonable(card["env"], folder)
         warn_of_unsaved(folder, settings, spec if env is None else None, kwargs)

@@ -29,6 +29,13 @@ def save_policy(folder: Path, policy: nn.Module, card: dict[str, Any]) -> None:
     save_json(folder / CARD, {"format": FORMAT, **card})
 
 
+def policy_folder(path: str | Path) -> Path:
+    """Returns the folder of a saved policy: `path`, or what lies in it as `policy` where `path` is that of a run."""
+    folder = Path(path)
+    inner = folder / "policy"
+    return inner if (inner / CARD).is_file() and not (folder / CARD).is_file() else folder
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """Reads `policy.json`.
 

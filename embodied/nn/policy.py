@@ -21,7 +21,15 @@ from torch.distributions import Distribution
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.nn.belief_head import BeliefHeadLayout, Form
-from embodied.nn.checkpoint import LARGEST_SPACE, build_space, describe_space, load_weights, read_card, save_policy
+from embodied.nn.checkpoint import (
+    LARGEST_SPACE,
+    build_space,
+    describe_space,
+    load_weights,
+    policy_folder,
+    read_card,
+    save_policy,
+)
 from embodied.nn.encoder import Encoder
 from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head
 from embodied.nn.normalization import RunningMeanStd
@@ -321,12 +329,17 @@ class SequencePolicy(BasePolicy):
         return torch.as_tensor(array, dtype=dtype, device=self.device)
 
 
-def load_policy(folder: Path, device: torch.device | str = "cpu") -> SequencePolicy:
+def load_policy(path: str | Path, device: torch.device | str = "cpu") -> SequencePolicy:
     """Builds a saved policy again; its class is imported, or provided by an installed package (see `policy_class`).
+
+    Args:
+        path: the folder of the policy, or of a run.
+        device: where it acts.
 
     Raises:
         CheckpointError: the folder holds no intact policy, or one of an unknown class.
     """
+    folder = policy_folder(path)
     card = read_card(folder)
     try:
         policy = policy_class(card["policy"])(

@@ -24,7 +24,7 @@ from embodied.spaces import MASK, mask_of
 from embodied.vector.batches import flags_of, merged, numbers_of, row_of, stack_observations
 from embodied.vector.previous_action import PreviousAction
 
-REGISTER = "; if it is another module's, import that first (on the command line: --import MODULE)"
+IMPORT_ADVICE = "; if it is another module's, import that first (on the command line: --import MODULE)"
 SAME_STEP = AutoresetMode.SAME_STEP
 COUNTED = ("was_done", "returns", "lengths")  # what GymVecEnv itself remembers of each environment
 PRIVILEGED = ("hidden", "state", "shaping")
@@ -275,7 +275,7 @@ def make_vec(env_id: str, num_envs: int, **options: Any) -> VectorEnv:
         UnknownNameError: no such id.
     """
     if env_id not in gym.registry:
-        raise UnknownNameError("environment", env_id, _similar_ids(env_id), REGISTER)
+        raise UnknownNameError("environment", env_id, _similar_ids(env_id), IMPORT_ADVICE)
     if _resets_itself(gym.spec(env_id).vector_entry_point):
         return gym.make_vec(env_id, num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
     same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}

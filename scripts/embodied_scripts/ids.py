@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.errors import OptionError, UnknownNameError
+from embodied.vector.vec import IMPORT_ADVICE
 from embodied_scripts.cli.options import import_module
 
 
@@ -28,7 +30,19 @@ def resolve_id(name: str) -> str:
     for candidate in (f"embodied/{name}", f"embodied/{name}-v0", name):
         if candidate in gym.registry:
             return candidate
-    raise UnknownNameError("environment", name, [i.removeprefix("embodied/") for i in own_ids()])
+    known = [i.removeprefix("embodied/") for i in (*own_ids(), *foreign_ids())]
+    raise UnknownNameError("environment", name, known, "" if colon else IMPORT_ADVICE)
+
+
+def foreign_ids() -> list[str]:
+    """Returns the ids that modules of other people have registered, but for Gymnasium's own."""
+    others = [(name, _module_of(spec)) for name, spec in gym.registry.items() if spec.namespace != "embodied"]
+    return [name for name, module in others if not module.startswith(("gymnasium", "shimmy"))]
+
+
+def _module_of(spec: EnvSpec) -> str:
+    made_by = spec.entry_point or spec.vector_entry_point
+    return made_by.partition(":")[0] if isinstance(made_by, str) else getattr(made_by, "__module__", "")
 
 
 def own_ids() -> list[str]:

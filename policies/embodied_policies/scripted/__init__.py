@@ -1,1 +1,1 @@
-"""Hand-written players: blind (without finding out), heuristic (finding out first) and oracle (truth)."""
+"""Hand-written players: uninformed (without finding out), heuristic (finding out first) and oracle (truth)."""

@@ -25,7 +25,8 @@ class Collect:
     out: Annotated[Path, tyro.conf.Positional]
     """The folder to write to."""
     player: str = PLANNER
-    """Who plays in an environment: planner (thinks for seconds before it moves), heuristic, blind, oracle or random."""
+    """Who plays in an environment: planner (thinks for seconds before it moves), heuristic, uninformed, oracle
+    or random."""
     episodes: int = 256
     """How many; somewhat more where they do not share out evenly among worlds."""
     worlds: int | None = None

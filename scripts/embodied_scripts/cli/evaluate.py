@@ -24,7 +24,7 @@ class Evaluate:
     json: Path | None = None
     """Also write the measures to this file."""
     references: bool = True
-    """Include random, blind, heuristic and oracle."""
+    """Include random, uninformed, heuristic and oracle."""
     stochastic: bool = False
     """Sample the networks' actions instead of taking the most likely."""
 

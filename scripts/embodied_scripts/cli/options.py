@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import tyro
 
@@ -18,6 +18,8 @@ from embodied.errors import OptionError, UnknownNameError
 
 CONFIG, IMPORT = "--config", "--import"
 NOT_IN_A_FILE = ("resume", "config")
+FLAGS = {"run_dir": "run"}  # fields that are called otherwise on the command line
+IMPORTED: dict[str, None] = {}  # somebody's modules, in the order of their import
 
 
 def parse(name: str, options: type, arguments: list[str]) -> Any:
@@ -57,10 +59,18 @@ def import_module(name: str) -> ModuleType:
     """
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    name = name.removesuffix(".py").replace("/", ".")
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
     except ImportError as error:
         raise OptionError(f"module {name!r} cannot be imported: {error}") from error
+    IMPORTED.setdefault(name)
+    return module
+
+
+def import_flags() -> str:
+    """The flags with which another command imports the modules that this one did, with a space before each."""
+    return "".join(f" {IMPORT} {name}" for name in IMPORTED)
 
 
 def _taken(arguments: list[str], flag: str) -> tuple[list[str], list[str]]:
@@ -95,17 +105,25 @@ def _with_file(options: type, path: Path, before: Any) -> Any:
 
 
 def _replaced(options: Any, data: Mapping[str, Any], path: Path) -> Any:
-    known = [one.name for one in fields(options) if one.name not in NOT_IN_A_FILE]
+    known = {FLAGS.get(one.name, one.name): one.name for one in fields(options) if one.name not in NOT_IN_A_FILE}
+    types = get_type_hints(type(options))
     values: dict[str, Any] = {}
-    for name, value in data.items():
-        if name not in known:
-            raise OptionError(f"{path}: {UnknownNameError('option', name, known)}")
+    for flag, value in data.items():
+        if flag not in known:
+            raise OptionError(f"{path}: {UnknownNameError('option', flag, known)}")
+        name = known[flag]
         now = getattr(options, name)
         if is_dataclass(now) != isinstance(value, dict):
             raise OptionError(f"{path}: {name} must {'' if is_dataclass(now) else 'not '}be a table")
-        nested = is_dataclass(now)
-        values[name] = _replaced(now, value, path) if nested else tuple(value) if isinstance(value, list) else value
+        values[name] = _replaced(now, value, path) if is_dataclass(now) else _typed(value, types[name])
     try:
         return replace(options, **values)
     except TypeError as error:
         raise OptionError(f"{path}: {error}") from error
+
+
+def _typed(value: Any, wanted: Any) -> Any:
+    """A value of a TOML file as the field has it: lists are tuples, and names of files are paths."""
+    if isinstance(value, list):
+        return tuple(value)
+    return Path(value) if isinstance(value, str) and Path in (wanted, *get_args(wanted)) else value

@@ -25,8 +25,8 @@ class Play:
     seed: int = 20_000
     """Seed of the world."""
     player: str | None = None
-    """Who plays when the target is an environment: random, blind, heuristic or oracle; in a duel random, scripted or
-    trained, in both seats (default: oracle, or the best player of a duel)."""
+    """Who plays when the target is an environment: random, uninformed, heuristic or oracle; in a duel random,
+    scripted or trained, in both seats (default: the best there is)."""
     options: tuple[str, ...] = ()
     """Options of the environment, as name=value; a run keeps its own."""
 

@@ -52,10 +52,13 @@ def robot_of(name: str) -> Robot:
     module, colon, attribute = name.rpartition(":")
     if not colon:
         raise UnknownNameError("robot", name, ROBOTS)
-    found = getattr(import_module(module), attribute, None)
+    names = vars(import_module(module))
+    if attribute not in names:
+        raise UnknownNameError(f"object of {module}", attribute, [one for one in names if not one.startswith("_")])
+    found = names[attribute]
     robot = found() if callable(found) else found
     if not isinstance(robot, Robot):
-        raise OptionError(f"{name} is no Robot, nor a function without arguments that returns one")
+        raise OptionError(f"{name} is not a Robot, nor a function without arguments that returns one")
     return robot
 
 
@@ -76,7 +79,7 @@ def _range_of(model: mujoco.MjModel, kind: str, i: int) -> str:
     if limited is None:
         return "–"
     low, high = (model.jnt_range if kind == "joint" else model.actuator_ctrlrange)[i]
-    return f"{low:.4g} … {high:.4g}" if getattr(model, limited)[i] else "free"
+    return f"{low:.4g} … {high:.4g}" if getattr(model, limited)[i] else "unlimited"
 
 
 def _sensor_table(robot: Robot) -> Table:

@@ -32,6 +32,7 @@ def play(asked: Play) -> None:
         raise OptionError("episodes and worlds must be at least 1")
     agent, env, title = cast(asked.target, asked.player, asked.options, asked.worlds)
     console = Console(soft_wrap=True)
+    console.print(title, markup=False, highlight=False)
     stream: Stream | Grid
     if asked.worlds == 1:
         stream = open_stream(asked.rerun, SceneLogger(env.gym_env), title, getattr(agent, "policy", None))

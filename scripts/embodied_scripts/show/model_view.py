@@ -19,6 +19,8 @@ def view(asked: View) -> None:
     if asked.seconds < 0 or not 0 < asked.hz <= 1000:
         raise OptionError("seconds must not be negative, and hz must be in 0–1000")
     model = load_model(asked.model)
+    if asked.control == "random" and not model.nu:
+        raise OptionError(f"{asked.model} has no actuators to give commands to; leave out --control random")
     console = Console(soft_wrap=True)
     stream = ModelStream(asked.rerun, model, asked.model.stem)
     if stream.url:

@@ -33,9 +33,10 @@ SEARCHED_EPISODES, SEARCHED_SEED = 256, 50_000  # in which the best static gaze 
 
 
 LEGEND = (
-    "value: share of what information is worth here, from blind (0) to oracle (1). bits: gathered, by an exact filter "
-    "on what the player was shown; certain: when an ideal observer would be, on average, and how long before the end; "
-    "ECE: calibration error of the player's own belief; ms: of thought per step, many worlds at once (planner: few)."
+    "value: share of what information is worth here, from uninformed (0) to oracle (1). bits: gathered, by an exact "
+    "filter on what the player was shown; certain: when an ideal observer would be, on average, and how long before "
+    "the end; ECE: calibration error of the player's own belief; ms: of thought per step, many worlds at once "
+    "(planner: few)."
 )
 
 
@@ -49,7 +50,7 @@ def measure_controls(asked: Controls) -> None:
         check_spaces(policy.card() | {"env": about}, env.observation_space, env.action_space, about.id)
     references = {name: one for name, one in baselines(env).items() if name != "random"}
     if "oracle" not in references:
-        raise OptionError(f"{about.id} has no blind player and no oracle to measure between")
+        raise OptionError(f"{about.id} has no uninformed player and no oracle to measure between")
     trained = {name: NetworkAgent(policy) for name, policy in policies.items()}
     active, *others = trained
     players = references | {f"active: {active}": trained[active]} | {name: trained[name] for name in others}
@@ -128,14 +129,14 @@ def _measured(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> tuple[R
 
 
 def _print(reports: dict[str, tuple[Report, float]]) -> None:
-    blind, oracle = (reports[name][0].reward for name in ("uninformed", "oracle"))
+    uninformed, oracle = (reports[name][0].reward for name in ("uninformed", "oracle"))
     lines = [
         [
             name,
             str(report.episodes),
             _both(report.success, report.success_error, "{:.1%}", "{:.1%}"),
             _both(report.reward, report.reward_error, "{:+.3f}", "{:.3f}"),
-            f"{(report.reward - blind) / (oracle - blind):.2f}",
+            f"{(report.reward - uninformed) / (oracle - uninformed):.2f}",
             _number(report.information_bits, "{:.2f}"),
             _number(report.time_to_certainty_s, "{:.1f} s"),
             _number(report.lead_s, "{:.1f} s"),

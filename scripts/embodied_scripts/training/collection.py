@@ -15,6 +15,7 @@ from embodied.learn.cloning import Demonstrations, collect_demonstrations
 from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_scripts.baselines import OPTION_TASKS, planning_agent
 from embodied_scripts.cli.collect import PLANNER, Collect
+from embodied_scripts.cli.options import import_flags
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.show.playing import cast_anywhere
 from embodied_scripts.training.progress import on_interrupt
@@ -35,7 +36,7 @@ def collect(asked: Collect) -> None:
     earned = f"mean return {data.steps['reward'].sum() / len(data):+.2f}"
     won = f", {data.success.mean():.0%} successful" if data.success.any() else ""
     summary = f"{len(data)} episodes, {earned}{won}, in {asked.out}."
-    after = f"Next: embodied train {data.card['env']['id']} --demonstrations {asked.out}"
+    after = f"Next: embodied train {data.card['env']['id']} --demonstrations {asked.out}{import_flags()}"
     Console(soft_wrap=True).print(f"{summary} {after}", markup=False, highlight=False)
 
 

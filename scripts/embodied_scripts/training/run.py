@@ -18,6 +18,7 @@ from embodied.nn.config import NetworkConfig
 from embodied.physics.threads import default_threads
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
+from embodied_scripts.cli.options import import_flags
 from embodied_scripts.cli.train import Train
 from embodied_scripts.ids import parse_options
 from embodied_scripts.training.initialization import clone_demonstrations, expert_of, start_of
@@ -49,7 +50,9 @@ def train_one(given: Train) -> bool:
     finished = _learn(model, settings, folder, live)
     model.save(folder.policy)
     command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
-    done = f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}"
+    done = (
+        f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}{import_flags()}"
+    )
     Console(soft_wrap=True).print(done, markup=False, highlight=False)
     return finished
 
