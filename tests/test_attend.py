@@ -71,5 +71,5 @@ def test_episodes_in_which_nothing_was_told_are_left_out_and_other_networks_are_
 
 def test_a_task_without_an_exact_filter_is_refused():
     env = GymVecEnv(make_vec("embodied/LightDark-v0", 2, threads=1))
-    with pytest.raises(OptionError, match="no exact filter"):
+    with pytest.raises(OptionError, match="log_likelihood"):
         collect(baselines(env)["random"], env, 2, 0)

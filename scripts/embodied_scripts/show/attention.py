@@ -112,7 +112,7 @@ def collect(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> list[Epis
     """Plays at least so many episodes, equally many in each world.
 
     Raises:
-        OptionError: the task has no exact filter, so that nobody can say which observations are informative.
+        OptionError: the task has no `log_likelihood`, so that nobody can say which observations are informative.
     """
     histories = _Histories()
     per_world = -(-episodes // env.num_envs)
@@ -131,7 +131,7 @@ class _Histories(Observer):
     def on_decision(self, decision: Decision) -> None:
         evidence = self._world.log_likelihood(decision.obs)
         if evidence is None:
-            raise OptionError("the task has no exact filter, which says which observations are informative")
+            raise OptionError("which observations are informative is known only of a task with `log_likelihood(obs)`")
         for history, row, informative in zip(self._running, decision.obs, np.ptp(evidence, axis=1) > 0, strict=True):
             history.append((row.copy(), bool(informative)))
 
