@@ -1,8 +1,8 @@
 from .agent import NetworkAgent as NetworkAgent
 from .config import NetworkConfig as NetworkConfig
+from .core import Core as Core
 from .onnx import export_onnx as export_onnx
 from .onnx_agent import OnnxAgent as OnnxAgent
-from .policy import Core as Core
 from .policy import Introspection as Introspection
 from .policy import PolicyOutput as PolicyOutput
 from .policy import Privilege as Privilege

@@ -122,8 +122,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: it is missing or damaged.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; is {path.parent} the folder of a run that was saved?")
+    _check_exists(path)
     try:
         return load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
@@ -143,8 +142,7 @@ def load_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing or damaged.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; is {path.parent} the folder of a run that was saved?")
+    _check_exists(path)
     try:
         data = json.loads(path.read_text())
     except (ValueError, OSError) as error:
@@ -152,6 +150,11 @@ def load_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} does not hold a JSON object")
     return data
+
+
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; is {path.parent} the folder of a run that was saved?")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

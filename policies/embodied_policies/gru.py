@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied.nn.policy import Core, SequencePolicy
+from embodied.nn.core import Core
+from embodied.nn.policy import SequencePolicy
 from embodied_policies.size import Size
 
 

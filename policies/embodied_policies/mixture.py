@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from embodied.errors import OptionError
+from embodied.nn.core import Core
 from embodied.nn.encoder import Encoder
-from embodied.nn.policy import Core, SequencePolicy, policy_class
+from embodied.nn.policy import SequencePolicy, policy_class
 from embodied.spaces import Codec
 
 

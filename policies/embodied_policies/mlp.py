@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from embodied.nn.policy import Core, SequencePolicy
+from embodied.nn.core import Core
+from embodied.nn.policy import SequencePolicy
 from embodied_policies.size import Size
 
 

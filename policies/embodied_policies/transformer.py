@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from embodied.errors import OptionError
-from embodied.nn.policy import Core, SequencePolicy
+from embodied.nn.core import Core
+from embodied.nn.policy import SequencePolicy
 from embodied_policies.size import Size
 
 LONGEST = 100_000  # steps of context

@@ -39,10 +39,7 @@ def motors(every_s: float | None = None) -> Randomization:
 
 def adapt(asked: Adaptation) -> None:
     """Trains and judges what is missing, and prints the table."""
-    train = partial(_row, asked.steps, asked.episodes)
-    settings = {"steps": asked.steps, "episodes": asked.episodes}
-    rows = complete(asked.out / "table.jsonl", asked.only, CONDITIONS, asked.seeds, asked.jobs, train, **settings)
-    show(rows)
+    show(complete(asked, CONDITIONS, _row))
 
 
 def _row(steps: int, episodes: int, condition: str, seed: int) -> Row:

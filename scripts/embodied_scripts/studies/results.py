@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from rich.console import Console
@@ -44,35 +44,39 @@ def gather(path: Path, trainings: Sequence[Future[Row]]) -> list[Row]:
     return rows
 
 
-def complete(
-    path: Path,
-    kinds: Sequence[str],
-    known: Sequence[str],
-    seeds: int,
-    jobs: int,
-    train: Callable[[str, int], Row],
-    **settings: int,
-) -> list[Row]:
-    """Trains what a table lacks, by kind and seed, in `jobs` processes (0: one per core); returns all its rows.
+class Study(Protocol):
+    """What a study that trains under several conditions is asked for."""
 
-    Rows that were made with other settings are left alone.
+    out: Path
+    only: tuple[str, ...]
+    seeds: int
+    jobs: int
+    steps: int
+    episodes: int
+
+
+def complete(asked: Study, conditions: Sequence[str], train: Callable[[int, int, str, int], Row]) -> list[Row]:
+    """Trains what a table lacks, by condition and seed, in `jobs` processes (0: one per core); returns all its rows.
+
+    Rows that were made with other settings are left alone. `train` takes steps, episodes, condition and seed.
 
     Raises:
-        UnknownNameError: one of `kinds` is not among those `known`.
+        UnknownNameError: a condition that there is not.
         OptionError: numbers that do not do.
         EmbodiedError: some trainings failed.
     """
-    if min(seeds, *settings.values()) < 1 or jobs < 0:
-        raise OptionError(f"{', '.join(settings)} and seeds must be positive, and jobs 0 or more")
-    for kind in kinds:
-        if kind not in known:
-            raise UnknownNameError("kind of training", kind, known)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if min(asked.seeds, asked.steps, asked.episodes) < 1 or asked.jobs < 0:
+        raise OptionError("steps, episodes and seeds must be positive, and jobs 0 or more")
+    for condition in asked.only:
+        if condition not in conditions:
+            raise UnknownNameError("kind of training", condition, conditions)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    path, settings = asked.out / "table.jsonl", {"steps": asked.steps, "episodes": asked.episodes}
     rows = [row for row in read_rows(path) if all(row[name] == value for name, value in settings.items())]
     done = {(row["condition"], row["seed"]) for row in rows}
-    missing = [(kind, seed) for seed in range(seeds) for kind in kinds if (kind, seed) not in done]
-    with ProcessPoolExecutor(jobs or default_threads(), get_context("spawn")) as pool:
-        return rows + gather(path, [pool.submit(train, *one) for one in missing])
+    missing = [(one, seed) for seed in range(asked.seeds) for one in asked.only if (one, seed) not in done]
+    with ProcessPoolExecutor(asked.jobs or default_threads(), get_context("spawn")) as pool:
+        return rows + gather(path, [pool.submit(train, asked.steps, asked.episodes, *one) for one in missing])
 
 
 def by_condition(rows: Sequence[Row], conditions: Sequence[str]) -> dict[str, list[Row]]:
