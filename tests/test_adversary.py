@@ -65,13 +65,13 @@ def test_against_a_player_that_fails_everywhere_alike_it_stays_near_the_prior(ta
     assert np.abs(often - env.adversary.prior).sum() / 2 < 0.15  # total variation
 
 
-def test_values_that_the_prior_excludes_are_out_of_reach_of_the_smallest_luck():
+def test_values_that_the_prior_excludes_are_out_of_reach_of_the_smallest_random_number():
     streams = WorldStreams(4)
     streams.seed(0)
     place = Discrete("place", ("nowhere", "left", "right", "away"), (0.0, 0.5, 0.5, 0.0))
     adversary = Adversary(1.0, (place,), streams, 1)
-    for luck in (0.0, 1.0 - 2.0**-32):
-        adversary._luck = type("Luck", (), {"uniform": lambda self, step, worlds, luck=luck: np.full((4, 2), luck)})()
+    for u in (0.0, 1.0 - 2.0**-32):
+        adversary._random = type("Fixed", (), {"uniform": lambda self, step, worlds, u=u: np.full((4, 2), u)})()
         assert set(adversary.choose(np.arange(4), np.zeros((4, 1)))[:, 0]) <= {1.0, 2.0}
     adversary.learn(np.ones(4, bool), np.zeros(4, bool))
     assert np.isfinite(adversary.probabilities(np.zeros((1, 1)))).all()
