@@ -84,6 +84,10 @@ class WorldFailureWarning(RuntimeWarning):
     """The physics of some worlds diverged; their episodes were truncated and the others went on."""
 
 
+class ModelWarning(UserWarning):
+    """Something of a model's file that is left out, such as a visual shape whose mesh is missing."""
+
+
 class BeliefLostWarning(RuntimeWarning):
     """An observation contradicted everything that was believed; the agent went on as its documentation says."""
 

@@ -7,6 +7,7 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 
 from embodied.errors import ModelError  # noqa: E402
+from embodied.physics.render import open_renderer
 from embodied.robot.cameras.calibrate import Board, calibrate  # noqa: E402
 from embodied.robot.cameras.image import ImagePipeline, Lens, to_linear, to_srgb  # noqa: E402
 
@@ -150,6 +151,37 @@ def test_a_camera_is_calibrated_from_pictures_of_a_board():
     assert np.abs(true - seen - (true - seen).mean(axis=0)).max() < 3.0
     with pytest.raises(ModelError, match="recognized in 0 pictures"):
         calibrate([gray(100)] * 5, board)
+
+
+def rendered_places(lens: Lens, points: np.ndarray) -> np.ndarray:
+    """Where small balls at `points (n, 3)` of OpenCV's camera frame fall in the lens's picture [pixels], `(n, 2)`."""
+    attributes = " ".join(f'{k}="{v}"' for k, v in lens.mjcf().items())
+    balls = "".join(f"<geom size='.004' pos='{x} {-y} {-z}' rgba='1 1 1 1'/>" for x, y, z in points)
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><visual><headlight ambient='1 1 1' diffuse='0 0 0'/><quality shadowsize='0' offsamples='8'/></visual>"
+        f"<worldbody><camera name='c' {attributes}/>{balls}</worldbody></mujoco>"
+    )
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    renderer = open_renderer(model, lens.height, lens.width)
+    places = []
+    for ball in range(len(points)):
+        model.geom_rgba[:, 3] = np.arange(len(points)) == ball
+        renderer.update_scene(data, "c")
+        light = lens.distort(renderer.render().astype(np.float32)).mean(axis=2)
+        light[light < 0.2 * light.max()] = 0
+        rows, columns = np.indices(light.shape)
+        places.append([(light * columns).sum() / light.sum(), (light * rows).sum() / light.sum()])
+    renderer.close()
+    return np.array(places)
+
+
+@pytest.mark.parametrize("distortion", [(0.0, 0.0, 0.0, 0.0, 0.0), (-0.24, 0.09, 0.011, -0.017, -0.02)])
+def test_a_lens_and_its_mjcf_camera_see_things_where_opencv_projects_them(distortion):
+    lens = Lens(320, 200, 210.0, 250.0, 171.3, 77.8, distortion)
+    points = np.array([[0.02, 0.01, 0.3], [-0.1, -0.02, 0.3], [0.05, 0.08, 0.35], [-0.03, 0.05, 0.4]])
+    expected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), lens.matrix, np.array(lens.distortion))
+    assert rendered_places(lens, points) == pytest.approx(expected.reshape(-1, 2), abs=0.15)
 
 
 def test_a_lens_becomes_an_mjcf_camera_with_its_field_of_view():

@@ -1,4 +1,6 @@
 from .batch import Batch as Batch
+from .loading import read_model as read_model
+from .loading import read_spec as read_spec
 from .render import WorldRenderer as WorldRenderer
 from .targets import Target as Target
 from .targets import find_targets as find_targets
@@ -10,4 +12,6 @@ __all__ = [
     "WorldRenderer",
     "default_threads",
     "find_targets",
+    "read_model",
+    "read_spec",
 ]

@@ -7,6 +7,7 @@ The verbs are what a GPU engine could implement as well: named arrays with a lea
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import mujoco
@@ -17,10 +18,21 @@ from numpy.typing import NDArray
 from embodied.errors import ModelError, UnknownNameError
 from embodied.physics.threads import default_threads
 
-# Geom groups: 0 and 1 are met by rays and drawn, 2 is only drawn (print, decoration), from 3 on neither (collision).
-RAY_GROUPS = np.array([1, 1, 0, 0, 0, 0], np.uint8)
+VISIBLE_GROUPS = (0, 1, 2)  # geom groups that MuJoCo draws by default; Menagerie's collision shapes are in 3
 VISIBLE = ("geom_", "site_", "light_", "cam_", "mat_")  # model fields that a picture shows
 STABLE_SPEED = 1e4  # rad/s or m/s; beyond it a simulation has diverged
+
+
+@cache
+def group_mask(groups: tuple[int, ...]) -> NDArray[np.uint8]:
+    """MuJoCo's flags of geom groups.
+
+    Raises:
+        ModelError: a group that MuJoCo does not have.
+    """
+    if not groups or any(group not in range(mujoco.mjNGROUP) for group in groups):
+        raise ModelError(f"groups are numbers from 0 to {mujoco.mjNGROUP - 1}, at least one, not {groups}")
+    return np.isin(np.arange(mujoco.mjNGROUP), groups).astype(np.uint8)
 
 
 class Batch:
@@ -131,18 +143,20 @@ class Batch:
         direction: NDArray,
         ignore_body: int = -1,
         worlds: NDArray[np.intp] | None = None,
+        groups: tuple[int, ...] = VISIBLE_GROUPS,
     ) -> tuple[NDArray, NDArray]:
-        """Casts rays in every world.
+        """Casts rays in every world; sites, and geoms that are fully transparent, are not met.
 
         Args:
             origin: `(n, 1 or rays, 3)` [m], world frame.
             direction: `(n, rays, 3)`, unit vectors.
             ignore_body: a body that rays pass through.
+            groups: groups of the geoms that rays meet.
 
         Returns:
             Distance [m] and geom id, `(n, rays)` each; −1 and −1 where nothing was hit.
         """
-        return self._engine.ray(origin, direction, geomgroup=RAY_GROUPS, bodyexclude=ignore_body, ids=worlds)
+        return self._engine.ray(origin, direction, geomgroup=group_mask(groups), bodyexclude=ignore_body, ids=worlds)
 
     def snapshot(self) -> NDArray:
         """Returns the physical state of all worlds, `(N, …)`, to be given back to `restore`.

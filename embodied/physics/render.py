@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import RenderingError
-from embodied.physics.batch import Batch
+from embodied.physics.batch import VISIBLE_GROUPS, Batch, group_mask
 from embodied.renderer import LIBRARIES
 
 BEAM_RADIUS = 0.004  # m
@@ -69,7 +69,9 @@ def _use_chosen_back_end() -> None:
 class CameraRenderer:
     """Draws small pictures of any world, fast: without shadows and multisampling, which cost fifty times the rest."""
 
-    def __init__(self, batch: Batch, height: int, width: int, depth: bool) -> None:
+    def __init__(
+        self, batch: Batch, height: int, width: int, depth: bool, groups: tuple[int, ...] = VISIBLE_GROUPS
+    ) -> None:
         self._batch = batch
         self._model = copy.copy(batch.model)
         self._model.vis.quality.shadowsize = self._model.vis.quality.offsamples = 0
@@ -79,13 +81,15 @@ class CameraRenderer:
         if depth:
             self._renderer.enable_depth_rendering()
         self._data = mujoco.MjData(batch.model)
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[:] = group_mask(groups)
         self.close = weakref.finalize(self, self._renderer.close)
 
     def draw(self, world: int, camera: int) -> NDArray:
         """Returns what a camera sees now: colors `(height, width, 3)`, or distances `(height, width)` [m]."""
         data = self._batch.current_data(world, self._data)
         self._batch.dress(self._model, world)
-        self._renderer.update_scene(data, camera)
+        self._renderer.update_scene(data, camera, self._option)
         return self._renderer.render()
 
 

@@ -5,6 +5,7 @@ from .actuators.motors import ServoMotor as ServoMotor
 from .actuators.motors import Thermal as Thermal
 from .actuators.spec import Actuator as Actuator
 from .actuators.spec import DCMotor as DCMotor
+from .actuators.spec import ForceMotor as ForceMotor
 from .actuators.spec import Servo as Servo
 from .actuators.spec import TorqueMotor as TorqueMotor
 from .actuators.spec import VelocityMotor as VelocityMotor
@@ -48,6 +49,7 @@ __all__ = [
     "DCMotor",
     "DepthCamera",
     "ErrorModel",
+    "ForceMotor",
     "GearMotor",
     "ImagePipeline",
     "Imu",

@@ -1,4 +1,4 @@
-"""A robot: an MJCF file plus declared sensors and actuators."""
+"""A robot: an MJCF or URDF file plus declared sensors and actuators."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import mujoco
 
 from embodied.errors import ModelError, UnknownNameError
 from embodied.layout import Layout
+from embodied.patterns import matches_any
+from embodied.physics.loading import compile_spec, read_spec
 from embodied.robot.actuators.battery import Battery
 from embodied.robot.actuators.spec import Actuator
 from embodied.robot.cameras.spec import Camera
@@ -22,8 +24,16 @@ from embodied.robot.sensors.spec import Sensor, Source, Telemetry
 from embodied.robot.timing import IMMEDIATE, Timing
 
 HISTORY_MARGIN = 2.0  # how many times longer than declared the lag may become in a randomized world
-
-
+MOST_LISTED = 8
+ON_JOINTS = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+JOINT_SENSORS = (mujoco.mjtSensor.mjSENS_JOINTPOS, mujoco.mjtSensor.mjSENS_JOINTVEL)
+USUAL_PARAMETERS = {mujoco.mjtSensor.mjSENS_RANGEFINDER: (1 << int(mujoco.mjtRayDataField.mjRAYDATA_DIST), 0, 0)}
+JOINT_KINDS = {
+    mujoco.mjtJoint.mjJNT_FREE: "free",
+    mujoco.mjtJoint.mjJNT_BALL: "ball",
+    mujoco.mjtJoint.mjJNT_SLIDE: "slide",
+    mujoco.mjtJoint.mjJNT_HINGE: "hinge",
+}
 _KINDS = {
     mujoco.mjtObj.mjOBJ_SITE: "site",
     mujoco.mjtObj.mjOBJ_JOINT: "joint",
@@ -34,7 +44,9 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Robot:
-    """An MJCF file with declared sensors and actuators; names refer to elements of that file.
+    """An MJCF or URDF file with declared sensors and actuators; names refer to elements of that file.
+
+    Declared actuators take the place of the file's on their joints.
 
     Attributes:
         base: root body of the robot; it has a free joint, or is fixed where the MJCF places it.
@@ -42,10 +54,13 @@ class Robot:
             color or depth cameras.
         battery: supply of the actuators; None for a supply that never sags.
         power_update_s: period at which battery, dead bands and heat limits are updated within a control step [s].
+        keep_actuators: patterns of actuators of the file that stay beside the declared ones, at control 0.
+        packages: folders of ROS packages by name, where the file has addresses such as `package://NAME/…`.
         material_colors: colors that replace those of materials of the MJCF, RGBA in [0, 1].
 
     Raises:
-        ModelError: a part names something that the MJCF does not have, or parts are wired wrongly.
+        ModelError: the file is missing or damaged, a part names something that it does not have, parts are wired
+            wrongly, or actuators of the file would act that nothing declared commands and nobody asked to keep.
     """
 
     name: str
@@ -59,9 +74,11 @@ class Robot:
     battery: Battery | None = None
     power_update_s: float = 0.05
     material_colors: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    keep_actuators: tuple[str, ...] = ()
+    packages: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        spec = mujoco.MjSpec.from_file(str(self.mjcf))
+        spec = self._read()
         known = {
             "sensor": {s.name for s in spec.sensors},
             "joint": {j.name for j in spec.joints},
@@ -78,7 +95,10 @@ class Robot:
         if not self.power_update_s > 0:
             raise ModelError(f"robot {self.name!r}: power_update_s must be positive, not {self.power_update_s}")
         self._check_names()
-        self._check_axes(spec)
+        self._check_joints(spec)
+        self._check_actuators(spec)
+        _add_sources(spec, self.sensors)
+        self._check_axes(compile_spec(spec, f"robot {self.name!r}"))
 
     @property
     def optical_sensors(self) -> tuple[RaySensor | Camera, ...]:
@@ -123,13 +143,38 @@ class Robot:
             if twice:
                 raise ModelError(f"robot {self.name!r}: {kind} {', '.join(twice)} is declared twice")
 
-    def _check_axes(self, spec: mujoco.MjSpec) -> None:
+    def _check_joints(self, spec: mujoco.MjSpec) -> None:
+        """Refuses motors and encoders on joints that move otherwise."""
+        kinds = {joint.name: mujoco.mjtJoint(joint.type) for joint in spec.joints}
+        wanted = [(actuator.name, actuator.joint, (actuator.MOVES,)) for actuator in self.actuators]
+        for sensor in self.sensors:
+            wanted += [(sensor.name, joint, sensor.joint_kinds) for joint in _joints_of(sensor, spec)]
+        for part, joint, fitting in wanted:
+            if kinds[joint] not in fitting:
+                raise ModelError(
+                    f"robot {self.name!r}: {part!r} is made for a {' or '.join(JOINT_KINDS[kind] for kind in fitting)} "
+                    f"joint, but {joint!r} is a {JOINT_KINDS[kinds[joint]]} joint"
+                )
+
+    def _check_actuators(self, spec: mujoco.MjSpec) -> None:
+        """Refuses actuators of the file that would act unseen."""
+        unseen = [a for a in spec.actuators if not matches_any(a.name, self.keep_actuators)]
+        if unseen:
+            listed = ", ".join(f"{a.name or 'one without a name'} (on {a.target})" for a in unseen[:MOST_LISTED])
+            listed += f" and {len(unseen) - MOST_LISTED} more" if len(unseen) > MOST_LISTED else ""
+            raise ModelError(
+                f"robot {self.name!r}: actuators of {Path(self.mjcf).name} would act that nothing declared commands: "
+                f"{listed}; declare actuators for their joints, or keep them at control 0 with keep_actuators=('*',)"
+            )
+        taken = {a.name for a in spec.actuators} & {a.name for a in self.actuators}
+        if taken:
+            raise ModelError(f"robot {self.name!r}: its file keeps actuators of the same name: {', '.join(taken)}")
+
+    def _check_axes(self, model: mujoco.MjModel) -> None:
         """Refuses axes that a source does not have, and misalignment of what is no vector."""
-        _add_sources(spec, self.sensors)
-        model = spec.compile()
         for sensor in self.sensors:
             for source in sensor.source_names:
-                dimension = 1 if sensor.is_telemetry else int(model.sensor(source).dim[0])
+                dimension = 1 if sensor.is_telemetry else self._dimension(sensor, source, model)
                 if not all(0 <= axis < dimension for axis in sensor.axes):
                     raise ModelError(
                         f"robot {self.name!r}: sensor {sensor.name!r} reads axes {sensor.axes} of {source!r}, "
@@ -137,6 +182,17 @@ class Robot:
                     )
                 if sensor.errors.misalignment and dimension != 3:
                     raise ModelError(f"robot {self.name!r}: sensor {sensor.name!r} has no axes to be misaligned")
+
+    def _dimension(self, sensor: Sensor, source: str, model: mujoco.MjModel) -> int:
+        """How many numbers a sensor of MuJoCo reads; refuses a range finder that reads more than distances."""
+        i = model.sensor(source).id
+        kind, fields = mujoco.mjtSensor(model.sensor_type[i]), int(model.sensor_intprm[i, 0])
+        if fields != USUAL_PARAMETERS.get(kind, (fields,))[0]:
+            raise ModelError(
+                f"robot {self.name!r}: sensor {sensor.name!r} reads more of {source!r} than distances; declare a "
+                "RaySensor or a DepthCamera"
+            )
+        return int(model.sensor_dim[i])
 
     @cached_property
     def layout(self) -> Layout:
@@ -158,25 +214,50 @@ class Robot:
         cameras = tuple(camera.ideal() for camera in self.cameras)
         return replace(self, sensors=sensors, line_cameras=line_cameras, range_finders=range_finders, cameras=cameras)
 
+    def _read(self) -> mujoco.MjSpec:
+        """The file, without what the declared actuators replace."""
+        spec = read_spec(self.mjcf, self.packages)
+        _replace_actuators(spec, {a.joint for a in self.actuators}, self.keep_actuators)
+        return spec
+
     def build(self, tick_s: float) -> mujoco.MjSpec:
         """Returns the MJCF with actuators and history buffers compiled in, for an arena with steps of `tick_s`.
 
         Raises:
             ModelError: a sensor, or the commands of an actuator, are faster than the physics.
         """
-        spec = mujoco.MjSpec.from_file(str(self.mjcf))
+        spec = self._read()
         for material, rgba in self.material_colors.items():
             spec.material(material).rgba = rgba
         for actuator in self.actuators:
             actuator.compile(spec)
             _check_bristles(actuator, tick_s)
-            _add_history(spec.actuator(actuator.name), actuator.command, tick_s, f"commands of {actuator.name!r}")
+            _set_timing(spec.actuator(actuator.name), actuator.command, tick_s, f"commands of {actuator.name!r}")
         _add_sources(spec, self.sensors)
         for sensor in self.sensors:
             if not sensor.is_telemetry:
                 for source in sensor.source_names:
-                    _add_history(spec.sensor(source), sensor.timing, tick_s, sensor.name)
+                    _set_timing(spec.sensor(source), sensor.timing, tick_s, sensor.name)
         return spec
+
+
+def _joints_of(sensor: Sensor, spec: mujoco.MjSpec) -> list[str]:
+    """The joints whose angle or speed a sensor reads."""
+    made = {s.name: (s.type, s.objname) for s in spec.sensors}
+    of = [(s.type, s.target) for s in sensor.sources if isinstance(s, Source)]
+    of += [made[s] for s in sensor.sources if isinstance(s, str)]
+    return [joint for kind, joint in of if kind in JOINT_SENSORS]
+
+
+def _replace_actuators(spec: mujoco.MjSpec, joints: set[str], keep: tuple[str, ...]) -> None:
+    """Deletes the actuators of a file that drive some joints, with the sensors that read them and the keyframes."""
+    replaced = [
+        a for a in spec.actuators if a.trntype in ON_JOINTS and a.target in joints and not matches_any(a.name, keep)
+    ]
+    names = {a.name for a in replaced}
+    read = [s for s in spec.sensors if s.objtype == mujoco.mjtObj.mjOBJ_ACTUATOR and s.objname in names]
+    for element in (*spec.keys, *read, *replaced):
+        spec.delete(element)
 
 
 def _kind(source: Source) -> str:
@@ -203,12 +284,17 @@ def _add_sources(spec: mujoco.MjSpec, sensors: tuple[Sensor, ...]) -> None:
         for source, name in zip(sensor.sources, sensor.source_names, strict=True):
             if isinstance(source, Source):
                 made = spec.add_sensor(name=name, type=source.type, objtype=source.object, objname=source.target)
-                if source.parameters:
-                    made.intprm = source.parameters
+                made.intprm = source.parameters or USUAL_PARAMETERS.get(source.type, (0, 0, 0))
 
 
-def _add_history(part: mujoco.MjsSensor | mujoco.MjsActuator, timing: Timing, tick_s: float, name: str) -> None:
-    """Gives a part of MuJoCo a history as long as its timing needs; its delay is set anew before every decision."""
+def _set_timing(part: mujoco.MjsSensor | mujoco.MjsActuator, timing: Timing, tick_s: float, name: str) -> None:
+    """Gives a part of MuJoCo a history as long as its timing needs, in place of one that its file gave it.
+
+    Its delay is set anew before every decision.
+    """
+    part.nsample, part.delay, part.interp = 0, 0.0, 0
+    if isinstance(part, mujoco.MjsSensor):
+        part.interval = [0.0, 0.0]
     if not timing.immediate:
         part.nsample = math.ceil(HISTORY_MARGIN * timing.longest_lag_s(tick_s, name) / tick_s) + 2
         part.delay = tick_s

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from embodied.errors import ActionError, CheckpointError, NotResetError, OptionError, WorldFailureWarning
 from embodied.layout import joined
 from embodied.physics.batch import Batch
+from embodied.physics.loading import compile_spec
 from embodied.physics.render import WorldRenderer
 from embodied.randomization.adversary import Adversary
 from embodied.randomization.apply import Randomizer
@@ -93,7 +94,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
             built = robot.build(spec.option.timestep)
             _adopt_options(built, spec)
             spec.attach(built, prefix=prefix, frame=spec.worldbody.add_frame())
-        model = spec.compile()
+        model = compile_spec(spec, type(self.task).__name__)
         n = self.num_envs
         self.batch = Batch(model, n, threads)
         self.streams = WorldStreams(n)

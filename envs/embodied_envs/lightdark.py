@@ -15,7 +15,7 @@ from embodied.options import check_bounds
 from embodied.robot.rays.spec import LineCamera, RaySensor
 from embodied.robot.timing import Timing
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.scene import CYLINDER, EPISODE_S, GHOST, PRINT, entry_points, pose_features, room
+from embodied_envs.scene import BOX, CYLINDER, EPISODE_S, GHOST, entry_points, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 HALF_X, HALF_Y = 2.0, 1.2  # m, from the middle of the room to its walls
@@ -80,14 +80,13 @@ class LightDark(Task):
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(HALF_X, HALF_Y)
-        bright = {"type": mujoco.mjtGeom.mjGEOM_BOX, **PRINT}
-        spec.worldbody.add_geom(
+        spec.worldbody.add_site(
             name="lit_floor", size=[(HALF_X + EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE - HALF_X) / 2, 0, 0.008],
-            rgba=[1.0, 0.95, 0.72, 1], **bright,
+            rgba=[1.0, 0.95, 0.72, 1], type=BOX,
         )  # fmt: skip
-        spec.worldbody.add_geom(
+        spec.worldbody.add_site(
             name="dark_floor", size=[(HALF_X - EDGE) / 2, HALF_Y, 0.001], pos=[(EDGE + HALF_X) / 2, 0, 0.008],
-            rgba=[0.30, 0.33, 0.42, 1], **bright,
+            rgba=[0.30, 0.33, 0.42, 1], type=BOX,
         )  # fmt: skip
         spec.worldbody.add_geom(
             name="lamp",

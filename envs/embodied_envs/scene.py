@@ -29,7 +29,6 @@ WALLS = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
 THICKNESS = 0.02  # m, half that of a wall
 BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 GHOST: dict[str, Any] = {"contype": 0, "conaffinity": 0}  # seen, but not touched
-PRINT: dict[str, Any] = GHOST | {"group": 2}  # drawn only
 
 
 def entry_points(

@@ -18,7 +18,6 @@ from embodied_envs.scene import (
     CYLINDER,
     EPISODE_S,
     MISREAD,
-    PRINT,
     Declaration,
     Props,
     entry_points,
@@ -254,10 +253,10 @@ def _add_thing(spec: mujoco.MjSpec, name: str, rgba: list[float], star: bool) ->
     """A post with a head; the wanted one has a crown."""
     body = spec.worldbody.add_body(name=name, mocap=True, pos=AWAY)
     body.add_geom(name=name, type=CYLINDER, size=[0.045, 0.085, 0], pos=[0, 0, 0.085], rgba=rgba, condim=1)
-    top = {"pos": [0, 0, 0.2], "rgba": rgba, **PRINT}
+    top = {"pos": [0, 0, 0.2], "rgba": rgba}
     if star:
         for turn in range(3):
             quat = [math.cos(turn * math.pi / 6), 0, math.sin(turn * math.pi / 6), 0]
-            body.add_geom(name=f"{name}_crown{turn}", type=BOX, size=[0.05, 0.012, 0.012], quat=quat, **top)
+            body.add_site(name=f"{name}_crown{turn}", type=BOX, size=[0.05, 0.012, 0.012], quat=quat, **top)
     else:
-        body.add_geom(name=f"{name}_ball", type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.03, 0, 0], **top)
+        body.add_site(name=f"{name}_ball", type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.03, 0, 0], **top)

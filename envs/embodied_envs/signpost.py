@@ -255,23 +255,19 @@ def _add_board(spec: mujoco.MjSpec, name: str, color: str, sealed: bool) -> None
     body = spec.worldbody.add_body(name=name, mocap=True, pos=AWAY)
     box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "contype": 0, "conaffinity": 0}
     body.add_geom(name=name, size=[0.008, 0.17, 0.12], pos=[0.012, 0, 0.14], rgba=[0.97, 0.97, 0.95, 1], **box)
-    body.add_geom(
+    body.add_site(
         name=f"{name}_patch",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
         size=[0.002, 0.12, 0.07],
         pos=[0.0215, 0, 0.13],
         rgba=PAINT[color],
-        group=2,
-        **box,
     )
     if sealed:
-        body.add_geom(
+        body.add_site(
             name=f"{name}_seal",
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=[0.028, 0.003, 0],
             pos=[0.022, 0, 0.24],
             zaxis=[1, 0, 0],
-            contype=0,
-            conaffinity=0,
             rgba=[0.95, 0.74, 0.20, 1],
-            group=2,
         )

@@ -15,7 +15,7 @@ from embodied.world.duel import DuelTask, Seat
 from embodied.world.task import Draw, Outcome, World
 from embodied_envs.duels import duel_entry_points, watchful_pair
 from embodied_envs.opponents import Chaser
-from embodied_envs.scene import CYLINDER, EPISODE_S, PRINT, pose_features, room
+from embodied_envs.scene import CYLINDER, EPISODE_S, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT
 
 REACH = 1.1  # m, from the middle of the ring to the walls of the room
@@ -76,8 +76,8 @@ class Sumo(DuelTask):
             ("rim", ring + 0.02, 0.003, [0.95, 0.95, 0.93, 1]),
             ("ring", ring, 0.005, [0.20, 0.21, 0.24, 1]),
         ):
-            spec.worldbody.add_geom(
-                name=name, type=CYLINDER, size=[radius, height / 2, 0], pos=[0, 0, height / 2], rgba=rgba, **PRINT
+            spec.worldbody.add_site(
+                name=name, type=CYLINDER, size=[radius, height / 2, 0], pos=[0, 0, height / 2], rgba=rgba
             )
         return spec
 

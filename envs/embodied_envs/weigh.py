@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, Task, World
-from embodied_envs.scene import BOX, EPISODE_S, PRINT, entry_points, pose_features, room
+from embodied_envs.scene import BOX, EPISODE_S, entry_points, pose_features, room
 from embodied_envs.scout import RIDE_HEIGHT, scout
 
 REACH = 1.2  # m, from the middle of the room to its walls
@@ -75,8 +75,8 @@ class Weigh(Task):
 
     def compose(self) -> mujoco.MjSpec:
         spec = room(REACH, REACH)
-        spec.worldbody.add_geom(
-            name="line", type=BOX, size=[REACH, 0.012, 0.001], pos=[0, LINE, 0.003], rgba=[0.85, 0.25, 0.22, 1], **PRINT
+        spec.worldbody.add_site(
+            name="line", type=BOX, size=[REACH, 0.012, 0.001], pos=[0, LINE, 0.003], rgba=[0.85, 0.25, 0.22, 1]
         )
         spec.worldbody.add_geom(
             name="mark", type=BOX, size=[0.5, 0.006, 0.04], pos=[0, REACH - 0.006, 0.16], rgba=[0.85, 0.25, 0.22, 1],
@@ -89,10 +89,9 @@ class Weigh(Task):
                 name=f"box{i}", type=BOX, size=HALF, mass=1.0, rgba=[0.80, 0.62, 0.40, 1], friction=[GRIP, 0.005, 1e-4],
                 priority=1, solref=[0.04, 1],
             )  # fmt: skip
-            body.add_geom(
-                name=f"tape{i}", type=BOX, size=[0.015, HALF[1] + 0.001, HALF[2] + 0.001], rgba=[0.62, 0.45, 0.27, 1],
-                mass=0, **PRINT,
-            )  # fmt: skip
+            body.add_site(
+                name=f"tape{i}", type=BOX, size=[0.015, HALF[1] + 0.001, HALF[2] + 0.001], rgba=[0.62, 0.45, 0.27, 1]
+            )
         return spec
 
     def bind(self, world: World) -> None:

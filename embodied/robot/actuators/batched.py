@@ -32,6 +32,7 @@ class BatchedActuators:
         self._batch = batch
         model = batch.model
         self._ids = np.array([model.actuator(prefix + a.name).id for a in robot.actuators], np.intp)
+        self._controls = model.actuator_ctrladr[self._ids]  # an actuator of the file may take several
         self._scale = np.array([a.scale for a in robot.actuators])
         self._ctrl = batch.array("ctrl")
         self.channel = CommandChannel(robot, batch, streams, prefix, decision_s, self._ids)
@@ -68,7 +69,7 @@ class BatchedActuators:
     def command(self, actions: NDArray, step: NDArray, tick: NDArray, rows: Worlds) -> None:
         """Sends actions `(n, nu)` in [-1, 1] on their way at decision `step` and `tick (n,)`."""
         self.channel.send(actions, step, tick, rows)
-        self._ctrl[grid(rows, self._ids)] = self.channel.now[rows] * self._scale
+        self._ctrl[grid(rows, self._controls)] = self.channel.now[rows] * self._scale
 
     @property
     def power_update_s(self) -> float:
@@ -81,7 +82,7 @@ class BatchedActuators:
             voltage = self.power.control_tick(self.channel.wanted(tick, rows), rows)
             driven = self.power.driven
             if driven.size:
-                self._ctrl[grid(rows, self._ids[driven])] = self.channel.now[grid(rows, driven)] * voltage
+                self._ctrl[grid(rows, self._controls[driven])] = self.channel.now[grid(rows, driven)] * voltage
 
 
 class CommandChannel:

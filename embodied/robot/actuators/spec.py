@@ -12,19 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import ModelError
+from embodied.physics.elements import add_actuator, add_joint
 from embodied.robot.actuators.motors import Electrics, GearMotor, ServoMotor
 from embodied.robot.timing import IMMEDIATE, Timing
 
 
 @dataclass(frozen=True)
 class Actuator(ABC):
-    """A declared actuator on a joint; compiles into a MuJoCo actuator.
+    """A declared actuator on a joint; compiles into a MuJoCo actuator, and takes the place of those of the file.
 
     Attributes:
+        MOVES: the kind of joint that it drives.
         command: how commands travel: the actuator takes the newest at `rate_hz` (0: at once), and it works after a
             latency with jitter; a lost one leaves the actuator with the command before.
     """
 
+    MOVES: ClassVar[mujoco.mjtJoint] = mujoco.mjtJoint.mjJNT_HINGE
     name: str
     joint: str
     command: Timing = field(default=IMMEDIATE, kw_only=True)
@@ -61,17 +64,23 @@ class Actuator(ABC):
     def _add(self, spec: mujoco.MjSpec, limit: float) -> mujoco.MjsActuator:
         """Adds an actuator without dynamics whose control is limited to ± `limit`.
 
+        A limit that the file has for whatever actuates the joint, such as the effort of a URDF, holds no longer.
+
         Raises:
             ModelError: the limit is not positive.
         """
-        if not limit > 0:
-            raise ModelError(f"actuator {self.name!r}: what command 1 means must be positive, not {limit}")
-        return spec.add_actuator(
+        if not 0 < limit < math.inf:
+            raise ModelError(f"actuator {self.name!r}: what command 1 means must be positive and finite, not {limit}")
+        spec.joint(self.joint).actfrclimited = False
+        return add_actuator(
+            spec,
             name=self.name,
             target=self.joint,
             trntype=mujoco.mjtTrn.mjTRN_JOINT,
             ctrllimited=True,
             ctrlrange=[-limit, limit],
+            forcelimited=False,
+            actlimited=False,
         )
 
 
@@ -88,6 +97,25 @@ class TorqueMotor(Actuator):
     @property
     def unit(self) -> str:
         return "N·m"
+
+    def compile(self, spec: mujoco.MjSpec) -> None:
+        self._add(spec, self.limit).set_to_motor()
+
+
+@dataclass(frozen=True)
+class ForceMotor(Actuator):
+    """An ideal source of force on a slide joint."""
+
+    MOVES = mujoco.mjtJoint.mjJNT_SLIDE
+    limit: float  # N
+
+    @property
+    def scale(self) -> float:
+        return self.limit
+
+    @property
+    def unit(self) -> str:
+        return "N"
 
     def compile(self, spec: mujoco.MjSpec) -> None:
         self._add(spec, self.limit).set_to_motor()
@@ -128,8 +156,8 @@ class Motorized(Actuator):
         )
         driven = spec.joint(self.joint)
         driven.armature = part.armature
-        if part.friction and not part.stribeck:
-            driven.frictionloss = part.friction
+        if part.friction or part.stribeck:
+            driven.frictionloss = 0.0 if part.stribeck else part.friction
         if part.backlash:
             add_backlash(spec, self.joint, part.backlash)
 
@@ -224,7 +252,8 @@ def add_backlash(spec: mujoco.MjSpec, joint: str, width: float) -> mujoco.MjsJoi
     """
     driven = spec.joint(joint)
     half = math.degrees(width / 2) if spec.compiler.degree else width / 2
-    return driven.parent.add_joint(
+    return add_joint(
+        driven.parent,
         name=f"{joint}_backlash",
         type=mujoco.mjtJoint.mjJNT_HINGE,
         axis=driven.axis,

@@ -72,7 +72,9 @@ class BatchedCamera:
 
     def _draw(self, world: int) -> NDArray:
         if self._renderer is None:
-            self._renderer = CameraRenderer(self._batch, self.camera.height, self.camera.width, self.camera.depth)
+            self._renderer = CameraRenderer(
+                self._batch, self.camera.height, self.camera.width, self.camera.depth, self.camera.groups
+            )
         return self._renderer.draw(world, self._camera)
 
     def close(self) -> None:

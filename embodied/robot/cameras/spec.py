@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import ModelError
 from embodied.layout import Channel
+from embodied.physics.batch import VISIBLE_GROUPS, group_mask
 from embodied.robot.timing import AGE_LIMIT_S, IMMEDIATE, Timing
 from embodied.seeding import as_uniforms, quick_normal
 
@@ -24,6 +25,7 @@ class Camera(ABC):
         width, height: of the picture [pixels].
         timing: when frames are captured and when they arrive; captured at instants of decision. If a frame can be
             late or held, its age is observed, and whether it is new.
+        groups: geom groups that it sees; by default those that MuJoCo draws.
     """
 
     name: str
@@ -31,8 +33,10 @@ class Camera(ABC):
     width: int = 64
     height: int = 64
     timing: Timing = IMMEDIATE
+    groups: tuple[int, ...] = VISIBLE_GROUPS
 
     def __post_init__(self) -> None:
+        group_mask(self.groups)
         if min(self.width, self.height) < 1:
             raise ModelError(f"camera {self.name!r} needs a width and a height of at least a pixel")
 

@@ -70,7 +70,7 @@ class BatchedRays:
 
     def _cast(self, worlds: NDArray[np.intp] | None) -> tuple[NDArray, NDArray]:
         """How far each ray goes [m], and what it meets, `(n, pixels)` each."""
-        return self._batch.rays(*self.rays(worlds), self._body, worlds)
+        return self._batch.rays(*self.rays(worlds), self._body, worlds, self.fan.groups)
 
     def rays(self, worlds: NDArray[np.intp] | None = None) -> tuple[NDArray, NDArray]:
         """Returns origins `(n, 1, 3)` [m] and directions `(n, pixels, 3)` in the world frame."""

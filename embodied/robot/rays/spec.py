@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import ModelError
 from embodied.layout import Channel
+from embodied.physics.batch import VISIBLE_GROUPS, group_mask
 from embodied.robot.timing import AGE_LIMIT_S, IMMEDIATE, Timing
 from embodied.seeding import as_normal, as_uniforms
 
@@ -31,6 +32,8 @@ class RaySensor:
         range_floor: standard deviation at short range [m]; the two add in quadrature.
         resolution: of the range [m]; 0 for continuous.
         dropout: probability that a beam returns nothing.
+        groups: geom groups that beams meet; by default those that MuJoCo draws, so that visual shapes are met and
+            Menagerie's collision shapes (group 3) are not.
         timing: when frames are captured and when they arrive. They are captured at instants of decision. If a
             frame can be late or held, its age is observed, and whether it is new.
 
@@ -50,6 +53,7 @@ class RaySensor:
     resolution: float = 0.0
     dropout: float = 0.02
     timing: Timing = IMMEDIATE
+    groups: tuple[int, ...] = VISIBLE_GROUPS
     VARIES: ClassVar[tuple[str, ...]] = ("range_noise", "range_floor", "resolution", "dropout")
 
     def __post_init__(self) -> None:
@@ -59,6 +63,7 @@ class RaySensor:
             raise ModelError(f"{self.name!r}: ranges must be ordered, noise and resolution not negative")
         if not 0 <= self.dropout < 1:
             raise ModelError(f"{self.name!r}: dropout is a probability below 1, not {self.dropout}")
+        group_mask(self.groups)
 
     @property
     def measures(self) -> bool:

@@ -95,11 +95,14 @@ class BatchedSensors:
     def frame(self, tick: NDArray, step: NDArray, rows: Worlds) -> NDArray:
         """Returns everything that the sensors deliver at `tick` and decision `step (n,)`, in order, `(n, …)`."""
         frame = step[:, None] if self._timed is None else np.column_stack([self._timed.index[rows], step])
-        readings = self.errors.apply(self._truth(step, rows), frame[:, self._channel_of], rows)
-        return self._finish(readings, frame[:, self._channel_of], self._ages(tick, rows), step, rows)
+        truth, beyond = self._truth(step, rows)
+        readings = self._limits.saturated(self.errors.apply(truth, frame[:, self._channel_of], rows), beyond)
+        return self._finish(readings, beyond, frame[:, self._channel_of], self._ages(tick, rows), step, rows)
 
-    def _truth(self, step: NDArray, rows: Worlds) -> NDArray:
-        truth = self._data[rows][:, self._columns] * self._gain
+    def _truth(self, step: NDArray, rows: Worlds) -> tuple[NDArray, NDArray]:
+        """What is to be measured, and where there is nothing to measure, `(n, D)` each."""
+        raw = self._data[rows][:, self._columns]
+        truth = raw * self._gain
         for place, values, buffer in self._telemetry:
             now = np.stack([value[rows] for value in values], axis=1)
             if buffer is not None:
@@ -108,7 +111,7 @@ class BatchedSensors:
             truth[:, place] = now
         for skew in self._skewed:
             skew.add(truth, rows)
-        return truth
+        return truth, self._limits.beyond(raw)
 
     def _ages(self, tick: NDArray, rows: Worlds) -> dict[str, NDArray]:
         """How old each reading is whose age is observed, `(n,)` [s]."""
@@ -126,6 +129,7 @@ class BatchedSensors:
         self._data = batch.array("sensordata") if model.nsensor else np.zeros((batch.n, 1))
         self._columns = np.zeros(len(self._channel_of), np.intp)
         self._gain = np.ones(len(self._channel_of))
+        self._limits = _Limits([sensor.limit for sensor in self.sensors for _ in range(sensor.readings)])
         self._telemetry: list[tuple[slice, list[NDArray], FrameBuffer | None]] = []
         delayed, channels, self._histories = [], [], []
         for sensor, channel, place in zip(self.sensors, self._channels, self._places, strict=True):
@@ -136,6 +140,7 @@ class BatchedSensors:
             ids = [model.sensor(prefix + source).id for source in sensor.source_names]
             self._columns[place] = [model.sensor_adr[i] + axis for i in ids for axis in sensor.axes]
             self._gain[place] = sensor.gain
+            self._limits.add(place, np.repeat(ids, len(sensor.axes)), model)
             if channel is not None:
                 delayed += ids
                 channels += [channel.number] * len(ids)
@@ -165,6 +170,38 @@ class BatchedSensors:
             self._delay[grid(rows, self._delayed)] = delay
 
 
+class _Limits:
+    """Where MuJoCo's numbers are no measurements: a range finder's −1 for nothing met, and what a cutoff holds back.
+
+    A range of nothing is the sensor's limit, and not valid; a range is never negative.
+    """
+
+    def __init__(self, limits: Sequence[float]) -> None:
+        self._limit = np.array(limits)
+        self._cutoff = np.full(len(limits), np.inf)
+        self._ranges, self._distances = np.zeros(len(limits), bool), np.zeros(len(limits), bool)
+        self._any = False
+
+    def add(self, place: slice, ids: NDArray[np.intp], model: mujoco.MjModel) -> None:
+        """Tells which sensors of the model readings come from."""
+        kind, cutoff = model.sensor_type[ids], model.sensor_cutoff[ids]
+        self._ranges[place] = kind == mujoco.mjtSensor.mjSENS_RANGEFINDER
+        self._distances[place] = self._ranges[place] | (kind == mujoco.mjtSensor.mjSENS_GEOMDIST)
+        self._cutoff[place] = np.where(cutoff > 0, cutoff, np.inf)
+        self._any |= bool(self._distances[place].any() or (cutoff > 0).any())
+
+    def beyond(self, raw: NDArray) -> NDArray[np.bool_]:
+        """Where nothing was measured, `(n, D)`."""
+        return (self._ranges & (raw < 0)) | (np.abs(raw) >= self._cutoff)
+
+    def saturated(self, readings: NDArray, beyond: NDArray[np.bool_]) -> NDArray:
+        """Readings with the limit in place of distances to nothing."""
+        if not self._any:
+            return readings
+        readings = np.where(self._ranges, np.maximum(readings, 0.0), readings)
+        return np.where(self._distances & beyond, self._limit, readings)
+
+
 class _Finish:
     """Turns readings into what is delivered: wrapped, as increments, combined, with age and validity."""
 
@@ -175,7 +212,13 @@ class _Finish:
         self._combine = {s.name: np.array(s.combine) for s in sensors if s.combine}
 
     def __call__(
-        self, readings: NDArray, frame: NDArray, ages: dict[str, NDArray], step: NDArray, rows: Worlds
+        self,
+        readings: NDArray,
+        beyond: NDArray[np.bool_],
+        frame: NDArray,
+        ages: dict[str, NDArray],
+        step: NDArray,
+        rows: Worlds,
     ) -> NDArray:
         if self._plain:
             return readings
@@ -186,7 +229,8 @@ class _Finish:
             if sensor.age:
                 parts.append(ages[sensor.name][:, None])
             if sensor.valid:
-                parts.append((sound & (frame[:, place.start] >= 0))[:, None])
+                arrived = (frame[:, place.start] >= 0) & ~beyond[:, place].any(axis=1)
+                parts.append((sound & arrived)[:, None])
         return np.concatenate(parts, axis=1)
 
     def _delivered(self, sensor: Sensor, reading: NDArray, step: NDArray, rows: Worlds) -> tuple[NDArray, NDArray]:

@@ -12,6 +12,9 @@ from embodied.layout import Channel
 from embodied.robot.sensors.error_model import EXACT, ErrorModel
 from embodied.robot.timing import AGE_LIMIT_S, IMMEDIATE, Timing
 
+HINGE, SLIDE = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE
+ANGLES, LENGTHS = ("rad", "deg", "rev", "rpm"), ("m", "cm", "mm")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -51,7 +54,11 @@ class Sensor:
         increment: the change since the reading before is delivered; `limit` bounds it.
         combine: weights `(outputs, size)`: sums of the readings are delivered instead of them.
         age: whether the age of the reading is observed, too.
-        valid: whether a flag is observed that says if a frame has arrived and no reading is saturated.
+        valid: whether a flag is observed that says if a frame has arrived and no reading is saturated, or without
+            anything to measure.
+
+    A MuJoCo `rangefinder` that meets nothing reads `limit`, and is not valid; it meets geoms of every group (a
+    `RaySensor` meets those that are drawn).
 
     Raises:
         ModelError: no sources, a limit that is not positive, weights that do not fit, or telemetry mixed with others.
@@ -80,6 +87,14 @@ class Sensor:
             raise ModelError(f"sensor {self.name!r}: each row of `combine` needs {self.readings} weights")
         if len({isinstance(source, Telemetry) for source in self.sources}) > 1:
             raise ModelError(f"sensor {self.name!r} mixes telemetry with sensors of MuJoCo")
+
+    @property
+    def joint_kinds(self) -> tuple[mujoco.mjtJoint, ...]:
+        """The kinds of joints whose position or speed is in its unit; a gain or weights may turn one into another."""
+        unit = self.unit.partition("/")[0]
+        if self.gain == 1.0 and not self.combine and unit in (*ANGLES, *LENGTHS):
+            return (HINGE,) if unit in ANGLES else (SLIDE,)
+        return (HINGE, SLIDE)
 
     @property
     def is_telemetry(self) -> bool:
