@@ -272,6 +272,8 @@ def _run(bodies: Sequence[BatchedRobot], batch: Batch, ticks: int, worlds: NDArr
     n = batch.n if worlds is None else len(worlds)
     names = dict.fromkeys(name for power in metered for name in power.recorded)
     fields = {name: np.zeros((n, ticks, batch.array(name).shape[1])) for name in names}
+    for power in metered:
+        power.before_ticks()
     failed = batch.record(ticks, fields, worlds)
     for power in metered:
         power.add_energy(fields, rows)

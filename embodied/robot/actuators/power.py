@@ -13,6 +13,7 @@ from embodied.robot.frames import Parameters
 from embodied.robot.robot import Robot
 from embodied.seeding import Worlds, grid
 
+LOADS = ("qfrc_bias", "qfrc_passive", "qfrc_constraint")  # what a shaft bears, in MuJoCo's words and signs
 NO_VOLTAGE = 1e-9  # V; MuJoCo reads a limit of zero as none
 
 
@@ -48,6 +49,7 @@ class MotorPower:
         self.driven = self._which[~self._loops]
         self._limit = np.array([e.thermal.limit if e.thermal else np.inf for e in electrics])
         self._qpos, self._qvel = batch.array("qpos"), batch.array("qvel")
+        self._applied = batch.array("qfrc_applied")
         self._shaft = np.array([model.joint(prefix + a.joint).dofadr[0] for _, a in motors], np.intp)
         self._states = _MotorStates(batch, self._ids, motors)
         self._off = np.zeros((n, len(motors)), bool)
@@ -63,7 +65,8 @@ class MotorPower:
         reshaped = self._loops & (limited | deaf | bool(robot.battery))
         self._gainprm: NDArray | None = batch.field("actuator_gainprm") if reshaped.any() else None
         asked = any(sensor.is_telemetry for sensor in robot.sensors)
-        self._update_s, self.measures_energy = robot.power_update_s, bool(robot.battery) or bool(limited.any()) or asked
+        self._update_s = robot.power_update_s
+        self.measures_energy = bool(robot.battery) or any(e.thermal for e in electrics) or asked
 
     @property
     def power_update_s(self) -> float:
@@ -121,24 +124,58 @@ class MotorPower:
 
     @property
     def recorded(self) -> list[str]:
-        """The fields of MuJoCo that `book` is to be given."""
-        return self._states.recorded
+        """The fields of MuJoCo that `add_energy` is to be given."""
+        return [*self._states.recorded, "actuator_velocity", *LOADS]
+
+    def before_ticks(self) -> None:
+        """Keeps what `add_energy` must know of the time before the ticks that it is given."""
+        self._states.before_ticks()
 
     def add_energy(self, fields: dict[str, NDArray], rows: Worlds) -> None:
         """Adds up the energy that flowed while the physics ran, from its record `(n, ticks, …)` by name."""
-        torque = fields["actuator_force"][..., self._ids] + self._states.friction(fields)
+        constant = self.constant[rows][:, None]
         after = self._qvel[grid(rows, self._shaft)]
         speed = np.concatenate([fields["actuator_velocity"][..., self._ids], after[:, None]], axis=1)
-        self._add_up(torque / self.constant[rows][:, None], 0.5 * (speed[:, :-1] + speed[:, 1:]), rows)
+        change, mean = np.diff(speed, axis=1), 0.5 * (speed[:, :-1] + speed[:, 1:])
+        first = (fields["actuator_force"][..., self._ids] + self._states.friction(fields, rows)) / constant
+        acting = first + self._slope(rows)[:, None] * change
+        steady = self._load(fields, rows) / constant
+        self._add_up(first, acting, mean, 0.5 * steady * change, rows)
 
-    def _add_up(self, current: NDArray, speed: NDArray, rows: Worlds) -> None:
-        """Adds heat, work and charge of currents and speeds `(n, ticks, motors)`."""
+    def _load(self, fields: dict[str, NDArray], rows: Worlds) -> NDArray:
+        """The torque that each shaft bears beside its own acceleration, `(n, ticks, motors)` [N·m]."""
+        bias, passive, constraint = (fields[name][..., self._shaft] for name in LOADS)
+        return bias - passive - constraint - self._applied[grid(rows, self._shaft)][:, None]
+
+    def _slope(self, rows: Worlds) -> NDArray:
+        """Change of each motor's current with its speed as the implicit integrator has it, `(n, motors)` [A·s/rad].
+
+        It is that of the winding and of the driver's loop, also where the driver is at its limit.
+        """
+        resistance = self.resistance[rows] * (1 + self._states.coefficient * self._states.heating(rows))
+        return -np.where(self._loops, self.constant[rows] + self._velocity_gain, self.constant[rows]) / resistance
+
+    def _add_up(self, first: NDArray, current: NDArray, speed: NDArray, steady: NDArray, rows: Worlds) -> None:
+        """Adds heat, work and charge of a run of ticks; all `(n, ticks, motors)`.
+
+        Within a tick the implicit integrator lets the force of its end act; the current falls there from `first`, which
+        MuJoCo reports. The sums are exact for the exponential approach of a motor with a constant load to its speed,
+        whatever the tick: what accelerates works at the mean speed of a tick, what bears the load at that of its end.
+
+        Args:
+            first, current: at the beginning of each tick, and acting through it [A].
+            speed: mean of each tick [rad/s].
+            steady: current that bears the load, times half the change of speed [A·rad/s].
+        """
         tick_s = self._batch.model.opt.timestep
+        resistance = self.resistance[rows] * (1 + self._states.coefficient * self._states.heating(rows))
+        extra = self.constant[rows][:, None] * steady
+        loss = 0.5 * current * (first + current) * resistance[:, None] - extra
+        self._states.warm((loss - first**2 * resistance[:, None]).sum(axis=1) * tick_s, rows)
         heating = self._states.heating(rows)
         self.current[rows], self.heating[rows] = current[:, -1], heating
         self._off[rows] |= heating > self._limit
-        loss = current**2 * (self.resistance[rows] * (1 + self._states.coefficient * heating))[:, None]
-        shaft = current * self.constant[rows][:, None] * speed
+        shaft = self.constant[rows][:, None] * current * speed + extra
         electronics = self._battery.electronics if self._battery else 0.0
         power = (loss + shaft).sum(axis=2) + electronics
         lost = loss.sum(axis=2) + electronics
@@ -200,7 +237,7 @@ class _MotorStates:
 
     def __init__(self, batch: Batch, ids: NDArray[np.intp], motors: list[tuple[int, Actuator]]) -> None:
         self._n = len(motors)
-        self.coefficient = np.zeros(self._n)
+        self.coefficient, self._capacity = np.zeros(self._n), np.full(self._n, np.inf)
         self._hot, self._bristle = np.full(self._n, -1), np.full(self._n, -1)
         self._stiffness, self._damping = np.zeros(self._n), np.zeros(self._n)
         for k, (i, (_, actuator)) in enumerate(zip(ids, motors, strict=True)):
@@ -208,16 +245,22 @@ class _MotorStates:
             part = actuator.part
             if part is not None and part.thermal is not None:
                 self._hot[k], first = first, first + 1
-                self.coefficient[k] = part.thermal.coefficient
+                self.coefficient[k], self._capacity[k] = part.thermal.coefficient, part.thermal.capacity
             if part is not None and part.stribeck is not None:
                 self._bristle[k], self._stiffness[k] = first, part.stribeck.stiffness
                 self._damping[k] = part.stribeck.damping
         self._act = batch.array("act") if batch.model.na else None
+        self._before: NDArray | None = None  # states at the beginning of the ticks that are recorded
 
     @property
     def recorded(self) -> list[str]:
         """Fields of MuJoCo from which currents follow, tick by tick."""
-        return ["actuator_force", "actuator_velocity", *(["act", "act_dot"] if (self._bristle >= 0).any() else [])]
+        return ["actuator_force", *(["act", "act_dot"] if (self._bristle >= 0).any() else [])]
+
+    def before_ticks(self) -> None:
+        """Keeps the states, as MuJoCo's record of them is of the ends of ticks."""
+        if (self._bristle >= 0).any() and self._act is not None:
+            self._before = self._act.copy()
 
     def heating(self, rows: Worlds) -> NDArray:
         """Present heating, `(n, motors)` [K]."""
@@ -225,9 +268,16 @@ class _MotorStates:
             return np.zeros((1, self._n))
         return np.where(self._hot >= 0, self._act[rows][:, self._hot], 0.0)
 
-    def friction(self, fields: dict[str, NDArray]) -> NDArray | float:
+    def warm(self, energy: NDArray, rows: Worlds) -> None:
+        """Corrects the temperatures by heat that MuJoCo did not count, or counted too much, `(n, motors)` [J]."""
+        hot = np.flatnonzero(self._hot >= 0)
+        if self._act is not None and hot.size:
+            self._act[grid(rows, self._hot[hot])] += energy[:, hot] / self._capacity[hot]
+
+    def friction(self, fields: dict[str, NDArray], rows: Worlds) -> NDArray | float:
         """Torque of the bristles, which MuJoCo has taken off the motor's, at each tick `(n, ticks, motors)`."""
-        if "act" not in fields:
+        if self._before is None or not (self._bristle >= 0).any():
             return 0.0
-        bent, bending = (fields[name][..., self._bristle] for name in ("act", "act_dot"))
+        acted = np.concatenate([self._before[rows][:, None], fields["act"][:, :-1]], axis=1)
+        bent, bending = acted[..., self._bristle], fields["act_dot"][..., self._bristle]
         return np.where(self._bristle >= 0, self._stiffness * bent + self._damping * bending, 0.0)
