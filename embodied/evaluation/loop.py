@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.agent import Agent, Carry, act
+from embodied.errors import ModelError
 from embodied.vector.vec import Experience, GymVecEnv, VecEnv, allowed, as_vec_env, step
+
+MOST_VOID = 50  # episodes on end whose physics failed, from which on a world is given up
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,6 @@ def play(
     seed: int,
     observers: Sequence[Observer] = (),
     episodes_per_world: int | None = None,
-    count_failed: bool = True,
     agent_seed: int | None = None,
 ) -> Iterator[Decision]:
     """Lets an agent act, yielding every decision before the worlds move.
@@ -69,14 +71,17 @@ def play(
         seed: of the worlds, and of the agent unless it has a seed of its own.
         observers: look on, in this order.
         episodes_per_world: ends it when so many episodes have ended in every world. Each world counts equally many, so
-            that short episodes do not count more. None: goes on until the caller stops.
-        count_failed: whether an episode that ends because its physics failed counts.
+            that short episodes do not count more. Episodes whose physics failed are void, and others are played in
+            their place. None: goes on until the caller stops.
         agent_seed: of the agent alone.
+
+    Raises:
+        ModelError: the physics of a world fail in one episode after the other.
     """
     vec = env if isinstance(env, GymVecEnv) else as_vec_env(env, None)
     n = vec.num_envs
     vec.seed(seed)
-    obs, first, done = vec.reset(), np.ones(n, bool), np.zeros(n, int)
+    obs, first, done, void = vec.reset(), np.ones(n, bool), np.zeros(n, int), np.zeros(n, int)
     carry = agent.initial(n, seed if agent_seed is None else agent_seed)
     for observer in observers:
         observer.on_start(vec)
@@ -89,13 +94,16 @@ def play(
             observer.on_decision(decision)
         yield decision
         experience, _ = step(vec, action)
-        ended = experience.ended if count_failed else experience.ended & ~experience.ignore
+        ended = experience.ended & ~experience.void
         counted = ended if episodes_per_world is None else ended & (done < episodes_per_world)
         for observer in observers:
             observer.on_step(decision, experience)
             if counted.any():
                 observer.on_end(np.flatnonzero(counted), decision, experience)
         done += ended
+        void = np.where(ended, 0, void + experience.void)
+        if void.max() >= MOST_VOID:
+            raise ModelError(f"the physics of world {void.argmax()} failed in {MOST_VOID} episodes on end")
         obs, first, index = experience.obs, experience.ended | experience.ignore, index + 1
 
 

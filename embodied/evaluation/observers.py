@@ -19,12 +19,16 @@ CERTAINTY = 0.95  # posterior probability from which an observer counts as certa
 
 
 class Returns(Observer):
-    """Return, length [steps] and success of each episode; no success where the environment does not say."""
+    """Return, length [steps] and success of each episode; no success where the environment does not say.
+
+    `void` counts the episodes whose physics failed, which are none of them.
+    """
 
     def __init__(self) -> None:
         self.reward: list[float] = []
         self.steps: list[int] = []
         self.success: list[bool] = []
+        self.void = 0
 
     def on_start(self, env: VecEnv) -> None:
         self._total, self._steps = np.zeros(env.num_envs), np.zeros(env.num_envs, int)
@@ -33,6 +37,7 @@ class Returns(Observer):
         self._total[decision.first], self._steps[decision.first] = 0, 0
         self._total += experience.reward
         self._steps += ~experience.ignore
+        self.void += int(experience.void.sum())
 
     def on_end(self, worlds: NDArray[np.intp], decision: Decision, experience: Experience) -> None:
         self.reward += self._total[worlds].tolist()

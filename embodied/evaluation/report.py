@@ -24,6 +24,7 @@ class Report:
     """Measures over episodes; None where the task or the agent cannot say.
 
     Attributes:
+        episodes: how many count; void: how many do not, as their physics failed.
         success, success_error: share of successful episodes and its standard error.
         reward, reward_error: mean return and its standard error.
         length_s: mean duration [s], None without a control rate.
@@ -48,13 +49,14 @@ class Report:
     belief_bits: float | None
     calibration_error: float | None
     belief_nll: float | None
+    void: int = 0
 
 
 def evaluate(agent: Agent, env: GymVecEnv, episodes: int = 512, seed: int = 10_000) -> Report:
     """Runs at least `episodes` episodes and measures them; the same worlds for every agent.
 
-    Each world of `env` contributes equally many episodes, so that short ones do not count more. An episode that ends
-    because its physics failed counts as what it was until then.
+    Each world of `env` contributes equally many episodes, so that short ones do not count more. An episode whose
+    physics failed is void, and another one is played in its place.
     """
     returns, history, own = Returns(), HistoryBelief(agent), LastBelief(agent)
     run(agent, env, seed, (returns, history, own), -(-episodes // env.num_envs))
@@ -84,6 +86,7 @@ def _report(returns: Returns, history: HistoryBelief, own: LastBelief, hz: float
         belief_bits=None if belief is None else prior - negative_log_likelihood(belief, own.truth) / float(np.log(2)),
         calibration_error=None if belief is None else calibration_error(belief, own.truth, CALIBRATION_BINS),
         belief_nll=None if belief is None else negative_log_likelihood(belief, own.truth),
+        void=returns.void,
     )
 
 

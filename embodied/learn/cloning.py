@@ -163,7 +163,7 @@ def collect_demonstrations(
     if episodes < 1:
         raise OptionError(f"demonstrations need at least 1 episode, not {episodes}")
     steps = _Steps(env, ended or (lambda count: True))
-    for _ in play(agent, env, seed, [steps], -(-episodes // env.num_envs), count_failed=False):
+    for _ in play(agent, env, seed, [steps], -(-episodes // env.num_envs)):
         if steps.stopped:
             break
     return _demonstrations(env, steps.history, steps.kept, steps.success)

@@ -176,8 +176,8 @@ class RolloutCollector(OnPolicyAlgorithm):
         rollout.ignore[:, t] = as_tensor(experience.ignore)
         rollout.shaping[:, t] = as_tensor(self._shaping_signal(experience))
         rollout.bootstrap[:, t] = self._value_beyond(experience, bootstrapped)
-        if self._belief_now is not None and experience.ended.any():
-            self._count_bits(rollout.hidden[:, t], as_tensor(experience.ended))
+        if self._belief_now is not None and (experience.ended & ~experience.void).any():
+            self._count_bits(rollout.hidden[:, t], as_tensor(experience.ended & ~experience.void))
         if experience.ignore.any():  # a reset step belongs to no episode: nothing flows through it
             rollout.terminated[:, t] |= rollout.ignore[:, t]
             rollout.bootstrap[:, t] = torch.where(rollout.ignore[:, t], rollout.value[:, t], rollout.bootstrap[:, t])

@@ -85,20 +85,23 @@ class Arena(VectorEnv):
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Moves every game until it is the learner's turn again, or over."""
         n = self.num_envs
-        reward, terminated, truncated = np.zeros(n, np.float32), np.zeros(n, bool), np.zeros(n, bool)
+        reward = np.zeros(n, np.float32)
+        terminated, truncated, void = (np.zeros(n, bool) for _ in range(3))
         playing = np.ones(n, bool)
         while playing.any():
             tick = self.games.step(self._both(actions, playing), playing)
             reward += tick.reward
             terminated |= tick.terminated
             truncated |= tick.truncated
+            void |= tick.void
             playing &= ~(tick.terminated | tick.truncated) & ~self._may_move
         own = np.where(self.seats == 0, reward, -reward)
         self._return += own
         ended = terminated | truncated
-        self._write_down(ended)
-        won = ended & (self._return > 0)
-        return self._seen(), own, terminated, truncated & ~terminated, self._info() | {"success": won}
+        self._write_down(ended & ~void)
+        won = ended & ~void & (self._return > 0)
+        info = self._info() | {"success": won, "failed": void}
+        return self._seen(), own, terminated, truncated & ~terminated, info
 
     def take_results(self) -> list[Result]:
         """Returns how games ended since the last call."""

@@ -28,11 +28,13 @@ class Tick:
     Attributes:
         reward: of the first seat, `(N,)`; the second earns its negative.
         terminated, truncated: `(N,)`.
+        void: the physics of the game failed, and nobody has won, lost or drawn, `(N,)`.
     """
 
     reward: NDArray[np.float32]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    void: NDArray[np.bool_]
 
 
 class Games(Protocol):
@@ -91,7 +93,8 @@ class DuelGames:
     def step(self, actions: tuple[NDArray, NDArray], games: NDArray[np.bool_]) -> Tick:
         obs, reward, terminated, truncated, info = self.duel.step(actions)
         self._keep(obs, info)
-        return Tick(reward.astype(np.float32), terminated, truncated)
+        void = np.asarray(info.get("final_info", info)["failed"], bool)
+        return Tick(reward.astype(np.float32), terminated, truncated, void)
 
     def _keep(self, obs: tuple[NDArray, ...], info: dict[str, Any]) -> None:
         self.rows = np.stack(obs)
@@ -143,9 +146,10 @@ class PettingZooGames:
 
     def step(self, actions: tuple[NDArray, NDArray], games: NDArray[np.bool_]) -> Tick:
         n = self.num_games
-        tick = Tick(np.zeros(n, np.float32), np.zeros(n, bool), np.zeros(n, bool))
+        tick = Tick(np.zeros(n, np.float32), np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool))
         for i in np.flatnonzero(games):
             tick.reward[i], tick.terminated[i], tick.truncated[i] = self._boards[i].move((actions[0][i], actions[1][i]))
+            tick.void[i] = self._boards[i].void
         self._look(games)
         return tick
 
@@ -171,6 +175,8 @@ class _Board(Protocol):
     def see(self, seat: int) -> Any: ...
     def is_turn(self, seat: int) -> bool: ...
     def mask(self, seat: int, view: Any) -> NDArray | None: ...
+    @property
+    def void(self) -> bool: ...
 
 
 class _ParallelBoard:
@@ -194,6 +200,12 @@ class _ParallelBoard:
 
     def is_turn(self, seat: int) -> bool:
         return True
+
+    @property
+    def void(self) -> bool:
+        """Whether the physics of a duel of this project failed."""
+        tells = getattr(self._env.unwrapped, "tells_failures", False) is True
+        return tells and any(info.get("failed", False) for info in self._infos.values())
 
     def mask(self, seat: int, view: Any) -> NDArray | None:
         return _mask(view, self._infos.get(self._players[seat], {}))
@@ -219,6 +231,11 @@ class _TurnBoard:
 
     def is_turn(self, seat: int) -> bool:
         return self._env.agent_selection == self._players[seat]
+
+    @property
+    def void(self) -> bool:
+        """A game of turns has no physics that fail."""
+        return False
 
     def mask(self, seat: int, view: Any) -> NDArray | None:
         return _mask(view, self._env.infos.get(self._players[seat], {}))

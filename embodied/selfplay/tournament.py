@@ -127,7 +127,7 @@ def play(
 
 
 class _FirstGames(Observer):
-    """How the first game of every world ended."""
+    """How the first game of every world ended that was not void."""
 
     def __init__(self, arena: Arena) -> None:
         self._arena, self._over = arena, np.zeros(arena.num_envs, bool)
@@ -135,7 +135,7 @@ class _FirstGames(Observer):
 
     def on_step(self, decision: Decision, experience: Experience) -> None:
         self.results += [result for result in self._arena.take_results() if not self._over[result.game]]
-        self._over |= experience.ended
+        self._over |= experience.ended & ~experience.void
 
 
 def at_once(others: list[T], games: Games) -> list[list[T]]:

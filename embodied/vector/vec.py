@@ -46,6 +46,8 @@ class Experience:
         mask: which choices are allowed next, `(N, …)`, or None where nothing is ever forbidden.
         sampled_parameters: what each world was given in the episode of this step, `(N, k)`; None where worlds do not
             differ.
+        void: the physics failed, and with it the whole episode that ends here counts for nothing, `(N,)`; one False for
+            all where that cannot be.
     """
 
     obs: Any
@@ -59,6 +61,7 @@ class Experience:
     success: NDArray[np.bool_] | None = None
     mask: NDArray[np.bool_] | None = None
     sampled_parameters: NDArray[np.float64] | None = None
+    void: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), bool))
 
     @property
     def ended(self) -> NDArray[np.bool_]:
@@ -121,13 +124,16 @@ class GymVecEnv(VecEnv):
     def step_wait(self) -> Any:
         """Steps, and returns what Stable-Baselines3 expects; the arrays are in `experience`."""
         obs, reward, terminated, truncated, info = self.gym_env.step(self._actions)
+        void = self._failed(info.get("final_info", info))
+        only_reset = self._was_done & (self.mode is AutoresetMode.NEXT_STEP)
         experience = Experience(
             obs=obs,
             final_obs=obs,
             reward=np.asarray(reward, np.float32),
             terminated=np.asarray(terminated),
             truncated=np.asarray(truncated) & ~np.asarray(terminated),
-            ignore=self._was_done.copy() if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._was_done),
+            ignore=only_reset | void,
+            void=void,
             privileged=self._privileged(info),
             final_privileged=self._privileged(info),
             success=flags_of(info["success"]) if "success" in info else None,
@@ -152,8 +158,6 @@ class GymVecEnv(VecEnv):
             }
             if "success" in final:
                 experience.success = flags_of(final["success"])
-            if "failed" in final:
-                experience.ignore |= flags_of(final["failed"])
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
             fresh, mask = self._privileged(info), self._mask_in(experience.obs, info)
@@ -162,6 +166,12 @@ class GymVecEnv(VecEnv):
             }
             if experience.mask is not None and mask is not None:
                 experience.mask = merged(experience.mask, mask, experience.ended)
+
+    def _failed(self, info: dict[str, Any]) -> NDArray[np.bool_]:
+        """Where the physics failed, as an environment that declares its hidden variables tells, `(N,)`."""
+        if not self._tells or "failed" not in info:
+            return np.zeros(self.num_envs, bool)
+        return flags_of(info["failed"])
 
     def _mask_in(self, obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
         """Which choices are allowed: by the environments' own method, the observation, or the info."""
@@ -300,13 +310,16 @@ def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]
         finals = [infos[i].get("terminal_observation", row_of(obs, i)) for i in range(env.num_envs)]
         final = stack_observations(finals)
     success = [bool(info.get("is_success", False)) for info in infos] if _has_success(infos) else None
+    void = np.array([bool(info.get("failed", False)) for info in infos])
+    void &= void.any() and env.has_attr("hidden")  # else it is another environment's word
     return Experience(
         obs=obs,
         final_obs=final,
         reward=np.asarray(reward, np.float32),
         terminated=ended & ~truncated,
         truncated=truncated,
-        ignore=np.zeros(env.num_envs, bool),
+        ignore=void,
+        void=void,
         success=None if success is None else np.array(success),
     ), infos
 

@@ -224,7 +224,12 @@ class Versus(VectorEnv):
 
 
 class DuelEnv(ParallelEnv):
-    """One game for PettingZoo: agents are named after their seats."""
+    """One game for PettingZoo: agents are named after their seats.
+
+    Infos hold `failed`: the physics diverged, and the game that ends with it is void.
+    """
+
+    tells_failures = True
 
     def __init__(self, task: DuelTask, name: str, render_mode: str | None = None) -> None:
         self.duel = Duel(task, 1, 1, AutoresetMode.DISABLED, render_mode)

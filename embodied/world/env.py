@@ -157,10 +157,10 @@ class BatchEnv(TaskMetadata, VectorEnv):
         self._begin(stale)
         self._ended = outcome.terminated | truncated
         won = outcome.success.reshape(self.num_envs, -1)[:, 0]
-        self.randomizer.learn(self._ended, won)
+        judged = self._ended.copy()
+        judged[failed] = False  # that the physics diverged says nothing of the player
+        self.randomizer.learn(judged, won)
         if self.adversary is not None:
-            judged = self._ended.copy()
-            judged[failed] = False  # that the physics diverged was not the player's fault
             self.adversary.learn(judged, won)
         info = self._info(outcome.success, failed)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():

@@ -79,7 +79,7 @@ def _measure(asked: AdversaryOf, make: Any, about: EnvSpec) -> Robustness:
 def play_out(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Plays equally many episodes in each world; returns success and the hidden value of each."""
     endings = Endings()
-    run(agent, env, seed, [endings], -(-episodes // env.num_envs), count_failed=False)
+    run(agent, env, seed, [endings], -(-episodes // env.num_envs))
     return np.array(endings.success, float), np.array(endings.hidden)[:, 0]
 
 
