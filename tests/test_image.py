@@ -7,7 +7,7 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 
 from embodied.errors import ModelError  # noqa: E402
-from embodied.physics.render import open_renderer
+from embodied.physics.render import open_renderer  # noqa: E402
 from embodied.robot.cameras.calibrate import Board, calibrate  # noqa: E402
 from embodied.robot.cameras.image import ImagePipeline, Lens, to_linear, to_srgb  # noqa: E402
 

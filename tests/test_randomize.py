@@ -372,3 +372,77 @@ def test_a_training_writes_down_what_each_world_was_given_and_a_failing_one_is_m
     path.write_text("step,world,return,success,gravity\n")
     with pytest.raises(CheckpointError, match="another randomization: gravity"):
         model.learn(0, callback=RandomizationLog(path, env.sampled_parameter_names), reset_num_timesteps=False)
+
+
+IMPOSSIBLE = [
+    ("density[robot/chassis]", Uniform(-0.5, 2.0), "scale", "must be positive"),
+    ("geom_friction[robot/*tyre*][0]", Choice((0.5, -0.1)), "set", "must be not negative"),
+    ("body_inertia[robot/chassis][0]", LogUniform(0.5, 20.0), "scale", "none above the sum of the other two"),
+    ("actuator_ctrlrange[robot/left_motor][0]", Uniform(0.0, 50.0), "set", "a lower limit below an upper one"),
+    ("mat_rgba[floor][0]", Uniform(0.5, 1.5), "set", "between 0 and 1"),
+    ("left_motor/resistance", Uniform(-5.0, 1.0), "add", "must be positive"),
+    ("camera/misread", Empirical((0.1, 1.2)), "set", "between 0 and 1"),
+]
+
+
+@pytest.mark.parametrize(("what", "by", "how", "why"), IMPOSSIBLE)
+def test_what_could_make_an_impossible_world_is_refused_when_it_is_declared(what, by, how, why):
+    with pytest.raises(OptionError, match=why):
+        worlds(1, Randomization((RandomizationTerm(what, by, how),)))
+
+
+def test_impossible_draws_of_unbounded_distributions_are_drawn_again():
+    by = Normal(1.0, 1.0)
+    env = worlds(400, Randomization((RandomizationTerm("density[robot/chassis]", by),)))
+    _, info = env.reset(seed=0)
+    sampled = info["sampled_parameters"][:, 0]
+    assert sampled.min() > 0
+    truncated = stats.truncnorm(-1.0, np.inf, 1.0, 1.0)
+    assert stats.kstest(sampled, truncated.cdf).pvalue > 0.01
+
+
+def test_limits_of_one_actuator_that_are_sampled_apart_never_stand_upside_down():
+    name = "actuator_ctrlrange[robot/left_motor]"
+    env = worlds(
+        300,
+        Randomization((
+            RandomizationTerm(f"{name}[0]", Normal(-1.0, 1.0), "set"),
+            RandomizationTerm(f"{name}[1]", Normal(0.0, 1.0), "set"),
+        )),
+    )  # fmt: skip
+    _, info = env.reset(seed=0)
+    low, high = info["sampled_parameters"].T
+    assert (low < high).all()
+    assert np.corrcoef(low, high)[0, 1] > 0.1  # what remains of two independent normals is correlated
+    row = env.unwrapped.batch.model.actuator("robot/left_motor").id
+    np.testing.assert_array_equal(env.unwrapped.batch.field("actuator_ctrlrange")[:, row], np.column_stack([low, high]))
+
+
+def test_a_draw_that_is_put_back_must_be_possible():
+    env = worlds(2, Randomization((RandomizationTerm("density[robot/chassis]", Normal(1.0, 0.1)),)))
+    with pytest.raises(OptionError, match="is not positive"):
+        env.reset(seed=0, options={"sampled_parameters": np.array([[1.0], [-1.0]])})
+
+
+def test_several_numbers_within_bounds_are_drawn_again_rather_than_clipped():
+    by = Correlated((0.0, 0.0), ((1.0, 0.6), (0.6, 1.0)), (-0.5, -2.0), (3.0, 2.0))
+    draws = by.quantile(np.random.default_rng(0).random((20_000, 2)))
+    assert not np.isin(draws, (-0.5, 3.0, -2.0, 2.0)).any()
+    plain = np.random.default_rng(1).multivariate_normal((0, 0), ((1.0, 0.6), (0.6, 1.0)), 200_000)
+    kept = plain[((plain >= (-0.5, -2.0)) & (plain <= (3.0, 2.0))).all(axis=1)]
+    np.testing.assert_allclose(draws.mean(axis=0), kept.mean(axis=0), atol=0.03)
+    np.testing.assert_allclose(np.cov(draws.T), np.cov(kept.T), atol=0.03)
+    assert stats.ks_2samp(draws[:, 0], kept[:, 0]).pvalue > 0.001
+
+
+def test_the_center_of_mass_of_a_body_that_mujoco_would_simplify_can_differ():
+    env = gym.make_vec(
+        "embodied/Weigh-v0",
+        num_envs=2,
+        randomize=Randomization((RandomizationTerm("body_ipos[box0][0]", Uniform(0.01, 0.03), "add"),)),
+    )
+    _, info = env.reset(seed=0)
+    batch = env.unwrapped.batch
+    box = batch.model.body("box0").id
+    offset = batch.array("xipos")[:, box] - batch.array("xpos")[:, box]
+    np.testing.assert_allclose(np.linalg.norm(offset, axis=1), info["sampled_parameters"][:, 0], rtol=1e-9)

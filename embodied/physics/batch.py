@@ -15,11 +15,11 @@ import mujoco.batch
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import ModelError, UnknownNameError
+from embodied.errors import ModelError, OptionError, UnknownNameError
 from embodied.physics.threads import default_threads
 
 VISIBLE_GROUPS = (0, 1, 2)  # geom groups that MuJoCo draws by default; Menagerie's collision shapes are in 3
-VISIBLE = ("geom_", "site_", "light_", "cam_", "mat_")  # model fields that a picture shows
+VISIBLE = ("geom_", "site_", "light_", "cam_", "mat_", "tendon_", "flex_")  # model fields that a picture shows
 STABLE_SPEED = 1e4  # rad/s or m/s; beyond it a simulation has diverged
 
 
@@ -53,6 +53,7 @@ class Batch:
         self.threads = threads or default_threads(n)
         self._engine = mujoco.batch.Batch(model, n, self.threads, persistent=True)
         self._own: dict[str, NDArray] = {}  # model fields that each world has for itself
+        self._unscaled: dict[str, NDArray] = {}
         self._moving = self._engine.bind("qvel")
         self._placed = self._engine.bind("qpos")
 
@@ -79,9 +80,26 @@ class Batch:
         self._own[name] = self._engine.expand(name)
         return self._own[name]
 
+    def unscaled(self, name: str) -> NDArray:
+        """Returns the live `(N, rows, columns)` array of a field of unit vectors before they are normalized.
+
+        Frames and axes of worlds are made of it when they take effect (see `embodied.physics.targets`).
+        """
+        if name not in self._unscaled:
+            own = self.field(name)
+            self._unscaled[name] = np.array(own).reshape(self.n, -1, own.shape[-1])
+        return self._unscaled[name]
+
     def derive(self, worlds: NDArray[np.intp] | None = None) -> None:
-        """Recomputes the model constants that follow from fields (`mj_setConst`)."""
-        self._engine.set_const(worlds)
+        """Recomputes the model constants that follow from fields (`mj_setConst`).
+
+        Raises:
+            OptionError: MuJoCo cannot, with the values that fields have.
+        """
+        try:
+            self._engine.set_const(worlds)
+        except mujoco.batch.SimulationError as error:
+            raise OptionError(f"fields of worlds {list(error.ids)} have values that MuJoCo refuses: {error}") from error
 
     def sensor(self, name: str) -> NDArray:
         """Returns the live `(N, dim)` array of one sensor.

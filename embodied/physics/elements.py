@@ -24,19 +24,21 @@ def add_joint(body: mujoco.MjsBody, **attributes: Any) -> mujoco.MjsJoint:
 
 
 def _stated(element: Any, attributes: Mapping[str, Any]) -> Any:
-    for name, value in {**_defaults(type(element)), **attributes}.items():
+    for name, value in {**_defaults(isinstance(element, mujoco.MjsActuator)), **attributes}.items():
         setattr(element, name, value)
     return element
 
 
 @cache
-def _defaults(kind: type) -> Mapping[str, Any]:
+def _defaults(actuator: bool) -> Mapping[str, Any]:
     """The numbers of a fresh element in a spec without default classes."""
     spec = mujoco.MjSpec()
-    fresh: Any = spec.add_actuator() if kind is mujoco.MjsActuator else spec.worldbody.add_body().add_joint()
+    fresh: Any = spec.add_actuator() if actuator else spec.worldbody.add_body().add_joint()
     names = [name for name in dir(fresh) if not name.startswith("_") and name not in _IDENTITY]
     values = {name: getattr(fresh, name) for name in names}
-    return MappingProxyType({name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in values.items() if _plain(v)})
+    return MappingProxyType(
+        {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in values.items() if _plain(v)}
+    )
 
 
 def _plain(value: Any) -> bool:

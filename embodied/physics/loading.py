@@ -50,9 +50,7 @@ def read_spec(path: Path | str, packages: Mapping[str, Path] = NO_PACKAGES, *, v
     return _guarded(path, lambda: mujoco.MjSpec.from_file(str(path)))
 
 
-def read_model(
-    path: Path | str, packages: Mapping[str, Path] = NO_PACKAGES, *, visuals: bool = True
-) -> mujoco.MjModel:
+def read_model(path: Path | str, packages: Mapping[str, Path] = NO_PACKAGES, *, visuals: bool = True) -> mujoco.MjModel:
     """Returns the compiled model of an MJCF or URDF file; arguments and errors as in `read_spec`."""
     return compile_spec(read_spec(path, packages, visuals=visuals), path)
 
@@ -114,8 +112,9 @@ def _resolve_meshes(path: Path, robot: ET.Element, packages: Mapping[str, Path],
     for link, shape, mesh in list(_meshes(robot)):
         address = mesh.get("filename", "")
         found, trouble = _find(address, folders, path, packages)
-        if found is not None and found.suffix.lower() not in MESHES:
-            found, trouble = None, f"MuJoCo reads {', '.join(MESHES)}, not {found.suffix or 'files without a suffix'}"
+        suffix = "" if found is None else found.suffix
+        if found is not None and suffix.lower() not in MESHES:
+            found, trouble = None, f"MuJoCo reads {', '.join(MESHES)}, not {suffix or 'files without a suffix'}"
         if found is not None:
             mesh.set("filename", str(found))
         elif shape.tag == "visual":

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError, UnknownNameError
+from embodied.patterns import matches
 from embodied.physics.batch import Batch
-from embodied.physics.targets import Target, find_targets
+from embodied.physics.names import DENSITY, table_of
+from embodied.physics.targets import Target, derive_if_needed, find_targets
 from embodied.randomization.curriculum import curriculum_of
 from embodied.randomization.distributions import Distribution
+from embodied.randomization.possible import REDRAWS, Part, Possible, Row, applied
 from embodied.randomization.spec import Randomization, RandomizationTerm
+from embodied.randomization.support import Support, support_of_field, support_of_parameter
 from embodied.robot.batched import BatchedRobot
 from embodied.seeding import WorldStreams
 
@@ -23,13 +26,21 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Place:
-    """Where values go: one parameter of a body, or one quantity of the model."""
+    """Where values go: one parameter of a body, or one quantity of the model.
+
+    Attributes:
+        nominal: `(columns,)`; write: takes values `(n, columns)` and worlds.
+        target: the quantity of the model; None for a parameter of a body.
+        row: the numbers that belong together with it, and what they can be; None for anything.
+        columns: its own of them.
+    """
 
     name: str
-    nominal: NDArray[np.float64]  # (columns,)
-    write: Callable[[NDArray, Rows], None]  # values (n, columns), worlds
-    of_model: bool
-    derives: bool
+    nominal: NDArray[np.float64]
+    write: Callable[[NDArray, Rows], None]
+    target: Target | None
+    row: tuple[str, Support, NDArray[np.float64]] | None
+    columns: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class _Group:
     @property
     def of_model(self) -> bool:
         """Whether it can be written within an episode."""
-        return all(place.of_model for some in self.places for place in some)
+        return all(place.target is not None for some in self.places for place in some)
 
 
 class Randomizer:
@@ -82,13 +93,15 @@ class Randomizer:
             for group in groups:
                 every = 0 if terms.every_s is None else max(1, round(terms.every_s / decision_s))
                 for place in (p for some in group for p in some):
-                    if every and not place.of_model:
+                    if every and place.target is None:
                         raise OptionError(f"{place.name} can change at a reset only; leave out every_s")
                 self._groups.append(_Group(terms, terms.by, len(names), group, every))
                 names += [some[0].name for some in group] if terms.each else list(terms.names)
         self.names = tuple(names)
         self.sampled = np.zeros((batch.n, len(names)))
         self._uniform = streams.stream(*((f"randomise/{k}/{name}", 1) for k, name in enumerate(names)))
+        self._again = streams.stream(*((f"randomise/{k}/{name}/again", 1) for k, name in enumerate(names)))
+        self._possible = self._possible_rows()
         self._renews = any(group_.every for group_ in self._groups)
         self._curriculum = curriculum_of(what.curriculum, streams, len(names))
 
@@ -99,6 +112,7 @@ class Randomizer:
         if replay is not None:
             self.sampled[worlds] = replay[worlds]
             self._forget(slice(0, len(self.names)), worlds)
+            self._possible.settle(self.sampled[worlds], (), lambda group_, rows, attempt: None)
         else:
             u = self._uniform.uniform(0, worlds=worlds)
             if self._curriculum is not None:
@@ -109,6 +123,7 @@ class Randomizer:
                 if new.any():
                     self.sampled[worlds[new], group_.columns] = group_.by.quantile(u[new, group_.columns])
                 self._forget(group_.columns, worlds[~new])
+            self._settle(range(len(self._groups)), np.zeros(len(worlds), np.int64), worlds)
         self._write(self._groups, worlds)
 
     def renew(self, steps: NDArray, worlds: Rows) -> None:
@@ -123,6 +138,7 @@ class Randomizer:
                     u = self._curriculum.spread(u)
                 self.sampled[worlds[due], group_.columns] = group_.by.quantile(u[:, group_.columns])
                 self._forget(group_.columns, worlds[due])
+                self._settle([k], steps[due], worlds[due])
                 self._write([later for later in self._groups[k:] if later.of_model], worlds[due])
 
     def learn(self, ended: NDArray[np.bool_], success: NDArray[np.bool_]) -> None:
@@ -141,35 +157,54 @@ class Randomizer:
         if self._curriculum is not None and len(worlds):
             self._curriculum.forget(columns, worlds)
 
-    def _write(self, groups: Sequence[_Group], worlds: Rows) -> None:
-        derives = False
-        for group_ in groups:
-            for column, places in zip(
-                range(group_.first, group_.first + len(group_.places)), group_.places, strict=True
-            ):
-                sampled = self.sampled[worlds, column][:, None]
+    def _possible_rows(self) -> Possible:
+        """What draws can be; raises OptionError for declarations of what cannot be."""
+        possible = Possible()
+        for k, group_ in enumerate(self._groups):
+            for number, places in enumerate(group_.places):
                 for place in places:
-                    place.write(_applied(group_.terms.how, place.nominal, sampled), worlds)
-                    derives |= place.derives
-        if derives:
-            self._batch.derive(worlds)
+                    if place.row is not None:
+                        name, support, nominal = place.row
+                        part = Part(k, group_.first + number, place.columns, group_.terms.how, place.nominal)
+                        possible.add(name, Row(name, support, nominal), part, group_.by, number)
+        return possible
 
+    def _settle(self, groups: Sequence[int], steps: NDArray, worlds: Rows) -> None:
+        """Draws groups again where what was drawn in `worlds`, at decision `steps (n,)`, is impossible."""
+        if not self._possible.uncertain:
+            return
+        sampled = self.sampled[worlds]
 
-def _applied(how: str, nominal: NDArray, sampled: NDArray) -> NDArray:
-    if how == "scale":
-        return nominal * sampled
-    return nominal + sampled if how == "add" else np.broadcast_to(sampled, (len(sampled), len(nominal)))
+        def redraw(k: int, rows: Rows, attempt: int) -> None:
+            columns = self._groups[k].columns
+            u = self._again.uniform(steps[rows] * REDRAWS + attempt, worlds=worlds[rows])
+            if self._curriculum is not None:
+                u = self._curriculum.spread(u)
+            sampled[rows, columns] = self._groups[k].by.quantile(u[:, columns])
+            self._forget(columns, worlds[rows])
+
+        self._possible.settle(sampled, groups, redraw)
+        self.sampled[worlds] = sampled
+
+    def _write(self, groups: Sequence[_Group], worlds: Rows) -> None:
+        written: list[Target] = []
+        for group_ in groups:
+            for number, places in enumerate(group_.places):
+                sampled = self.sampled[worlds, group_.first + number][:, None]
+                for place in places:
+                    place.write(applied(group_.terms.how, place.nominal, sampled), worlds)
+                    written += [place.target] if place.target is not None else []
+        derive_if_needed(self._batch, written, worlds)
 
 
 def places_of(pattern: str, batch: Batch, bodies: Sequence[BatchedRobot]) -> list[Place]:
     """What a pattern means: parameters of bodies first, else quantities of the model."""
-    literal = pattern.replace("[", "[[]")
     found, known = [], []
     for body in bodies:
         for name in body.parameter_names():
             full = f"{body.prefix}{name}"
             known.append(name)
-            if fnmatchcase(name, literal) or fnmatchcase(full, literal):
+            if matches(name, pattern) or matches(full, pattern):
                 found.append(_of_body(full, body.parameter(name)))
     if found:
         return found
@@ -182,13 +217,20 @@ def _of_body(name: str, values: NDArray) -> Place:
     def write(new: NDArray, worlds: Rows) -> None:
         values[worlds] = new
 
-    return Place(name, values[0].copy(), write, of_model=False, derives=False)
+    nominal = values[0].copy()
+    return Place(name, nominal, write, None, (name, support_of_parameter(name), nominal), tuple(range(len(nominal))))
 
 
 def _of_model(target: Target, batch: Batch) -> Place:
-    target.write(batch, np.tile(target.nominal(batch.model), (batch.n, 1)))  # expands the field once, before any step
+    nominal = target.nominal(batch.model)
+    target.write(batch, np.tile(nominal, (batch.n, 1)))  # expands the field once, before any step
 
     def write(new: NDArray, worlds: Rows) -> None:
         target.write(batch, new, worlds)
 
-    return Place(target.name, target.nominal(batch.model), write, of_model=True, derives=target.derives)
+    support = support_of_field(batch.model, target.field, target.row)
+    if support is None:
+        return Place(target.name, nominal, write, target, None, target.columns)
+    whole = nominal if target.field == DENSITY else table_of(batch.model, target.field)[target.row].astype(np.float64)
+    key = target.name if target.columns == tuple(range(len(whole))) else target.name.rpartition("[")[0]
+    return Place(target.name, nominal, write, target, (key, support, whole), target.columns)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtr, ndtri
 
 from embodied.errors import OptionError, UnknownNameError
+from embodied.seeding import mix
 
+REDRAWS = 64  # of several numbers that must lie within bounds
 EDGE = 1e-12  # uniforms stay this far from 0 and 1, where some quantiles are infinite
 
 
@@ -32,6 +34,12 @@ class Distribution(ABC):
     def size(self) -> int:
         """How many numbers it draws at once."""
         return 1
+
+    @property
+    def support(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The least and the greatest that each number can be, `(size,)` each; infinite where it is unbounded."""
+        ends = self.quantile(np.array([[0.0] * self.size, [1.0] * self.size]))
+        return ends[0], ends[1]
 
     @abstractmethod
     def quantile(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,6 +119,11 @@ class Normal(Distribution):
         inside = np.clip(below + (above - below) * u, EDGE, 1 - EDGE)
         return np.clip(self.mean + self.std * ndtri(inside), self.low, self.high)
 
+    @property
+    def support(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The cuts."""
+        return np.array([self.low]), np.array([self.high])
+
 
 @dataclass(frozen=True)
 class Beta(Distribution):
@@ -149,6 +162,11 @@ class Choice(Distribution):
         weights = np.array(self.weights or np.ones(len(self.values)))
         return np.array(self.values)[np.searchsorted(np.cumsum(weights / weights.sum())[:-1], u, side="right")]
 
+    @property
+    def support(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The least and the greatest value."""
+        return np.array([min(self.values)]), np.array([max(self.values)])
+
 
 @dataclass(frozen=True)
 class Empirical(Distribution):
@@ -167,7 +185,7 @@ class Empirical(Distribution):
 
 @dataclass(frozen=True)
 class Correlated(Distribution):
-    """A normal distribution of several numbers, clipped to what each can be.
+    """A normal distribution of several numbers; draws outside of what each can be are drawn again.
 
     Attributes:
         mean, low, high: one per number; covariance: rows.
@@ -193,12 +211,43 @@ class Correlated(Distribution):
         return len(self.mean)
 
     def quantile(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Normals along the principal axes, turned and clipped."""
+        """Normals along the principal axes, turned; the uniforms of a further draw are a hash of the given ones.
+
+        After `REDRAWS` draws, values are clipped.
+        """
+        low, high = self.support
+        values = self._normal(u)
+        for attempt in range(REDRAWS):
+            outside = np.flatnonzero(((values < low) | (values > high)).any(axis=1))
+            if not outside.size:
+                return values
+            values[outside] = self._normal(_hashed(u[outside], attempt))
+        return np.clip(values, low, high)
+
+    @property
+    def support(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The bounds."""
+        without = np.full(self.size, np.inf)
+        return np.array(self.low) if self.low else -without, np.array(self.high) if self.high else without
+
+    def _normal(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         spread, axes = np.linalg.eigh(np.array(self.covariance))
         root = axes * np.sqrt(np.maximum(spread, 0.0))
         normals = ndtri(np.clip(u, EDGE, 1 - EDGE))
-        values = self.mean + np.einsum("nk,jk->nj", normals, root)  # no BLAS: its last bits depend on n
-        return np.clip(values, self.low or -np.inf, self.high or np.inf)
+        return self.mean + np.einsum("nk,jk->nj", normals, root)  # no BLAS: its last bits depend on n
+
+
+def _hashed(u: NDArray[np.float64], attempt: int) -> NDArray[np.float64]:
+    """Other uniforms that follow from these, `(n, size)`, as independent as a hash makes them."""
+    given: NDArray[np.uint64] = np.ascontiguousarray(u, np.float64).view(np.uint64)
+    size = u.shape[1]
+    row: NDArray[np.uint64] = np.zeros(len(given), np.uint64)
+    for column in given.T:
+        row = mix(row ^ column)
+    counts = np.arange(attempt * size + 1, (attempt + 1) * size + 1, dtype=np.uint64)
+    weyl = np.multiply(counts, np.uint64(0x9E3779B97F4A7C15), dtype=np.uint64)
+    bits = mix(np.add(row[:, None], weyl, dtype=np.uint64))
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _check_order(distribution: Distribution, low: float, high: float) -> None:

@@ -18,6 +18,7 @@ from embodied.layout import joined
 from embodied.physics.batch import Batch
 from embodied.physics.loading import compile_spec
 from embodied.physics.render import WorldRenderer
+from embodied.physics.targets import prepare
 from embodied.randomization.adversary import Adversary
 from embodied.randomization.apply import Randomizer
 from embodied.randomization.spec import Randomization
@@ -94,6 +95,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
             built = robot.build(spec.option.timestep)
             _adopt_options(built, spec)
             spec.attach(built, prefix=prefix, frame=spec.worldbody.add_frame())
+        prepare(spec, (name for term in randomize.terms for name in term.names))
         model = compile_spec(spec, type(self.task).__name__)
         n = self.num_envs
         self.batch = Batch(model, n, threads)

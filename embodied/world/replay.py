@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
-from embodied.physics.targets import check_single
+from embodied.physics.targets import check_single, derive_if_needed
 from embodied.randomization.apply import Place, places_of
 from embodied.world.env import BatchEnv
 
@@ -79,7 +79,7 @@ class ReplayPlant:
         """Names of the parameters that a pattern means; raises UnknownNameError if it means none."""
         places = places_of(pattern, self._declared.batch, self._declared.bodies)
         for place in places:
-            if place.of_model:  # both wheels share what is declared of a sensor of the body
+            if place.target is not None:  # both wheels share what is declared of a sensor of the body
                 check_single(place.name, len(place.nominal))
         return [place.name for place in places]
 
@@ -140,5 +140,4 @@ class ReplayPlant:
             value = values.get(name)
             wanted = np.tile(place.nominal, (env.num_envs, 1)) if value is None else np.asarray(value)[:, None]
             place.write(np.broadcast_to(wanted, (env.num_envs, len(place.nominal))), everyone)
-        if any(place.derives for place in touched.values()):
-            env.batch.derive()
+        derive_if_needed(env.batch, [place.target for place in touched.values() if place.target is not None])
