@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 import mujoco
 
-from embodied.errors import ModelError, ModelWarning
+from embodied.errors import ModelError, ModelWarning, OptionError
 
 MOST_BYTES = 64 << 20  # of an XML file
 MESHES = (".stl", ".obj", ".msh")  # what MuJoCo reads
@@ -55,6 +55,21 @@ def read_model(path: Path | str, packages: Mapping[str, Path] = NO_PACKAGES, *, 
     return compile_spec(read_spec(path, packages, visuals=visuals), path)
 
 
+def packages_of(given: Iterable[str]) -> dict[str, Path]:
+    """Folders of packages by name, from words such as `robot_description=/path/to/it`.
+
+    Raises:
+        OptionError: a word of another form, or a folder that is not there.
+    """
+    packages = {}
+    for word in given:
+        name, _, folder = word.partition("=")
+        if not name or not Path(folder).is_dir() or not folder:
+            raise OptionError(f"{word!r} names no package: write NAME=DIR, with a folder that is there")
+        packages[name] = Path(folder)
+    return packages
+
+
 def compile_spec(spec: mujoco.MjSpec, what: Path | str) -> mujoco.MjModel:
     """Compiles a spec.
 
@@ -70,7 +85,7 @@ def _guarded(what: Path | str, make: Callable[[], T]) -> T:
         return make()
     except (ValueError, TypeError, MemoryError, RuntimeError, mujoco.FatalError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(f"{what} is no model that MuJoCo reads: {message}") from error
+        raise ModelError(f"MuJoCo does not load {what}: {message}") from error
 
 
 def _root(text: str) -> str:

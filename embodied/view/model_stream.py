@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
@@ -9,6 +10,7 @@ import numpy as np
 import rerun as rr
 from numpy.typing import NDArray
 
+from embodied.physics.names import control_names
 from embodied.view.blueprint import bare_model
 from embodied.view.scene import Scene
 from embodied.view.sink import close_recording, open_recording
@@ -19,21 +21,26 @@ TRACES = 24  # at most, of each kind
 class ModelStream:
     """One model, live in a viewer, in the browser, or into a file; raises OptionError for another `where`."""
 
-    def __init__(self, where: str, model: mujoco.MjModel, title: str) -> None:
+    def __init__(self, where: str, model: mujoco.MjModel, title: str, groups: Sequence[int] | None = None) -> None:
         center, size = model.stat.center, model.stat.extent
         kinds = {"joints": model.njnt, "commands": model.nu, "sensors": model.nsensor}
         blueprint = bare_model(title, center, size, [kind for kind, count in kinds.items() if count])
         self._recording, self.url = open_recording(where, blueprint)
-        self._scene = Scene(model, self._recording, contacts=True)
+        self._scene = Scene(model, self._recording, contacts=True, groups=groups)
         hinges = np.isin(model.jnt_type, (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE))
         self._joints = {
             _name(model.joint(j), "joint", j): model.jnt_qposadr[j] for j in np.flatnonzero(hinges)[:TRACES]
         }
-        self._commands = {_name(model.actuator(a), "actuator", a): a for a in range(min(model.nu, TRACES))}
+        self._commands = {_path(name): i for i, name in enumerate(control_names(model)[:TRACES])}
         self._sensors = {
             _name(model.sensor(s), "sensor", s): slice(model.sensor_adr[s], model.sensor_adr[s] + model.sensor_dim[s])
             for s in range(min(model.nsensor, TRACES))
         }
+
+    @property
+    def left_out(self) -> list[str]:
+        """What of the model is not shown, or not as it is, in words."""
+        return self._scene.left_out
 
     def step(self, data: mujoco.MjData) -> None:
         """Logs everything at the time of `data`."""
@@ -59,4 +66,8 @@ class ModelStream:
 
 
 def _name(entry: Any, kind: str, i: int) -> str:
-    return rr.escape_entity_path_part((entry.name or f"{kind}{i}").replace("/", "."))
+    return _path(entry.name or f"{kind}{i}")
+
+
+def _path(name: str) -> str:
+    return rr.escape_entity_path_part(name.replace("/", "."))

@@ -5,17 +5,20 @@ Entity paths follow the tree of bodies, so that hiding a shoulder hides its arm;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 import rerun as rr
 from numpy.typing import NDArray
 
-from embodied.view.shapes import geom_shape, site_shape, xyzw
+from embodied.physics.batch import VISIBLE_GROUPS
+from embodied.view.cameras import camera_shape, is_fixed
+from embodied.view.shapes import approximated, geom_shape, site_shape, xyzw
+from embodied.view.soft import SoftParts
 
-HIDDEN_GROUPS = 3  # groups from here on are collision shapes, if there are others
 FORCE_SCALE = 0.01  # [m/N] of the arrows at contacts
 FRAMES_BETWEEN_ALL = 100
-CAMERA_DISTANCE = 0.05  # [m] at which the frame of a camera is drawn
 
 
 class Scene:
@@ -24,6 +27,12 @@ class Scene:
     Args:
         contacts: also log contact points and forces, which costs more than everything else.
         cameras: also show where its cameras are.
+        groups: which groups of geoms, sites, tendons, flexes and skins are shown (None: those that MuJoCo shows, or
+            all geoms of a model that has none in these).
+
+    Attributes:
+        paths: where geoms and sites are logged, by kind and number.
+        left_out: what is not shown, or not as it is, in words.
     """
 
     def __init__(
@@ -33,12 +42,18 @@ class Scene:
         root: str = "world",
         contacts: bool = False,
         cameras: bool = True,
+        groups: Sequence[int] | None = None,
     ) -> None:
         self._model = model
         self._recording = recording
         self._root = root
         self._contacts = contacts
         self._taken = {root}
+        self._groups = _groups_of(model) if groups is None else tuple(groups)
+        self._soft = SoftParts(model, self._groups)
+        self._moving_cameras: dict[int, str] = {}
+        self.paths: dict[tuple[str, int], str] = {}
+        self.left_out: list[str] = []
         self._poses, self._frames = np.full((model.nbody, 7), np.nan), 0
         self.bodies = [root]
         for body in range(1, model.nbody):
@@ -57,8 +72,13 @@ class Scene:
             self._recording.log(self.bodies[body], rr.Transform3D(translation=pos[body], quaternion=turn))
         if self._contacts:
             self._log_contacts(data)
-        if self._model.ntendon:
-            self._recording.log(f"{self._root}/tendons", tendons(self._model, data))
+        for name, shape in self._soft.shapes(data).items():
+            self._recording.log(f"{self._root}/{name}", shape)
+        for camera, path in self._moving_cameras.items():
+            wxyz = np.zeros(4)
+            mujoco.mju_mat2Quat(wxyz, data.cam_xmat[camera])
+            turn = rr.Quaternion(xyzw=xyzw(wxyz))
+            self._recording.log(path, rr.Transform3D(translation=data.cam_xpos[camera], quaternion=turn))
 
     def _moved(self, poses: NDArray) -> NDArray[np.intp]:
         """The bodies that have moved since they were logged; now and then all, as viewers drop what is old."""
@@ -94,34 +114,44 @@ class Scene:
             ("geom", model.geom_group, model.geom_bodyid, geom_shape),
             ("site", model.site_group, model.site_bodyid, site_shape),
         ):
-            shown = groups < HIDDEN_GROUPS
-            for i in np.flatnonzero(shown if shown.any() or kind == "site" else ~shown):
+            hidden = ~np.isin(groups, self._groups)
+            if hidden.any():
+                which = ", ".join(map(str, np.unique(groups[hidden])))
+                self.left_out.append(f"{hidden.sum()} {kind}s of hidden groups ({which})")
+            for i in np.flatnonzero(~hidden):
                 shape = draw(model, int(i))
                 if shape is not None:
                     name = getattr(model, kind)(i).name.split("/")[-1] or f"{kind}{i}"
-                    self._recording.log(self._path(self.bodies[bodies[i]], name, kind), shape, static=True)
+                    path = self.paths[kind, int(i)] = self._path(self.bodies[bodies[i]], name, kind)
+                    self._recording.log(path, shape, static=True)
+        self.left_out += approximated(model, np.isin(model.geom_group, self._groups))
 
     def _log_cameras(self) -> None:
-        """Cameras look along their own −z, with y up."""
+        """Fixed cameras hang from their body; those that track or aim are placed anew at every step."""
         model = self._model
         for camera in range(model.ncam):
             name = model.camera(camera).name.split("/")[-1] or f"camera{camera}"
-            path = self._path(self.bodies[model.cam_bodyid[camera]], name, "camera")
-            turn = rr.Quaternion(xyzw=xyzw(model.cam_quat[camera]))
-            self._recording.log(path, rr.Transform3D(translation=model.cam_pos[camera], quaternion=turn), static=True)
-            width, height = (int(side) for side in model.cam_resolution[camera])
-            eye = rr.Pinhole(
-                fov_y=np.deg2rad(model.cam_fovy[camera]),
-                aspect_ratio=width / height if height > 1 else 4 / 3,
-                camera_xyz=rr.ViewCoordinates.RUB,
-                image_plane_distance=CAMERA_DISTANCE,
-            )
-            self._recording.log(path, eye, static=True)
+            fixed = is_fixed(model, camera)
+            path = self._path(self.bodies[model.cam_bodyid[camera]] if fixed else self._root, name, "camera")
+            if fixed:
+                turn = rr.Quaternion(xyzw=xyzw(model.cam_quat[camera]))
+                at = rr.Transform3D(translation=model.cam_pos[camera], quaternion=turn)
+                self._recording.log(path, at, static=True)
+            else:
+                self._moving_cameras[camera] = path
+            self._recording.log(path, camera_shape(model, camera), static=True)
 
     def _log_contacts(self, data: mujoco.MjData) -> None:
         points, forces = contact_forces(self._model, data)
         arrows = rr.Arrows3D(origins=points, vectors=FORCE_SCALE * forces, colors=[(230, 120, 30)], radii=0.004)
         self._recording.log(f"{self._root}/contacts", arrows)
+
+
+def _groups_of(model: mujoco.MjModel) -> tuple[int, ...]:
+    """The groups that MuJoCo shows; all where no geom, flex or skin is in one of them."""
+    drawn = [*model.geom_group, *model.flex_group, *model.skin_group]
+    seen = not drawn or any(group in VISIBLE_GROUPS for group in drawn)
+    return VISIBLE_GROUPS if seen else tuple(range(mujoco.mjNGROUP))
 
 
 def _local_name(model: mujoco.MjModel, body: int) -> str:
@@ -144,16 +174,6 @@ def contact_forces(model: mujoco.MjModel, data: mujoco.MjData) -> tuple[NDArray,
         mujoco.mj_contactForce(model, data, i, wrench)
         forces[i] = data.contact.frame[i].reshape(3, 3).T @ wrench[:3]
     return data.contact.pos.copy().reshape(-1, 3), forces
-
-
-def tendons(model: mujoco.MjModel, data: mujoco.MjData) -> rr.LineStrips3D:
-    """The paths of tendons that have one."""
-    points = data.wrap_xpos.reshape(-1, 3)
-    starts, counts = data.ten_wrapadr, data.ten_wrapnum
-    visible = [i for i in range(model.ntendon) if counts[i] > 1]
-    strips = [points[starts[i] : starts[i] + counts[i]] for i in visible]
-    colors = (np.clip(model.tendon_rgba[visible], 0, 1) * 255).astype(np.uint8)
-    return rr.LineStrips3D(strips, radii=model.tendon_width[visible], colors=colors)
 
 
 def _product(a: NDArray, b: NDArray) -> NDArray:

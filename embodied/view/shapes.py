@@ -16,6 +16,7 @@ with advice():
 
 PLATE = 0.005  # half the thickness of what stands for a plane [m]
 ENDLESS = 10.0  # half the side of a plane without bounds [m]
+UNSET = np.array([0.5, 0.5, 0.5, 1.0], np.float32)  # MuJoCo's color of shapes that are given none
 KIND = mujoco.mjtGeom
 
 
@@ -30,6 +31,7 @@ class Solid:
     rgba: NDArray[np.uint8]
     asset: int = -1
     material: int = -1
+    tint: NDArray[np.uint8] | None = None  # of a texture
 
     @property
     def R(self) -> NDArray[np.float64]:
@@ -40,7 +42,7 @@ class Solid:
 
 
 def geom_shape(model: mujoco.MjModel, geom: int) -> Any:
-    """Returns the archetype of a geom, or None for kinds that are not drawn."""
+    """Returns the archetype of a geom, or None for one that is not drawn: of another kind, or transparent."""
     return shape(
         model,
         Solid(
@@ -51,6 +53,7 @@ def geom_shape(model: mujoco.MjModel, geom: int) -> Any:
             color(model, model.geom_rgba[geom], int(model.geom_matid[geom])),
             int(model.geom_dataid[geom]),
             int(model.geom_matid[geom]),
+            tint(model, model.geom_rgba[geom], int(model.geom_matid[geom])),
         ),
     )
 
@@ -63,7 +66,9 @@ def site_shape(model: mujoco.MjModel, site: int) -> Any:
 
 
 def shape(model: mujoco.MjModel, solid: Solid) -> Any:
-    """Returns the archetype of a solid, or None for kinds that are not drawn."""
+    """Returns the archetype of a solid, or None for one that is not drawn."""
+    if not solid.rgba[3]:
+        return None
     size = solid.size
     style: dict[str, Any] = {"colors": [solid.rgba], "fill_mode": "solid"}
     pose: dict[str, Any] = {"centers": [solid.pos], "quaternions": [xyzw(solid.wxyz)]}
@@ -88,11 +93,34 @@ def shape(model: mujoco.MjModel, solid: Solid) -> Any:
 
 
 def color(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray[np.uint8]:
-    """A material's color, or the mean of its texture, goes before a shape's own."""
-    rgba = rgba if material < 0 else model.mat_rgba[material]
-    texture = _texture_of(model, material)
+    """A shape's own color goes before its material's, unless it is MuJoCo's default; a texture counts by its mean."""
+    rgba, texture = _resolved(model, rgba, material), _texture_of(model, material)
     if texture >= 0:
         rgba = np.append(_pixels(model, texture).mean(axis=(0, 1)) / 255 * rgba[:3], rgba[3])
+    return _bytes(rgba)
+
+
+def tint(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray[np.uint8]:
+    """What MuJoCo multiplies a texture with."""
+    return _bytes(_resolved(model, rgba, material))
+
+
+def approximated(model: mujoco.MjModel, shown: NDArray[np.bool_]) -> list[str]:
+    """What of the geoms `shown (ngeom,)` is not drawn as it is, in words."""
+    textured = np.array([_texture_of(model, int(material)) >= 0 for material in model.geom_matid], bool)
+    kinds = np.isin(model.geom_type, [int(KIND.mjGEOM_MESH), int(KIND.mjGEOM_SDF)])
+    mapped = np.array(
+        [k and model.mesh_texcoordadr[d] >= 0 for k, d in zip(kinds, model.geom_dataid, strict=True)], bool
+    )
+    flat = int((shown & textured & ~mapped).sum())
+    return [f"textures of {flat} shapes, of which the mean color is shown"] if flat else []
+
+
+def _resolved(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray:
+    return rgba if material < 0 or not np.array_equal(rgba, UNSET) else model.mat_rgba[material]
+
+
+def _bytes(rgba: NDArray) -> NDArray[np.uint8]:
     return (np.clip(rgba, 0, 1) * 255).astype(np.uint8)
 
 
@@ -134,7 +162,7 @@ def _skin(model: mujoco.MjModel, solid: Solid, faces: slice) -> dict[str, Any]:
     if texture < 0 or start < 0 or model.tex_type[texture] != mujoco.mjtTexture.mjTEXTURE_2D:
         return {"albedo_factor": solid.rgba}
     return {
-        "albedo_factor": (np.clip(model.mat_rgba[solid.material], 0, 1) * 255).astype(np.uint8),
+        "albedo_factor": solid.tint,
         "albedo_texture": _pixels(model, texture),
         "vertex_texcoords": model.mesh_texcoord[start + model.mesh_facetexcoord[faces].ravel()],
     }

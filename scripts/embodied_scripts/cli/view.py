@@ -29,6 +29,10 @@ class View:
     """Which keyframe it starts from, where it has any."""
     seed: int = 0
     """Of the random commands."""
+    groups: tuple[int, ...] = ()
+    """Groups of geoms, sites and tendons that are shown; none: those that MuJoCo shows (0 1 2)."""
+    package: tuple[str, ...] = ()
+    """Folders of ROS packages, NAME=DIR, for addresses such as package://NAME/meshes/arm.stl."""
 
     def run(self) -> None:
         """Simulates and logs; live and web keep real time, and web goes on serving until Ctrl-C."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from embodied.errors import OptionError, UnknownNameError
+from embodied.physics.loading import read_model
 from embodied.robot.robot import Robot
 from embodied.robot.timing import Timing
 from embodied.vector.vec import make_vec
@@ -18,7 +19,6 @@ from embodied.view.inspection import draw_inspection
 from embodied_envs.scout import scout
 from embodied_scripts.cli.inspect import Inspect
 from embodied_scripts.cli.options import import_module
-from embodied_scripts.show.model_view import load_model
 
 CONTROL_HZ = 10.0
 ROBOTS = {"scout": scout}
@@ -28,7 +28,7 @@ def inspect(asked: Inspect) -> None:
     """Prints the tables and writes the picture."""
     console = Console()
     if Path(asked.robot).suffix in (".xml", ".urdf"):
-        console.print(_model_table(load_model(Path(asked.robot))))
+        console.print(_model_table(read_model(Path(asked.robot))))
         return
     robot = robot_of(asked.robot)
     console.print(_sensor_table(robot))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import mujoco
 import numpy as np
 from rich.console import Console
 
-from embodied.errors import ModelError, OptionError
+from embodied.errors import OptionError
+from embodied.physics.loading import packages_of, read_model
 from embodied.view.model_stream import ModelStream
 from embodied_scripts.cli.view import View
 
@@ -18,11 +18,13 @@ def view(asked: View) -> None:
     """Simulates and logs; live and web keep real time, and web goes on serving until Ctrl-C."""
     if asked.seconds < 0 or not 0 < asked.hz <= 1000:
         raise OptionError("seconds must not be negative, and hz must be in 0–1000")
-    model = load_model(asked.model)
+    model = read_model(asked.model, packages_of(asked.package))
     if asked.control == "random" and not model.nu:
         raise OptionError(f"{asked.model} has no actuators to give commands to; leave out --control random")
     console = Console(soft_wrap=True)
-    stream = ModelStream(asked.rerun, model, asked.model.stem)
+    stream = ModelStream(asked.rerun, model, asked.model.stem, asked.groups or None)
+    if stream.left_out:
+        console.print(f"Not shown as in MuJoCo: {'; '.join(stream.left_out)}.")
     if stream.url:
         console.print(f"Open {stream.url}")
     _simulate(model, stream, asked)
@@ -41,15 +43,6 @@ def wait() -> None:
             time.sleep(1)
     except KeyboardInterrupt:
         return
-
-
-def load_model(path: Path) -> mujoco.MjModel:
-    if not path.is_file():
-        raise ModelError(f"no model at {path}")
-    try:
-        return mujoco.MjModel.from_xml_path(str(path))
-    except ValueError as error:
-        raise ModelError(f"MuJoCo does not load {path}: {error}") from error
 
 
 def _simulate(model: mujoco.MjModel, stream: ModelStream, asked: View) -> None:
