@@ -379,7 +379,7 @@ IMPOSSIBLE = [
     ("geom_friction[robot/*tyre*][0]", Choice((0.5, -0.1)), "set", "must be not negative"),
     ("body_inertia[robot/chassis][0]", LogUniform(0.5, 20.0), "scale", "none above the sum of the other two"),
     ("actuator_ctrlrange[robot/left_motor][0]", Uniform(0.0, 50.0), "set", "a lower limit below an upper one"),
-    ("mat_rgba[floor][0]", Uniform(0.5, 1.5), "set", "between 0 and 1"),
+    ("mat_specular[floor]", Uniform(0.5, 1.5), "set", "between 0 and 1"),
     ("left_motor/resistance", Uniform(-5.0, 1.0), "add", "must be positive"),
     ("camera/misread", Empirical((0.1, 1.2)), "set", "between 0 and 1"),
 ]

@@ -62,16 +62,14 @@ FOCAL = Support("positive focal lengths", lambda rows: np.asarray((rows[:, :2] >
 _OF_FIELDS: dict[Support, tuple[str, ...]] = {
     NOT_NEGATIVE: (
         "actuator_armature", "actuator_damping", "dof_armature", "dof_damping", "dof_frictionloss", "flex_friction",
-        "flex_margin", "geom_friction", "geom_margin", "geom_solmix", "jnt_margin", "jnt_stiffness", "light_ambient",
-        "light_attenuation", "light_diffuse", "light_exponent", "light_specular", "mat_emission", "opt.density",
-        "opt.viscosity", "pair_friction", "pair_margin", "sensor_cutoff", "tendon_armature", "tendon_damping",
-        "tendon_frictionloss", "tendon_margin", "tendon_stiffness",
+        "flex_margin", "flex_rgba", "geom_friction", "geom_margin", "geom_rgba", "geom_solmix", "jnt_margin",
+        "jnt_stiffness", "light_ambient", "light_attenuation", "light_diffuse", "light_exponent", "light_specular",
+        "mat_emission", "mat_rgba", "opt.density", "opt.viscosity", "pair_friction", "pair_margin", "sensor_cutoff",
+        "site_rgba", "tendon_armature", "tendon_damping", "tendon_frictionloss", "tendon_margin", "tendon_rgba",
+        "tendon_stiffness",
     ),
     POSITIVE: ("body_mass", DENSITY, "flex_solmix", "mat_texrepeat", "opt.impratio", "tendon_width"),
-    SHARE: (
-        "flex_rgba", "geom_rgba", "mat_reflectance", "mat_rgba", "mat_shininess", "mat_specular", "site_rgba",
-        "tendon_rgba",
-    ),
+    SHARE: ("mat_reflectance", "mat_shininess", "mat_specular"),
     ANGLE: ("cam_fovy", "light_cutoff"),
     RANGE: (
         "actuator_actrange", "actuator_ctrlrange", "actuator_forcerange", "actuator_lengthrange", "jnt_actfrcrange",

@@ -28,7 +28,7 @@ def camera_shape(model: mujoco.MjModel, camera: int) -> Any:
     aspect = width / height if height > 1 else 4 / 3
     if is_orthographic(model, camera):
         return rr.LineStrips3D(_box(0.5 * float(model.cam_fovy[camera]), aspect))
-    style = {"camera_xyz": rr.ViewCoordinates.RUB, "image_plane_distance": DISTANCE}
+    style: dict[str, Any] = {"camera_xyz": rr.ViewCoordinates.RUB, "image_plane_distance": DISTANCE}
     sensor = model.cam_sensorsize[camera]
     if not sensor.any():
         return rr.Pinhole(fov_y=np.deg2rad(model.cam_fovy[camera]), aspect_ratio=aspect, **style)
