@@ -232,8 +232,8 @@ def test_parts_that_do_not_fit_are_refused(parts, error, message):
 def test_unknown_names_list_those_there_are(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'position'"):
         servo().signal("positon")
-    with pytest.raises(UnknownNameError, match=r"known: \.csv, \.npz, \.parquet"):
-        Recording.load(tmp_path / "log.mat")
+    with pytest.raises(UnknownNameError, match=r"known: \.bag, \.csv, \.dat"):
+        Recording.load(tmp_path / "log.doc")
     with pytest.raises(RecordingError, match="no recording at"):
         Recording.load(tmp_path / "log.npz")
 

@@ -6,6 +6,7 @@ from embodied.sysid.fit import Parameter, fit
 from embodied.sysid.lint import Finding, lint
 from embodied.sysid.plant import Plant, ServoPlant
 from embodied.sysid.posterior import Fit
+from embodied.sysid.readers.mapping import LogMap
 from embodied.sysid.recorder import Recorder
 from embodied.sysid.recording import Recording
 
@@ -13,6 +14,7 @@ __all__ = [
     "Finding",
     "Fit",
     "Limits",
+    "LogMap",
     "Parameter",
     "Plant",
     "Proposal",

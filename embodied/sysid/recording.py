@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +19,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from embodied.errors import RecordingError, UnknownNameError
+from embodied.errors import EmbodiedError, RecordingError, UnknownNameError
 from embodied.extras import advice
+from embodied.sysid.readers.dispatch import reader_of
+from embodied.sysid.readers.mapping import LogMap, guessed, read_map
+from embodied.sysid.readers.table import Table
 
 Columns = NDArray[np.float64]
 TIME, COMMAND, ABOUT = "time_s", "command", "about"
+UNREADABLE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError,
+    NotImplementedError, RuntimeError, csv.Error, zipfile.BadZipFile, zlib.error, EOFError, struct.error, MemoryError,
+)  # fmt: skip
 NOT_SIGNALS = {TIME, COMMAND, ABOUT, "file", "allow_pickle"}  # the last two are taken by NumPy
 
 
@@ -88,7 +97,7 @@ class Recording:
     def save(self, path: Path | str) -> None:
         """Writes an `.npz`, `.csv` or `.parquet` file, in one move."""
         path = Path(path)
-        write, _ = _format(path)
+        write = _writer(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.unfinished")
         try:
@@ -100,16 +109,70 @@ class Recording:
             unfinished.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: Path | str) -> Recording:
-        """Reads what `save` wrote, or a file with the same names; raises RecordingError for one that is damaged."""
+    def load(cls, path: Path | str, log_map: LogMap | Path | str | None = None) -> Recording:
+        """Reads what `save` wrote, or somebody else's log.
+
+        Args:
+            path: a table (`.csv`, `.tsv`, `.txt`, `.dat`, `.parquet`, `.npz`, `.json`, `.h5`, `.hdf5`, `.mat`), joints'
+                messages (`.mcap`, `.bag`, the folder of a ROS 2 bag), or a LeRobot dataset with one episode.
+            log_map: what its columns are: a `LogMap`, a TOML file, or the name of a preset; None for a log with the
+                names that are used here, or of a kind that says so itself.
+
+        Raises:
+            RecordingError: it is damaged, holds several recordings, or nothing says what its columns are.
+            UnknownNameError: a kind of file that is not read, or a column that is not there.
+        """
+        several = cls.load_all(path, log_map)
+        if len(several) > 1:
+            raise RecordingError(f"{path} holds {len(several)} recordings: read them with Recording.load_all")
+        return several[0]
+
+    @classmethod
+    def load_all(cls, path: Path | str, log_map: LogMap | Path | str | None = None) -> list[Recording]:
+        """Reads all recordings of a file or folder, such as the episodes of a dataset (see `load`)."""
         path = Path(path)
-        _, read = _format(path)
-        if not path.is_file():
+        read = reader_of(path)
+        if not path.exists():
             raise RecordingError(f"no recording at {path}")
+        chosen = log_map if isinstance(log_map, LogMap | None) else read_map(log_map)
         try:
-            return read(path)
-        except (OSError, ValueError, KeyError, TypeError, csv.Error, zipfile.BadZipFile, EOFError) as error:
-            raise RecordingError(f"{path} is no recording: {error}") from error
+            return [_of_table(table, chosen, path) for table in read(path)]
+        except EmbodiedError:
+            raise
+        except UNREADABLE as error:
+            message = " ".join(str(error).split())[:300] or type(error).__name__
+            raise RecordingError(f"{path} is no recording: {message}") from error
+
+
+def _of_table(table: Table, chosen: LogMap | None, path: Path) -> Recording:
+    """A recording from columns: by a map, by their names, or by what kind of log it is."""
+    known = None if chosen is not None or TIME in table.columns else guessed(table)
+    if chosen is None and known is None:
+        return _by_names(table, path)
+    return Recording(**(chosen or known).parts(table))  # type: ignore[union-attr]
+
+
+def _by_names(table: Table, path: Path) -> Recording:
+    """A recording from columns with the names that are used here, such as `position[0]`."""
+    if TIME not in table.columns:
+        advice = f"; say what the columns of {path.name} are with a map (--map FILE.toml)"
+        raise UnknownNameError("column", TIME, table.columns, advice)
+    groups: dict[str, dict[int, NDArray[np.float64]]] = {COMMAND: {}}
+    for column, values in table.columns.items():
+        if column != TIME:
+            name, _, index = column.removesuffix("]").partition("[")
+            group = groups.setdefault(name, {})
+            if int(index or 0) in group:
+                raise ValueError(f"two columns are {name}[{int(index or 0)}]")
+            group[int(index or 0)] = values
+    for name, some in groups.items():
+        if sorted(some) != list(range(len(some))):
+            raise RecordingError(f"columns of {name} are numbered {sorted(some)}, not 0 to {len(some) - 1}")
+    data = {
+        name: np.stack([some[k] for k in range(len(some))], 1) if some else np.zeros((table.length, 0))
+        for name, some in groups.items()
+    }
+    return Recording(table.columns[TIME], data.pop(COMMAND), data, **_metadata(table.about))
 
 
 def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
@@ -131,9 +194,8 @@ def _about(recording: Recording) -> str:
     return json.dumps({"units": dict(recording.units), "metadata": dict(recording.metadata)})
 
 
-def _metadata(about: str) -> dict[str, Any]:
-    data = json.loads(about)
-    return {"units": data.get("units", {}), "metadata": data.get("metadata", {})}
+def _metadata(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {"units": about.get("units", {}), "metadata": about.get("metadata", {})}
 
 
 def _write_npz(path: Path, recording: Recording) -> None:
@@ -146,38 +208,12 @@ def _write_npz(path: Path, recording: Recording) -> None:
         )
 
 
-def _read_npz(path: Path) -> Recording:
-    with np.load(path, allow_pickle=False) as file:
-        signals = {name: file[name] for name in file.files if name not in NOT_SIGNALS}
-        data = _metadata(str(file[ABOUT])) if ABOUT in file.files else {}
-        return Recording(file[TIME], file[COMMAND], signals, **data)
-
-
 def _table(recording: Recording) -> dict[str, NDArray[np.float64]]:
     """One column per number, named `signal[k]`."""
     table = {TIME: recording.time_s}
     for name, values in ((COMMAND, recording.command), *recording.signals.items()):
         table |= {f"{name}[{k}]": values[:, k] for k in range(values.shape[1])}
     return table
-
-
-def _untable(table: Mapping[str, NDArray[np.float64]], about: str) -> Recording:
-    if TIME not in table:
-        raise UnknownNameError("column", TIME, table)
-    groups: dict[str, dict[int, NDArray[np.float64]]] = {COMMAND: {}}
-    for column, values in table.items():
-        if column != TIME:
-            name, _, index = column.removesuffix("]").partition("[")
-            groups.setdefault(name, {})[int(index or 0)] = values
-    length = len(table[TIME])
-    for name, some in groups.items():
-        if sorted(some) != list(range(len(some))):
-            raise RecordingError(f"columns of {name} are numbered {sorted(some)}, not 0 to {len(some) - 1}")
-    data = {
-        name: np.stack([some[k] for k in range(len(some))], 1) if some else np.zeros((length, 0))
-        for name, some in groups.items()
-    }
-    return Recording(table[TIME], data.pop(COMMAND), data, **_metadata(about))
 
 
 def _write_csv(path: Path, recording: Recording) -> None:
@@ -189,32 +225,10 @@ def _write_csv(path: Path, recording: Recording) -> None:
         rows.writerows(np.stack(list(table.values()), 1).tolist())
 
 
-def _read_csv(path: Path) -> Recording:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = list(file)
-    comments = [line for line in lines if line.startswith("#")]
-    about = next((line[1:] for line in comments if line[1:].lstrip().startswith("{")), "{}")
-    header, *rows = csv.reader(line for line in lines if not line.startswith("#"))
-    if len(set(header)) < len(header):
-        raise ValueError("two columns have the same name")
-    values = np.array([[float(cell) if cell else np.nan for cell in row] for row in rows if row])
-    if values.ndim != 2 or values.shape[1] != len(header):
-        raise ValueError("rows of different lengths, or none")
-    return _untable(dict(zip(header, values.T, strict=True)), about)
-
-
 def _write_parquet(path: Path, recording: Recording) -> None:
     arrow, parquet = _arrow()
     table = arrow.table(_table(recording)).replace_schema_metadata({ABOUT: _about(recording)})
     parquet.write_table(table, path)
-
-
-def _read_parquet(path: Path) -> Recording:
-    _, parquet = _arrow()
-    table = parquet.read_table(path)
-    about = (table.schema.metadata or {}).get(ABOUT.encode(), b"{}").decode()
-    columns = {name: table[name].to_numpy().astype(np.float64) for name in table.column_names}
-    return _untable(columns, about)
 
 
 def _arrow() -> tuple[Any, Any]:
@@ -224,14 +238,14 @@ def _arrow() -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
-FORMATS: dict[str, tuple[Callable[[Path, Recording], None], Callable[[Path], Recording]]] = {
-    ".npz": (_write_npz, _read_npz),
-    ".csv": (_write_csv, _read_csv),
-    ".parquet": (_write_parquet, _read_parquet),
+WRITERS: dict[str, Callable[[Path, Recording], None]] = {
+    ".npz": _write_npz,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
 }
 
 
-def _format(path: Path) -> tuple[Callable[[Path, Recording], None], Callable[[Path], Recording]]:
-    if path.suffix.lower() not in FORMATS:
-        raise UnknownNameError("kind of recording", path.suffix, FORMATS)
-    return FORMATS[path.suffix.lower()]
+def _writer(path: Path) -> Callable[[Path, Recording], None]:
+    if path.suffix.lower() not in WRITERS:
+        raise UnknownNameError("kind of recording", path.suffix, WRITERS)
+    return WRITERS[path.suffix.lower()]
