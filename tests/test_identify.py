@@ -14,8 +14,8 @@ from embodied.physics.targets import find_targets
 from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
 from embodied.sysid.gap import gap, repeat_floor
-from embodied.sysid.plant import held
 from embodied.sysid.settling import outcomes
+from embodied.sysid.simulation import held
 from embodied_scripts.cli.identify import Bench, Excite, GapOf, Identify
 
 DATA = Path(os.environ.get("EMBODIED_REALDATA", Path(__file__).parents[2] / "shared" / "realdata"))
@@ -211,7 +211,7 @@ def test_what_became_of_held_commands_is_told_of_the_robot_and_of_the_simulation
         (lambda p, r: fit(p, [r], ["geom_friction[load]"]), OptionError, r"3 numbers: say which, .*load\]\[0\]"),
         (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"] * 2, Servo()), OptionError, "once"),
         (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], {}), UnknownNameError, "drive of"),
-        (lambda p, r: ServoPlant(__file__, ["hinge"], Servo()), ModelError, "no model that MuJoCo reads"),
+        (lambda p, r: ServoPlant(__file__, ["hinge"], Servo()), ModelError, "MuJoCo does not load"),
         (lambda p, r: ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], Servo(gain="g")).simulate({}, [r]),
          UnknownNameError, "metadata"),
     ],

@@ -1,6 +1,7 @@
 """From real logs to a model and its uncertainty."""
 
-from embodied.sysid.drive import Servo
+from embodied.sysid.clean import clean
+from embodied.sysid.drive import Drive, Servo, TorqueDrive, VelocityDrive, VoltageDrive
 from embodied.sysid.excite import Limits, Proposal, propose
 from embodied.sysid.fit import Parameter, fit
 from embodied.sysid.lint import Finding, lint
@@ -11,6 +12,7 @@ from embodied.sysid.recorder import Recorder
 from embodied.sysid.recording import Recording
 
 __all__ = [
+    "Drive",
     "Finding",
     "Fit",
     "Limits",
@@ -22,6 +24,10 @@ __all__ = [
     "Recording",
     "Servo",
     "ServoPlant",
+    "TorqueDrive",
+    "VelocityDrive",
+    "VoltageDrive",
+    "clean",
     "fit",
     "lint",
     "propose",

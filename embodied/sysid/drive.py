@@ -1,32 +1,33 @@
-"""What pulls a joint to its command: a servo's firmware, its motor, its supply, and the friction of its gear."""
+"""What turns commands into torque: a position servo, or a drive of velocity, torque or voltage; and gear friction."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import ModelError, RecordingError, UnknownNameError
-from embodied.sysid.recording import Recording
+from embodied.errors import ModelError, OptionError, RecordingError, UnknownNameError
+from embodied.sysid.readers.units import to_si
+from embodied.sysid.recording import COMMAND, Recording
 
 LOADS = ("load_friction", "back_load_friction")
+FRICTION = ("stribeck", "stribeck_speed", *LOADS)
 Table = NDArray[np.float64]  # (W, J): one number per world and joint
+Column = NDArray[np.float64]  # (W,)
 
 
-@dataclass(frozen=True)
-class Servo:
-    """A position loop: torque = supply · clip(stiffness · (command − angle), ± limit) − back_emf · speed.
-
-    For a motor with constant K and winding R at voltage V, limit = K V / R and back_emf = K² / R.
+@dataclass(frozen=True, kw_only=True)
+class Drive(ABC):
+    """What turns commands into torque, and the friction behind it; what it is linear in, the supply scales.
 
     Attributes:
-        stiffness: [N·m/rad] at the nominal supply.
+        KIND: its name on the command line; UNITS: of the commands that it takes, in SI.
         limit: greatest torque of the motor at the nominal supply [N·m].
         back_emf: damping while the driver is switched on [N·m·s/rad].
-        gain: name of the number in a recording's metadata that says what share of its torque the driver gives per
-            radian [1/rad], where the firmware is known: then `stiffness` is that times `limit`, and not to be found.
         supply, volts: signal of the supply's voltage and its nominal value [V]; torque goes with it.
         enabled: signal that is 0 while the driver is switched off.
         stribeck: friction at rest beyond that in motion [N·m], falling off with `stribeck_speed` [rad/s].
@@ -34,38 +35,63 @@ class Servo:
             gravity and inertia put into it from the other side.
 
     Raises:
-        ModelError: a limit or speed that is not positive.
+        ModelError: a limit, a speed or a voltage that is not positive.
     """
 
-    stiffness: float = 10.0
+    KIND: ClassVar[str]
+    UNITS: ClassVar[tuple[str, ...]]
     limit: float = 3.0
     back_emf: float = 0.0
     stribeck: float = 0.0
     stribeck_speed: float = 0.5
     load_friction: float = 0.0
     back_load_friction: float = 0.0
-    gain: str | None = None
     supply: str | None = None
     volts: float = 1.0
     enabled: str | None = None
 
     def __post_init__(self) -> None:
         if not min(self.limit, self.stribeck_speed, self.volts) > 0:
-            raise ModelError(f"limit, Stribeck speed and volts of a servo must be positive: {self}")
+            raise ModelError(f"limit, Stribeck speed and volts of a drive must be positive: {self}")
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of its parameters beside those of the gear."""
+        return ("limit", "back_emf")
 
     @property
     def parameters(self) -> dict[str, float]:
         """What can be found of it, by name."""
-        names = ["limit", "back_emf", "stribeck", "stribeck_speed", *LOADS]
-        return {name: getattr(self, name) for name in (names if self.gain else ["stiffness", *names])}
+        return {name: getattr(self, name) for name in (*self.own, *FRICTION)}
+
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        """Names of the metadata that it uses."""
+        return ()
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """What is usually to be found of it and of its joint."""
+        return ("dof_damping", "dof_frictionloss", "dof_armature")
+
+    @abstractmethod
+    def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
+        """Torque per command, per angle and per speed at the nominal supply, before the limit, `(W,)` each."""
 
     def gain_of(self, recording: Recording) -> float:
-        """What share of its torque the driver gives per radian here [1/rad]; NaN if `stiffness` says it."""
-        if self.gain is None:
-            return np.nan
-        if self.gain not in recording.metadata:
-            raise UnknownNameError("metadata", self.gain, recording.metadata)
-        return float(recording.metadata[self.gain])
+        """What share of its torque the driver gives per radian here [1/rad]; NaN where it is not known."""
+        return np.nan
+
+    def check(self, recording: Recording, joint: str) -> None:
+        """Raises RecordingError for a command in a unit that this drive does not take."""
+        unit = to_si(recording.units.get(COMMAND, ""))[0]
+        if unit and unit not in self.UNITS:
+            fitting = next((kind for kind, drive in DRIVES.items() if unit in drive.UNITS), None)
+            mend = f": choose the drive {fitting!r} (--drive {fitting})" if fitting else ""
+            taken = " or ".join(self.UNITS)
+            raise RecordingError(
+                f"commands are in {unit}, but joint {joint!r} is driven by {self.KIND}, in {taken}{mend}"
+            )
 
     def power_of(self, recording: Recording, time_s: NDArray) -> tuple[NDArray, NDArray]:
         """Supply relative to the nominal one, and whether the driver is on, at `time_s (n,)` of a recording."""
@@ -73,9 +99,9 @@ class Servo:
         supply, on = np.ones(len(time_s)), np.ones(len(time_s))
         if self.supply is not None:
             volts = recording.signal(self.supply)[:, 0]
-            if not np.isfinite(volts).any():
-                raise RecordingError(f"the supply {self.supply!r} was never measured")
             known = np.isfinite(volts)
+            if not known.any():
+                raise RecordingError(f"{self.supply} was never measured")
             supply = np.interp(time_s, since[known], volts[known]) / self.volts
         if self.enabled is not None:
             last = np.clip(np.searchsorted(since, time_s, side="right") - 1, 0, None)
@@ -83,9 +109,140 @@ class Servo:
         return supply, on
 
 
-def stiffness(values: Mapping[str, Table], gain: Table) -> Table:
-    """[N·m/rad]; `gain (W, 1)` [1/rad] is that of the firmware, NaN where it is not known."""
-    return np.where(np.isnan(gain), values.get("stiffness", np.nan), gain * values["limit"])
+@dataclass(frozen=True, kw_only=True)
+class Servo(Drive):
+    """A position loop: torque = supply · clip(stiffness · (command − angle), ± limit) − back_emf · speed.
+
+    For a motor with constant K and winding R at voltage V, limit = K V / R and back_emf = K² / R.
+
+    Attributes:
+        stiffness: [N·m/rad] at the nominal supply.
+        gain: number in a recording's metadata that says what share of its torque the driver gives per radian [1/rad],
+            where the firmware is known, as `name` or `name*factor`: then `stiffness` is that times `limit`, and not to
+            be found.
+    """
+
+    KIND = "position"
+    UNITS = ("rad", "m")
+    stiffness: float = 10.0
+    gain: str | None = None
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        return ("limit", "back_emf") if self.gain else ("stiffness", "limit", "back_emf")
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        return ("limit" if self.gain else "stiffness", *super().usual, "latency_s")
+
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        return (self.gain.partition("*")[0],) if self.gain else ()
+
+    def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
+        stiff = values["stiffness"] if self.gain is None else gain * values["limit"]
+        return stiff, -stiff, 0.0
+
+    def gain_of(self, recording: Recording) -> float:
+        if self.gain is None:
+            return np.nan
+        name, _, factor = self.gain.partition("*")
+        if name not in recording.metadata:
+            raise UnknownNameError("metadata", name, recording.metadata)
+        try:
+            return float(recording.metadata[name]) * float(factor or 1.0)
+        except (TypeError, ValueError):
+            raise OptionError(f"the gain {self.gain!r} is no number: {recording.metadata[name]!r}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VelocityDrive(Drive):
+    """A speed loop: torque = supply · clip(velocity_gain · (command − speed), ± limit) − back_emf · speed."""
+
+    KIND = "velocity"
+    UNITS = ("rad/s", "m/s")
+    velocity_gain: float = 1.0
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        return ("velocity_gain", *super().own)
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        return ("velocity_gain", *super().usual, "latency_s")
+
+    def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
+        return values["velocity_gain"], 0.0, -values["velocity_gain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorqueDrive(Drive):
+    """A drive with a current loop: torque = clip(torque_scale · command, ± limit).
+
+    Attributes:
+        torque_scale: how much of the torque that is asked for comes, 1 for an honest drive.
+        rise_s: time constant of the current loop [s].
+    """
+
+    KIND = "torque"
+    UNITS = ("N·m", "N")
+    limit: float = 1e6
+    torque_scale: float = 1.0
+    rise_s: float = 0.0
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        return ("torque_scale", "rise_s", *super().own)
+
+    def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
+        return values["torque_scale"], 0.0, 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoltageDrive(Drive):
+    """A bridge without a loop: torque = torque_per_volt · command − back_emf · speed.
+
+    For a motor with constant K and winding R, torque_per_volt = K / R and back_emf = K² / R.
+    """
+
+    KIND = "voltage"
+    UNITS = ("V",)
+    limit: float = 1e6
+    torque_per_volt: float = 0.1
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        return ("torque_per_volt", *super().own)
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        return ("torque_per_volt", *super().usual, "latency_s")
+
+    def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
+        return values["torque_per_volt"], 0.0, 0.0
+
+
+DRIVES: dict[str, type[Drive]] = {drive.KIND: drive for drive in (Servo, VelocityDrive, TorqueDrive, VoltageDrive)}
+
+
+def drive_for(recording: Recording, kind: str | None, **given: Any) -> Drive:
+    """The drive of a kind, or (None) of the kind that takes commands in a recording's unit; positions if it has none.
+
+    Raises:
+        UnknownNameError: a kind that there is not.
+        OptionError: a number that this kind does not have.
+    """
+    unit = to_si(recording.units.get(COMMAND, ""))[0]
+    if kind is None:
+        kind = next((name for name, drive in DRIVES.items() if unit in drive.UNITS), Servo.KIND)
+    if kind not in DRIVES:
+        raise UnknownNameError("drive", kind, DRIVES)
+    usual = DRIVES[kind]()
+    chosen = {name: value for name, value in given.items() if value is not None}
+    unknown = [name for name in chosen if not hasattr(usual, name)]
+    if unknown:
+        raise OptionError(f"a drive of {kind} has no {unknown[0]}")
+    return replace(usual, **chosen)
 
 
 def friction(values: Mapping[str, Table], coulomb: Table, speed: Table, torque: Table, load: Table) -> Table:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from embodied.errors import OptionError, RecordingError
-from embodied.sysid.plant import AIM, LATENCY, OFFSET, Plant
-from embodied.sysid.posterior import Fit
+from embodied.sysid.plant import Plant
+from embodied.sysid.posterior import Fit, agreed
 from embodied.sysid.recording import Recording
+from embodied.sysid.simulation import AIM, LATENCY, OFFSET
 
 BLOCK_S = 0.5  # residuals closer in time than that are taken for one
 STEPS = (1e-2, 1e-3)  # of finite differences, in shares of a range: across the kinks of friction, then exact
@@ -156,7 +157,8 @@ def fit(
         settle_s: left out at the beginning of each piece [s].
         remove_offset: whether a constant offset of each column of each recording is not to be explained.
         outlier: errors beyond this count by their size, not by its square (pseudo-Huber loss); for logs with spikes.
-        starts: from how many places the search begins; from the second on, from the best of a few at random.
+        starts: from how many places the search begins at most, until two searches agree; from the second on, from the
+            best of a few at random.
         iterations: at most, of each search.
         steps: of finite differences, in shares of a range, for one search after the other: wide where the simulation
             has kinks or is chaotic (contacts), as narrow as it allows in the end. Intervals come from the first.
@@ -175,9 +177,13 @@ def fit(
     if residuals.counted.sum() <= len(free):
         raise RecordingError(f"{residuals.counted.sum()} measured numbers cannot tell {len(free)} parameters")
     low, high, start = (np.array([getattr(f, name) for f in free]) for name in ("low", "high", "start"))
-    begins = _starts(residuals, low, high, start, starts, seed)
-    ends = [_search(residuals, low, high, begin, iterations, steps[0]) for begin in begins]
-    costs = [float(np.sqrt(np.mean(residuals.vectors(end[None])[0] ** 2))) for end in ends]
+    ends: list[NDArray] = []
+    costs: list[float] = []
+    for begin in _starts(residuals, low, high, start, starts, seed):
+        ends.append(_search(residuals, low, high, begin, iterations, steps[0]))
+        costs.append(float(np.sqrt(np.mean(residuals.vectors(ends[-1][None])[0] ** 2))))
+        if agreed(costs):
+            break
     estimate = ends[int(np.argmin(costs))]
     for step in steps[1:]:
         estimate = _better(residuals, estimate, _search(residuals, low, high, estimate, iterations, step))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, median_filter
 
+from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, TIME, Recording
 from embodied.sysid.signals import (
     LIKE,
@@ -21,20 +22,29 @@ from embodied.sysid.signals import (
     Vector,
     best_lag,
     correlation_of,
+    holes_of,
     is_fine,
+    like_most,
     quantum_of,
+    register_of,
     runs_of,
     smooth,
     spread_of,
 )
 
 UNEVEN = 0.1  # of the median step, from which on time is not uniform
+CLOCK_S = 1e5  # a step that long is a clock that was set rather than a robot that was silent
 OUTLYING = 12.0  # robust standard deviations from the neighbors
-BITS = (8, 16, 32)
+STATED = 0.1  # by how much what is measured may differ from what metadata say
+STICKING, MOVING = 0.5, 0.1  # shares of the time: of rest while the command moves, and in which it must move at all
 STUCK_S, STUCK_SHARE = 0.3, 0.5  # how long a value may stay while the command crosses that share of its range
 LIMIT_SHARE = 0.03  # of the instants that a signal may rest at its own extreme
 SAG = 0.1  # of the supply's median
 TRAIL_S, PROVOKED_S = 0.08, 0.2
+LATE_S, LAG_S = 0.5, 2.0  # up to which a lag is told, and up to which signals are compared across one
+GRAVITY, LOAD_OFF = 9.81, 0.3
+SUPPLIES = ("vin", "volts", "voltage", "supply", "supply_v", "supply_volts", "supply_voltage", "battery", "battery_v")
+NO_POSITIONS = ("N·m", "N", "A", "V", "rad/s", "m/s")  # units of commands that are not for positions
 SCALES = {
     "2π/4096 (encoder counts)": 2 * np.pi / 4096,
     "π/180 (degrees)": np.pi / 180,
@@ -62,20 +72,55 @@ class Finding:
         signal: where, such as "load[0]".
         message: what, with numbers, and what to do about it.
         rows: `(M,)` instants at which it is, where it is at some.
+        factor: what the signal is to be multiplied with, where it is in another unit.
     """
 
     rule: str
     signal: str
     message: str
     rows: NDArray[np.intp]
+    factor: float = 1.0
 
     def __str__(self) -> str:
         return f"{self.rule:<11} {self.signal}: {self.message}"
 
 
 def lint(recording: Recording) -> list[Finding]:
-    """Returns what the rules find, in the order of the rules and of the signals."""
-    return [finding for rule in RULES for finding in rule(recording)]
+    """Returns what the rules find, in the order of the rules and of the signals.
+
+    Rules that look at neighbors in time see the last value where nothing was measured, and say nothing of such rows.
+    """
+    filled, unknown = _filled(recording)
+    found: list[Finding] = []
+    for rule in RULES:
+        if rule in AS_MEASURED:
+            found += rule(recording)
+        else:
+            found += [one for raw in rule(filled) if (one := _of_known_rows(raw, unknown)) is not None]
+    return found
+
+
+def _filled(recording: Recording) -> tuple[Recording, dict[str, NDArray[np.bool_]]]:
+    """A recording in which values hold where none was measured, and by column the rows of which that says nothing."""
+    signals: dict[str, NDArray] = {}
+    unknown: dict[str, NDArray[np.bool_]] = {}
+    for name, values in recording.signals.items():
+        known = np.isfinite(values)
+        last = np.maximum.accumulate(np.where(known, np.arange(len(values))[:, None], -1), axis=0)
+        first = known.argmax(axis=0)
+        signals[name] = np.take_along_axis(values, np.where(last < 0, first, last), axis=0)
+        near = ~known
+        near[1:] |= ~known[:-1]
+        unknown |= {_label(name, k): near[:, k] for k in range(values.shape[1])}
+    return replace(recording, signals=signals), unknown
+
+
+def _of_known_rows(found: Finding, unknown: dict[str, NDArray[np.bool_]]) -> Finding | None:
+    """A finding without the rows in which nothing was measured; None if none is left."""
+    if found.signal not in unknown or not len(found.rows):
+        return found
+    rows = found.rows[~unknown[found.signal][found.rows]]
+    return replace(found, rows=rows) if len(rows) else None
 
 
 def role(recording: Recording, name: str) -> str | None:
@@ -115,9 +160,17 @@ def _time(recording: Recording) -> Iterator[Finding]:
     ):
         if rows.any():
             yield Finding(rule, TIME, f"{what} {rows.sum()} times, {_at(recording, _some(rows))}", _some(rows))
-    forward = step[step > 0]
+    holes = holes_of(recording.time_s)
+    for row in holes:
+        what = "the clock was set, or two logs are in one" if step[row] > CLOCK_S else "nothing was recorded"
+        message = f"a hole of {step[row]:.6g} s after {recording.time_s[row] - recording.time_s[0]:.6g} s: {what}"
+        message += "; the pieces are looked at and simulated on their own"
+        yield Finding("clock" if step[row] > CLOCK_S else "gap", TIME, message, np.array([row]))
+    usual = np.ones(len(step), bool)
+    usual[holes] = False
+    forward = step[(step > 0) & usual]
     median = float(np.median(forward)) if len(forward) else 0.0
-    rows = (step > 0) & (np.abs(step - median) > UNEVEN * median)
+    rows = (step > 0) & usual & (np.abs(step - median) > UNEVEN * median)
     if rows.any():
         message = (
             f"steps last {1e3 * forward.min():.3g}–{1e3 * forward.max():.3g} ms (median {1e3 * median:.3g}); "
@@ -135,26 +188,17 @@ def _missing(recording: Recording) -> Iterator[Finding]:
 
 def _wrapped(recording: Recording) -> Iterator[Finding]:
     for name, k, values in _columns(recording):
-        if not np.isfinite(values).all():
+        register = register_of(values)
+        if register is not None:
+            rows = register.is_negative(values)
+            message = f"{rows.sum()} values, {_at(recording, _some(rows))}, are of {register}"
+            yield Finding("wrapped", _label(name, k), message, _some(rows))
             continue
-        period, what = _register(values) or _turn(recording, name, values) or (0.0, "")
+        period, what = _turn(recording, name, values) or (0.0, "")
         rows = np.abs(np.diff(values)) > period / 2
         if period and rows.any():
             message = f"{rows.sum()} jumps by about {period:.6g}, {_at(recording, _some(rows))}: {what}"
             yield Finding("wrapped", _label(name, k), message, _some(rows))
-
-
-def _register(values: Vector) -> tuple[float, str] | None:
-    """Whether whole numbers fill both ends of an unsigned register and nothing between."""
-    if values.min() < 0 or np.any(values != np.rint(values)):
-        return None
-    for bits in BITS:
-        period = 2.0**bits
-        middle = (values > period / 4) & (values < 3 * period / 4)
-        if period * 3 / 4 <= values.max() < period and not middle.any() and values.min() < period / 4:
-            message = f"an unsigned {bits}-bit register: {values.max():.0f} is {values.max() - period:.0f}"
-            return period, f"{message}; take {period:.0f} from what lies above {period / 2:.0f}"
-    return None
 
 
 def _turn(recording: Recording, name: str, values: Vector) -> tuple[float, str] | None:
@@ -171,8 +215,7 @@ def _turn(recording: Recording, name: str, values: Vector) -> tuple[float, str] 
 
 def _outliers(recording: Recording) -> Iterator[Finding]:
     for name, k, values in _columns(recording):
-        finite = np.isfinite(values).all()
-        if not finite or _register(values) or _turn(recording, name, values) or quantum_of(values) == 0:
+        if register_of(values) or _turn(recording, name, values) or quantum_of(values) == 0:
             continue
         off = np.abs(values - median_filter(values, size=5, mode="nearest"))
         noise = max(1.4826 * float(np.median(off)), quantum_of(values), float(np.percentile(off, 95)) / 2)
@@ -187,7 +230,7 @@ def _outliers(recording: Recording) -> Iterator[Finding]:
 def _jumps(recording: Recording) -> Iterator[Finding]:
     """Positions that are somewhere else at the next instant and stay there."""
     for name, k, values in _columns(recording, "position"):
-        if not np.isfinite(values).all() or _register(values) or _turn(recording, name, values):
+        if register_of(values) or _turn(recording, name, values):
             continue
         step = np.abs(np.diff(median_filter(values, size=5, mode="nearest")))
         usual = 6 * float(np.percentile(step, 98)) + 6 * quantum_of(values)
@@ -235,8 +278,12 @@ def _provoked(recording: Recording, values: Vector, k: int) -> NDArray[np.bool_]
 
 
 def _command_of(recording: Recording, values: Vector, k: int) -> Vector | None:
+    """The command of a column, if it can be one for a position."""
     commands = recording.command.shape[1]
-    return recording.command[:, min(k, commands - 1)] if commands else None
+    unit = to_si(recording.units.get(COMMAND, ""))[0]
+    if not commands or unit in NO_POSITIONS:
+        return None
+    return recording.command[:, min(k, commands - 1)]
 
 
 def _scale(recording: Recording) -> Iterator[Finding]:
@@ -249,7 +296,16 @@ def _scale(recording: Recording) -> Iterator[Finding]:
     for name, k, position in _columns(recording, "position"):
         command = _command_of(recording, position, k)
         if command is not None and not _turn(recording, name, position):
-            yield from _compare(_label(name, k), COMMAND, position, command)
+            lag = max(like_most(command, position, _rows_in(recording, LAG_S))[0], 0)
+            rest = len(position) - lag
+            yield from _compare(_label(name, k), COMMAND, position[lag:], command[:rest])
+
+
+def _rows_in(recording: Recording, seconds: float) -> int:
+    """How many rows a time takes."""
+    step = np.diff(recording.time_s)
+    median = float(np.median(step[step > 0])) if (step > 0).any() else 0.0
+    return int(min(seconds / median, len(recording) / 2)) + 1 if median else 1
 
 
 def _ramp(recording: Recording) -> Vector:
@@ -263,9 +319,10 @@ def _compare(label: str, other: str, found: Vector, wanted: Vector) -> Iterator[
         return
     both = np.isfinite(found) & np.isfinite(wanted)
     ratio = float(np.cov(found[both], wanted[both])[0, 1] / np.var(wanted[both], ddof=1))
-    advice = next((text for text, factor in _FACTORS.items() if abs(np.log(ratio * factor)) < 0.2), "another unit?")
-    if abs(np.log(ratio)) > (1.5 if advice == "another unit?" else 0.5):  # a soft drive reaches a part of its command
-        yield Finding("units", label, f"{ratio:.3g} times {other}: {advice}", np.zeros(0, np.intp))
+    unknown = ("another unit?", 1.0)
+    advice, factor = next((one for one in _FACTORS.items() if abs(np.log(ratio * one[1])) < 0.2), unknown)
+    if abs(np.log(ratio)) > (1.5 if factor == 1.0 else 0.5):  # a soft drive reaches a part of its command
+        yield Finding("units", label, f"{ratio:.3g} times {other}: {advice}", np.zeros(0, np.intp), factor)
 
 
 def _coarse(recording: Recording) -> Iterator[Finding]:
@@ -281,7 +338,7 @@ def _coarse(recording: Recording) -> Iterator[Finding]:
 def _unsigned(recording: Recording) -> Iterator[Finding]:
     """Efforts and velocities that are never negative, although the robot goes both ways."""
     for name, k, values in _columns(recording, "effort", "velocity"):
-        if np.nanmin(values) < 0 or not np.nanmax(values) or _register(values):
+        if np.nanmin(values) < 0 or not np.nanmax(values) or register_of(values):
             continue
         for other, j, position in _columns(recording, "position"):
             slope = np.diff(smooth(position))
@@ -295,7 +352,7 @@ def _unsigned(recording: Recording) -> Iterator[Finding]:
 
 def _saturated(recording: Recording) -> Iterator[Finding]:
     for name, k, values in _columns(recording, "velocity", "effort"):
-        if _register(values) or not is_fine(values):
+        if register_of(values) or not is_fine(values):
             continue
         for extreme in (np.nanmax(values), np.nanmin(values)):
             rows = values == extreme
@@ -317,28 +374,72 @@ def _supply(recording: Recording) -> Iterator[Finding]:
 
 def _lag(recording: Recording) -> Iterator[Finding]:
     """Commands that come after what they cause, and positions that come long after their command."""
-    step = float(np.median(np.diff(recording.time_s)))
+    steps = np.diff(recording.time_s)
+    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
     for name, k, position in _columns(recording, "position"):
         command = _command_of(recording, position, k)
-        if step <= 0 or command is None or not np.isfinite(position).all() or _turn(recording, name, position):
+        if step <= 0 or command is None or _turn(recording, name, position):
             continue
-        lag = best_lag(command, position, int(0.5 / step) + 1)
+        lag = best_lag(command, position, _rows_in(recording, LATE_S))
         if lag is None:
             continue
         if lag < -1:
             message = f"comes {-1e3 * lag * step:.0f} ms before its command: the command column lags"
             yield Finding("lag", _label(name, k), message, np.zeros(0, np.intp))
-        elif lag * step > TRAIL_S:
+        elif lag * step > TRAIL_S and not _sticks(recording, position, command):
             message = f"trails its command by about {1e3 * lag * step:.0f} ms"
             message += ": a soft or damped drive does that too, so fit gain, damping and delay together"
             yield Finding("trailing", _label(name, k), message, np.zeros(0, np.intp))
+
+
+def _sticks(recording: Recording, position: Vector, command: Vector) -> bool:
+    """Whether a joint rests much of the time in which its command moves, as friction makes it."""
+    rows = max(_rows_in(recording, 0.1) - 1, 1)
+    moved, asked = (np.abs(values[rows:] - values[:-rows]) for values in (position, command))
+    moving = asked > max(0.02 * spread_of(command), 8 * quantum_of(position))
+    resting = moved <= quantum_of(position) * (1 + 1e-9)
+    return bool(moving.mean() > MOVING and np.mean(resting[moving]) > STICKING)
+
+
+def _metadata(recording: Recording) -> Iterator[Finding]:
+    """What metadata say against what was measured: the supply, and the load of a single joint."""
+    numbers = {name: float(v) for name, v in recording.metadata.items() if isinstance(v, int | float)}
+    stated = {name: value for name, value in numbers.items() if name.lower() in SUPPLIES}
+    for name, k, values in _columns(recording, "supply"):
+        unit, factor = to_si(recording.units.get(name, "V"))
+        middle = float(np.nanmedian(values)) * factor
+        for key, value in stated.items():
+            if unit == "V" and value and abs(middle - value) > STATED * abs(value):
+                message = f"{middle:.4g} V in the middle, while metadata say {key} = {value:g}"
+                yield Finding("metadata", _label(name, k), message, np.zeros(0, np.intp))
+    yield from _load(recording)
+
+
+def _load(recording: Recording) -> Iterator[Finding]:
+    """The moment of a load on a horizontal axis, by regression of torque on angle, against mass and length."""
+    mass, length = (recording.metadata.get(name) for name in ("mass", "length"))
+    efforts = _columns(recording, "effort")
+    torque = next((v for n, _, v in efforts if to_si(recording.units.get(n, ""))[0] == "N·m"), None)
+    if torque is None and to_si(recording.units.get(COMMAND, ""))[0] == "N·m":
+        torque = recording.command[:, 0]
+    position = next((v for n, k, v in _columns(recording, "position")), None)
+    if not all(isinstance(v, int | float) and v > 0 for v in (mass, length)) or torque is None or position is None:
+        return
+    speed = np.gradient(smooth(position), np.maximum.accumulate(recording.time_s) + _ramp(recording))
+    parts = np.stack([np.sin(position), np.cos(position), np.tanh(speed / 0.05), speed, np.gradient(speed)], axis=1)
+    (a, b, *_), *_ = np.linalg.lstsq(parts, torque, rcond=None)
+    explained = correlation_of(parts[:, :2] @ np.array([a, b]), torque)
+    found, said = float(np.hypot(a, b)), float(mass) * GRAVITY * float(length)  # type: ignore[arg-type]
+    if explained > LIKE and np.ptp(position) > 0.5 and abs(np.log(found / said)) > LOAD_OFF:
+        message = f"gravity takes {found:.3g} N·m, while metadata say {said:.3g} (mass = {mass}, length = {length})"
+        yield Finding("metadata", COMMAND, message, np.zeros(0, np.intp))
 
 
 def _offset(recording: Recording) -> Iterator[Finding]:
     """Positions that lie to one side of their command most of the time."""
     for name, k, position in _columns(recording, "position"):
         command = _command_of(recording, position, k)
-        if command is None or not np.isfinite(position).all() or _turn(recording, name, position):
+        if command is None or _turn(recording, name, position):
             continue
         off = position - command
         middle = float(np.median(off))
@@ -364,4 +465,6 @@ RULES: tuple[Callable[[Recording], Iterator[Finding]], ...] = (
     _supply,
     _lag,
     _offset,
+    _metadata,
 )
+AS_MEASURED = (_time, _missing, _stuck)

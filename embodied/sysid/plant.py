@@ -6,7 +6,6 @@ Shape suffixes: K candidates, R recordings, W = K·R worlds, T instants of a rec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
@@ -15,17 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import ModelError, OptionError, RecordingError, UnknownNameError
+from embodied.patterns import matches
 from embodied.physics.batch import Batch
+from embodied.physics.elements import add_actuator
+from embodied.physics.loading import compile_spec, read_spec
 from embodied.physics.targets import Target, check_single, derive_if_needed, find_targets
-from embodied.sysid.drive import LOADS, Servo, friction, stiffness
+from embodied.sysid.drive import Drive
+from embodied.sysid.lint import role
 from embodied.sysid.recording import Recording
+from embodied.sysid.signals import holes_of
+from embodied.sysid.simulation import AIM, LATENCY, OFFSET, Run, at_instants, start_of, ticks_of
 
-LATENCY, OFFSET, AIM = "latency_s", "offset", "command_offset"
-PIECE = 256  # ticks that are simulated in one call
-SLOPE_SAMPLES = 5  # from which the speed at the beginning is estimated
 SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 STICKING = (0.9999, 0.9999, 0.001, 0.5, 2)  # MuJoCo's usual friction lets a loaded joint creep by 10 % of its fall
 CHANGING = ("dof_damping", "dof_frictionloss")  # while a simulation runs
+MOST_TICKS = 20_000_000  # of one recording
 LOST = 10.0  # rad; where a simulation that failed is said to be
 
 
@@ -52,7 +55,7 @@ class Plant(Protocol):
 
 
 class ServoPlant:
-    """A MuJoCo model whose joints are driven by position servos.
+    """A MuJoCo model whose joints are driven: by position servos, or by velocity, torque or voltage.
 
     Its own actuators are left out: `drive` takes their place. Parameters are `latency_s` of the commands [s]; those of
     the drive, such as `stiffness[elbow]`; `offset[elbow]`, the reading of a joint at its zero, and
@@ -63,26 +66,35 @@ class ServoPlant:
         model: an MJCF or URDF file, or a spec, which is copied.
         joints: those that the columns of the command are for, in their order.
         drive: one for all joints, or one by joint.
-        signal: what was measured of them.
+        signal: what was measured of them: angles, or by its unit or name velocities, or torques of the drives.
         tick_s: step of the physics (None: the model's).
         threads: of the physics (None: one per core).
+        packages: folders of ROS packages by name, where a URDF has addresses such as `package://NAME/…`.
+        feeds: parameters that numbers of the recordings' metadata are, such as `{"payload": "body_mass[gripper]"}`.
+        ignore: numbers of the metadata that may differ between recordings although nothing uses them.
+
+    Raises:
+        UnknownNameError, OptionError, ModelError: something that the model does not have, or that is named twice.
     """
 
     def __init__(
         self,
         model: Path | str | mujoco.MjSpec,
         joints: Sequence[str],
-        drive: Servo | Mapping[str, Servo],
+        drive: Drive | Mapping[str, Drive],
         signal: str = "position",
         tick_s: float | None = None,
         threads: int | None = None,
+        packages: Mapping[str, Path] | None = None,
+        feeds: Mapping[str, str] | None = None,
+        ignore: Sequence[str] = (),
     ) -> None:
-        spec = model.copy() if isinstance(model, mujoco.MjSpec) else _read_spec(model)
+        spec = model.copy() if isinstance(model, mujoco.MjSpec) else read_spec(model, packages or {}, visuals=False)
         known = [joint.name for joint in spec.joints]
         for joint in joints:
             if joint not in known:
                 raise UnknownNameError("joint", joint, known)
-            if not isinstance(drive, Servo) and joint not in drive:
+            if not isinstance(drive, Drive) and joint not in drive:
                 raise UnknownNameError("drive of joint", joint, drive)
         if not joints or len(set(joints)) < len(joints):
             raise OptionError(f"name every driven joint once, not {', '.join(joints) or 'none'}")
@@ -90,19 +102,20 @@ class ServoPlant:
             raise OptionError(f"a step of the physics lasts longer than {tick_s} s")
         self.columns = tuple(joints)
         self._signal = signal
-        self._drives = [drive if isinstance(drive, Servo) else drive[joint] for joint in joints]
+        self.drives = [drive if isinstance(drive, Drive) else drive[joint] for joint in joints]
         spec.option.timestep = tick_s or spec.option.timestep
         self.model = _driven(spec, joints)
         self.tick_s = self.model.opt.timestep
         self._threads = threads
-        self._places = [int(self.model.joint(joint).qposadr[0]) for joint in joints]
-        self._dofs = [int(self.model.joint(joint).dofadr[0]) for joint in joints]
+        self.places = [int(self.model.joint(joint).qposadr[0]) for joint in joints]
+        self.dofs = [int(self.model.joint(joint).dofadr[0]) for joint in joints]
+        self._feeds, self._ignore = dict(feeds or {}), {*ignore}
         self._batches: dict[int, Batch] = {}
         self._touched: dict[str, Target] = {}
         self._of_drives = {
             f"{name}[{joint}]": value
-            for joint, servo in zip(joints, self._drives, strict=True)
-            for name, value in servo.parameters.items()
+            for joint, one in zip(joints, self.drives, strict=True)
+            for name, value in one.parameters.items()
         }
         self._own = (
             {LATENCY: 0.0} | {f"{name}[{joint}]": 0.0 for name in (OFFSET, AIM) for joint in joints} | self._of_drives
@@ -114,9 +127,8 @@ class ServoPlant:
         Raises:
             UnknownNameError: there is no such parameter.
         """
-        literal = pattern.replace("[", "[[]")
         kind = pattern.partition("[")[0]
-        own = [name for name in self._own if fnmatchcase(name, literal) or name.partition("[")[0] == pattern]
+        own = [name for name in self._own if matches(name, pattern) or name.partition("[")[0] == pattern]
         if own:
             return own
         kinds = sorted({name.partition("[")[0] for name in self._own})
@@ -137,36 +149,78 @@ class ServoPlant:
         return float(self._targets(name)[0].nominal(self.model)[0])
 
     def measured(self, recording: Recording) -> NDArray[np.float64]:
-        """Angles as they were read, `(T, J)` [rad].
+        """What was read of the joints, `(T, J)`, in the unit of the signal.
 
         Raises:
-            RecordingError: other joints than these, or time that runs backwards.
+            RecordingError: other joints than these, commands that the drives do not take, or time that runs backwards
+                or has holes.
         """
         values = recording.signal(self._signal)
         if np.any(np.diff(recording.time_s) < 0):
             raise RecordingError("time runs backwards in a recording; `lint` says where")
+        holes = holes_of(recording.time_s)
+        if len(holes):
+            hole = recording.time_s[holes[0] + 1] - recording.time_s[holes[0]]
+            raise RecordingError(
+                f"a recording has a hole of {hole:.6g} s, through which nothing is simulated: fit its pieces "
+                "(Recording.pieces, or lint --fix)"
+            )
+        if ticks_of(recording, self.tick_s) > MOST_TICKS:
+            raise RecordingError(f"a recording lasts more than {MOST_TICKS} steps of {self.tick_s:g} s: cut it")
         for what, array in ((self._signal, values), ("command", recording.command)):
             if array.shape[1] != len(self.columns):
                 raise RecordingError(f"{what} has {array.shape[1]} columns for {len(self.columns)} joints")
+        for joint, drive in zip(self.columns, self.drives, strict=True):
+            drive.check(recording, joint)
         return values
 
+    def field(self, recordings: Sequence[Recording]) -> str:
+        """What of the simulation the signal is: "qpos", "qvel" or "actuator_force"."""
+        kinds = {role(recording, self._signal) for recording in recordings}
+        if len(kinds) > 1:
+            raise RecordingError(f"{self._signal} is not of the same kind in all recordings")
+        return {"velocity": "qvel", "effort": "actuator_force"}.get(kinds.pop() or "", "qpos")
+
     def simulate(self, values: Mapping[str, NDArray], recordings: Sequence[Recording]) -> list[NDArray[np.float64]]:
-        """Angles as they would be read, `(K, T, J)` [rad] for each recording."""
+        """What would be read, `(K, T, J)` for each recording."""
         K, R = len(next(iter(values.values()))) if values else 1, len(recordings)
         for recording in recordings:
             self.measured(recording)  # refuses what cannot be simulated
+        field = self.field(recordings)
         in_worlds = {name: np.repeat(np.asarray(value, float), R) for name, value in values.items()}
+        in_worlds |= {name: np.tile(numbers, K) for name, numbers in self._fed(recordings).items()}
         batch = self._prepared(K * R, in_worlds)
-        run = _Run(self, batch, in_worlds, list(recordings), K)
-        angles_WnJ = run.angles() + self._table(OFFSET, in_worlds, K * R)[:, None]
-        angles_WnJ = np.nan_to_num(angles_WnJ, nan=LOST, posinf=LOST, neginf=-LOST)
-        return [_at(angles_WnJ[r::R], recording, self.tick_s) for r, recording in enumerate(recordings)]
+        track_WnJ = Run(self, batch, in_worlds, list(recordings), K).track(field)
+        if field == "qpos":
+            track_WnJ += self.table(OFFSET, in_worlds, K * R)[:, None]
+        track_WnJ = np.nan_to_num(track_WnJ, nan=LOST, posinf=LOST, neginf=-LOST)
+        return [at_instants(track_WnJ[r::R], recording, self.tick_s) for r, recording in enumerate(recordings)]
+
+    def _fed(self, recordings: Sequence[Recording]) -> dict[str, NDArray[np.float64]]:
+        """Parameters from metadata, `(R,)` each; refuses numbers that differ although nothing uses them."""
+        used = {*self._feeds, *self._ignore, *(name for drive in self.drives for name in drive.metadata)}
+        stated = {n for r in recordings for n, v in r.metadata.items() if isinstance(v, int | float) and n not in used}
+        for name in sorted(stated):
+            found = sorted({str(recording.metadata.get(name)) for recording in recordings})
+            if len(found) > 1:
+                raise RecordingError(
+                    f"recordings differ in {name} ({', '.join(found)}), which nothing uses: feed it to a parameter "
+                    f"(--feed {name}=PARAMETER), name it as --gain, or ignore it (--ignore {name})"
+                )
+        return {self.expand(name)[0]: self._numbers(key, recordings) for key, name in self._feeds.items()}
+
+    def _numbers(self, key: str, recordings: Sequence[Recording]) -> NDArray[np.float64]:
+        for recording in recordings:
+            if not isinstance(recording.metadata.get(key), int | float):
+                raise RecordingError(f"metadata of a recording have no number {key!r} to be fed to {self._feeds[key]}")
+        return np.array([float(recording.metadata[key]) for recording in recordings])
+
+    def starts(self, recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the joints were at first, and how fast, `(J,)` each."""
+        return start_of(recording, self._signal if self.field([recording]) == "qpos" else None, len(self.columns))
 
     def table(self, name: str, values: Mapping[str, NDArray], worlds: int) -> NDArray[np.float64]:
-        """A parameter of the drives in every world, `(W, J)`."""
-        return self._table(name, values, worlds)
-
-    def _table(self, name: str, values: Mapping[str, NDArray], worlds: int) -> NDArray[np.float64]:
+        """A parameter of the drives in every world, `(W, J)`; NaN where a drive has no such parameter."""
         out = np.empty((worlds, len(self.columns)))
         for j, joint in enumerate(self.columns):
             full = f"{name}[{joint}]"
@@ -194,109 +248,15 @@ class ServoPlant:
         return batch
 
 
-def _read_spec(path: Path | str) -> mujoco.MjSpec:
-    try:
-        return mujoco.MjSpec.from_file(str(path))
-    except ValueError as error:
-        raise ModelError(f"{path} is no model that MuJoCo reads: {error}") from error
-
-
-class _Run:
-    """One simulation of R recordings under K candidates."""
-
-    def __init__(
-        self, plant: ServoPlant, batch: Batch, values: Mapping[str, NDArray], recordings: list[Recording], K: int
-    ) -> None:
-        self.plant, self.batch, self.values, self.recordings = plant, batch, values, recordings
-        self.K, self.W, self.J = K, batch.n, len(plant.columns)
-        self.ticks = max(ticks_of(recording, plant.tick_s) for recording in recordings)
-        self._table = {
-            name: plant.table(name, values, self.W)
-            for name in ("stiffness", "limit", "back_emf", "stribeck", "stribeck_speed", *LOADS, OFFSET, AIM)
-        }
-        dofs, drives = plant._dofs, plant._drives
-        self._dofs, self._places = dofs, plant._places
-        self._damping, self._coulomb = batch.field("dof_damping"), batch.field("dof_frictionloss")
-        self._viscous, self._dry = self._damping[:, dofs].copy(), self._coulomb[:, dofs].copy()
-        self._gains, self._biases = batch.field("actuator_gainprm"), batch.field("actuator_biasprm")
-        self._limits = batch.field("actuator_forcerange")
-        self._rubs = any(np.any(self._table[name]) for name in ("stribeck", *LOADS))
-        self._fed = any(drive.supply or drive.enabled for drive in drives)
-
-    def angles(self) -> NDArray[np.float64]:
-        """Angles of the joints at every tick, `(W, ticks + 1, J)`."""
-        commands = self._commands() + (self._table[AIM] - self._table[OFFSET])[:, None]
-        self._begin()
-        power = self._power() if self._fed else None
-        self._drive(1.0, 1.0)
-        track = np.empty((self.W, self.ticks + 1, self.J))
-        track[:, 0] = self.batch.array("qpos")[:, self._places]
-        piece = 1 if self._fed or self._rubs else PIECE
-        out = np.empty((self.W, piece, self.plant.model.nq))
-        for first in range(0, self.ticks, piece):
-            last = min(first + piece, self.ticks)
-            if power is not None:
-                self._drive(power[0][:, first], power[1][:, first])
-            if self._rubs:
-                self._rub()
-            record = (
-                {"qpos": out[:, : last - first]} if last - first == piece else {"qpos": out[:, : last - first].copy()}
-            )
-            self.batch.record(last - first, record, control=commands[:, first:last])
-            track[:, first + 1 : last + 1] = record["qpos"][..., self._places]
-        return track
-
-    def _begin(self) -> None:
-        """Puts the joints where they were measured first, as fast as they were going."""
-        starts = [_start(self.plant.measured(recording), recording.time_s) for recording in self.recordings]
-        place = np.tile([place for place, _ in starts], (self.K, 1))
-        speed = np.tile([speed for _, speed in starts], (self.K, 1))
-        self.batch.array("qpos")[:, self._places] = place - self._table[OFFSET]
-        self.batch.array("qvel")[:, self._dofs] = speed
-        self.batch.forward()
-
-    def _commands(self) -> NDArray[np.float64]:
-        """The command of each tick, `(W, ticks, J)`: the mean over it of the command that is held, and late."""
-        late = np.broadcast_to(self.values.get(LATENCY, 0.0), (self.W,))
-        R = len(self.recordings)
-        out = np.empty((self.W, self.ticks, self.J))
-        shared = LATENCY not in self.values
-        for r, recording in enumerate(self.recordings):
-            if shared:
-                out[r::R] = held(recording, self.plant.tick_s, self.ticks, late[:1])
-            else:
-                out[r::R] = held(recording, self.plant.tick_s, self.ticks, late[r::R])
-        return out
-
-    def _power(self) -> tuple[NDArray, NDArray]:
-        """Supply and switch of each joint, `(W, ticks, J)` each."""
-        at = (np.arange(self.ticks) + 0.5) * self.plant.tick_s
-        pairs = [[drive.power_of(recording, at) for drive in self.plant._drives] for recording in self.recordings]
-        supply, on = (np.array([[pair[k] for pair in row] for row in pairs]).transpose(0, 2, 1) for k in (0, 1))
-        return np.tile(supply, (self.K, 1, 1)), np.tile(on, (self.K, 1, 1))
-
-    def _drive(self, supply: NDArray | float, on: NDArray | float) -> None:
-        if not hasattr(self, "_stiff"):
-            gain = np.array([[drive.gain_of(r) for drive in self.plant._drives] for r in self.recordings])
-            self._stiff = stiffness(self._table, np.tile(gain, (self.K, 1)))
-        stiff, limit = self._stiff * supply * on, self._table["limit"] * supply
-        self._gains[:, :, 0], self._biases[:, :, 1] = stiff, -stiff
-        self._limits[:, :, 0], self._limits[:, :, 1] = -limit, limit
-        self._damping[:, self._dofs] = self._viscous + self._table["back_emf"] * on
-
-    def _rub(self) -> None:
-        of = self.batch.array
-        speed, load = of("qvel")[:, self._dofs], of("qfrc_bias")[:, self._dofs]
-        self._coulomb[:, self._dofs] = friction(self._table, self._dry, speed, of("actuator_force"), load)
-
-
 def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
-    """The model with a position servo on each joint in place of its own actuators."""
+    """The model with a drive on each joint in place of its own actuators; what it pulls with is set when it runs."""
     for part in (*spec.actuators, *spec.sensors, *spec.keys):
         spec.delete(part)
     for joint in joints:
-        spec.joint(joint).solimp_friction = STICKING
-        spec.add_actuator(
+        driven = spec.joint(joint)
+        driven.solimp_friction, driven.actfrclimited = STICKING, False
+        add_actuator(
+            spec,
             name=joint,
             target=joint,
             trntype=mujoco.mjtTrn.mjTRN_JOINT,
@@ -305,51 +265,8 @@ def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
             forcelimited=True,
             forcerange=[-1, 1],
         )
-    model = spec.compile()
+    model = compile_spec(spec, "the driven model")
     for joint in joints:
         if model.jnt_type[model.joint(joint).id] not in SINGLE:
-            raise ModelError(f"joint {joint!r} has more than one degree of freedom, which no servo drives")
+            raise ModelError(f"joint {joint!r} has more than one degree of freedom, which no drive turns")
     return model
-
-
-def ticks_of(recording: Recording, tick_s: float) -> int:
-    """How many ticks it takes to simulate a recording."""
-    return int(np.ceil((recording.time_s[-1] - recording.time_s[0]) / tick_s - 1e-9)) + 1
-
-
-def held(recording: Recording, tick_s: float, ticks: int, late_s: NDArray) -> NDArray[np.float64]:
-    """The mean over every tick of a command that holds until the next and comes late, `(len(late_s), ticks, J)`.
-
-    The mean changes smoothly with the latency, also by less than a tick, so that a latency can be fitted.
-    """
-    since = recording.time_s - recording.time_s[0]
-    edges = np.arange(ticks + 1) * tick_s - late_s[:, None]
-    end = max(float(edges.max(initial=0.0)), since[-1]) + 1.0
-    knots = np.concatenate([[min(float(edges.min(initial=0.0)), 0.0) - 1.0], since, [end]])
-    widths = np.diff(knots)
-    out = np.empty((len(late_s), ticks, recording.command.shape[1]))
-    for j, command in enumerate(recording.command.T):
-        area = np.concatenate([[0.0], np.cumsum(widths * np.concatenate([command[:1], command]))])
-        out[..., j] = np.diff(np.interp(edges, knots, area), axis=1) / tick_s
-    return out
-
-
-def _start(angles: NDArray, time_s: NDArray) -> tuple[NDArray, NDArray]:
-    """Where joints are at first, and how fast, `(J,)` each."""
-    finite = np.isfinite(angles)
-    if not finite.any(axis=0).all():
-        raise RecordingError(f"joints {np.flatnonzero(~finite.any(axis=0)).tolist()} were never measured")
-    first = angles[finite.argmax(axis=0), np.arange(angles.shape[1])]
-    few = slice(0, min(SLOPE_SAMPLES, len(time_s)))
-    span = time_s[few] - time_s[few].mean()
-    if not finite[few].all() or not np.any(span):
-        return first, np.zeros_like(first)
-    return first, span @ angles[few] / (span @ span)
-
-
-def _at(angles_KnJ: NDArray, recording: Recording, tick_s: float) -> NDArray[np.float64]:
-    """Angles at the instants of a recording, `(K, T, J)`."""
-    at = (recording.time_s - recording.time_s[0]) / tick_s
-    before = np.clip(np.floor(at).astype(int), 0, angles_KnJ.shape[1] - 2)
-    share = (at - before)[:, None]
-    return angles_KnJ[:, before] * (1 - share) + angles_KnJ[:, before + 1] * share

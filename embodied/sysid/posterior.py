@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,15 @@ from embodied.randomization.distributions import Correlated
 from embodied.randomization.spec import Randomization, RandomizationTerm
 
 CONFIDENCE = 0.95
+AGREEMENT = 0.01  # share by which the errors of searches that agree may differ
 LIKE = 0.95  # correlation from which two parameters are told apart no more
 VAGUE = 0.5  # share of its range from which the interval of a parameter says nothing
+
+
+def agreed(errors: Sequence[float]) -> bool:
+    """Whether the two best of several searches came to the same root mean square error."""
+    best = sorted(errors)[:2]
+    return len(best) == 2 and best[1] <= (1 + AGREEMENT) * best[0]
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,11 @@ class Fit:
     errors: NDArray[np.float64]
     columns: tuple[str, ...]
     starts: tuple[float, ...] = field(default=())  # root mean square error that each start came to
+
+    @property
+    def converged(self) -> bool:
+        """Whether two searches from different places came equally near to the recordings."""
+        return agreed(self.starts)
 
     @property
     def values(self) -> dict[str, float]:
@@ -124,7 +136,14 @@ class Fit:
             arrays = {n: np.array(data[n], float) for n in ("estimate", "covariance", "start", "low", "high", "errors")}
             targets = tuple(tuple(map(str, some)) for some in data["targets"])
             names, columns = tuple(map(str, data["names"])), tuple(map(str, data["columns"]))
-            fit = cls(names, targets, **arrays, clusters=int(data["clusters"]), columns=columns)  # type: ignore[arg-type]
+            fit = cls(
+                names,
+                targets,
+                **arrays,
+                clusters=int(data["clusters"]),
+                columns=columns,
+                starts=tuple(map(float, data.get("starts", ()))),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"this is no saved fit: {error}") from error
         sizes = {

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +25,7 @@ from embodied.extras import advice
 from embodied.sysid.readers.dispatch import reader_of
 from embodied.sysid.readers.mapping import LogMap, guessed, read_map
 from embodied.sysid.readers.table import Table
+from embodied.sysid.signals import holes_of
 
 Columns = NDArray[np.float64]
 TIME, COMMAND, ABOUT = "time_s", "command", "about"
@@ -88,11 +90,22 @@ class Recording:
     def part(self, start_s: float, end_s: float) -> Recording:
         """Returns what was recorded from `start_s` up to but without `end_s`, both from the first instant on [s]."""
         since = self.time_s - self.time_s[0]
-        rows = (since >= start_s) & (since < end_s)
-        if rows.sum() < 2:
+        rows = np.flatnonzero((since >= start_s) & (since < end_s))
+        if len(rows) < 2:
             raise RecordingError(f"fewer than 2 instants lie in {start_s}–{end_s} s of {since[-1]:.3g} s")
-        kept = {name: values[rows] for name, values in self.signals.items()}
-        return Recording(self.time_s[rows], self.command[rows], kept, self.units, self.metadata)
+        return self.rows(rows)
+
+    def rows(self, which: NDArray[np.intp]) -> Recording:
+        """Returns some of its instants."""
+        kept = {name: values[which] for name, values in self.signals.items()}
+        return Recording(self.time_s[which], self.command[which], kept, self.units, self.metadata)
+
+    def pieces(self) -> tuple[list[Recording], int]:
+        """Returns the pieces between holes in time, and how many were left out for having a single instant."""
+        edges = np.concatenate([[0], holes_of(self.time_s) + 1, [len(self)]]).tolist()
+        spans = [np.arange(a, b) for a, b in pairwise(edges)]
+        whole = [span for span in spans if len(span) > 1]
+        return [self.rows(span) for span in whole] if len(spans) > 1 else [self], len(spans) - len(whole)
 
     def save(self, path: Path | str) -> None:
         """Writes an `.npz`, `.csv` or `.parquet` file, in one move."""

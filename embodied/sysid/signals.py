@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,19 @@ from scipy.ndimage import uniform_filter1d
 Vector = NDArray[np.float64]
 
 QUANTA = 100  # fewer different values in a range make a signal coarse
+HOLE, HOLE_S = 50.0, 1.0  # median steps, and seconds, beyond which nothing is known of what happened in between
+MOST_WORK = 20_000_000  # products of numbers in which a shift is looked for
+WIDEST_TRIVIAL = 6  # bits; registers are wider
 LIKE = 0.8  # correlation from which on two signals tell the same
+
+
+def holes_of(time_s: Vector) -> NDArray[np.intp]:
+    """The rows after which time jumps so far ahead that nothing can be said of what happened in between."""
+    step = np.diff(time_s)
+    forward = step[step > 0]
+    if not len(forward):
+        return np.zeros(0, np.intp)
+    return np.flatnonzero(step > max(HOLE * float(np.median(forward)), HOLE_S))
 
 
 def spread_of(values: Vector) -> float:
@@ -55,9 +68,70 @@ def smooth(values: Vector) -> Vector:
 
 def best_lag(command: Vector, position: Vector, most: int) -> int | None:
     """By how many rows the position is best shifted to be like its command; None where they are never alike."""
+    lag, like, at_once = like_most(command, position, most)
+    return lag if like > LIKE and like - at_once > 1e-4 else None
+
+
+def like_most(command: Vector, position: Vector, most: int) -> tuple[int, float, float]:
+    """The shift in rows under which two signals are most alike, their correlation then, and without a shift.
+
+    Long signals are compared at every few rows first, and then in full around the best shift.
+    """
     most = min(most, len(command) // 3)
-    lags = list(range(-most, most + 1))
+    stride = max(1, len(command) * (2 * most + 1) // MOST_WORK)
+    lags = np.arange(-most, most + 1, min(stride, max(most, 1)))
+    best = max(lags.tolist(), key=lambda lag: _shifted(command[::stride], position[::stride], round(lag / stride)))
+    if stride > 1:
+        near = range(max(best - stride, -most), min(best + stride, most) + 1, max(1, stride // 8))
+        best = max(near, key=lambda lag: _shifted(command, position, lag))
+    return best, _shifted(command, position, best), _shifted(command, position, 0)
+
+
+def _shifted(command: Vector, position: Vector, lag: int) -> float:
     n = len(command)
-    like = [correlation_of(command[max(0, -d) : n - max(0, d)], position[max(0, d) : n - max(0, -d)]) for d in lags]
-    best = int(np.argmax(like))
-    return lags[best] if like[best] > LIKE and like[best] - like[most] > 1e-4 else None
+    return correlation_of(command[max(0, -lag) : n - max(0, lag)], position[max(0, lag) : n - max(0, -lag)])
+
+
+@dataclass(frozen=True)
+class Register:
+    """How negative numbers were written: an unsigned register of two's complement, or a bit for the sign."""
+
+    bits: int
+    sign_bit: bool
+
+    def is_negative(self, values: Vector) -> NDArray[np.bool_]:
+        """Where numbers that were written are negative ones."""
+        return values >= 2.0 ** (self.bits - 1)
+
+    def decoded(self, values: Vector) -> Vector:
+        """What was meant."""
+        half = 2.0 ** (self.bits - 1)
+        negative = half - values if self.sign_bit else values - 2 * half
+        return np.where(self.is_negative(values), negative, values)
+
+    def __str__(self) -> str:
+        half = 2 ** (self.bits - 1)
+        if self.sign_bit:
+            return f"a register whose bit {self.bits - 1} is the sign ({half + 1} is −1): take them as {half} − value"
+        return f"an unsigned {self.bits}-bit register ({2 * half - 1} is −1): subtract {2 * half} from them"
+
+
+def register_of(values: Vector) -> Register | None:
+    """The register in which whole numbers of both signs were written without a sign; None for other signals.
+
+    Two's complement fills both ends of a register and nothing between; a sign bit, two ranges from 0 and from half.
+    """
+    known = values[np.isfinite(values)]
+    if not len(known) or known.min() < 0 or np.any(known != np.rint(known)) or known.max() < 2**WIDEST_TRIVIAL:
+        return None
+    bits = int(known.max()).bit_length()
+    half = 2.0 ** (bits - 1)
+    low, high = known[known < half], known[known >= half]
+    if not len(low) or bits > 64:
+        return None
+    if high.min() > 1.5 * half and low.max() < 0.5 * half:
+        return Register(bits, sign_bit=False)
+    above = high - half
+    if above.max() < 0.5 * half and low.max() < 0.5 * half and above.min() <= max(low.max(), above.max()) / 2:
+        return Register(bits, sign_bit=True)
+    return None

@@ -75,8 +75,9 @@ class _Stream:
     def add(self, stamp_ns: int, numbers: dict[str, float]) -> None:
         """Adds a message; what it does not say is unknown."""
         self.stamp_ns.append(stamp_ns)
-        for name in numbers.keys() - self.rows.keys():
-            self.rows[name] = [np.nan] * (len(self.stamp_ns) - 1)
+        for name in numbers:
+            if name not in self.rows:
+                self.rows[name] = [np.nan] * (len(self.stamp_ns) - 1)
         for name, values in self.rows.items():
             values.append(numbers.get(name, np.nan))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -25,18 +25,39 @@ class Bench:
     """The robot: an MJCF or URDF file."""
     joints: tuple[str, ...]
     """Joints that the columns of the command are for, in their order."""
+    drive: Literal["position", "velocity", "torque", "voltage"] | None = None
+    """What the commands are for; none: as their unit says, or positions."""
     gain: str | None = None
-    """Number in the recordings' metadata that is the firmware's share of torque per radian [1/rad], if it is known."""
+    """Number in the recordings' metadata that is the firmware's share of torque per radian [1/rad], if it is known; as
+    NAME or NAME*FACTOR."""
     supply: str | None = None
     """Telemetry of the supply's voltage, if it was recorded."""
-    volts: float = 1.0
+    volts: float | None = None
     """Nominal supply [V]."""
     enabled: str | None = None
     """Telemetry that is 0 while the driver is off."""
-    stiffness: float = 10.0
-    """Where to begin [N·m/rad]."""
-    limit: float = 3.0
+    stiffness: float | None = None
+    """Where to begin, for positions [N·m/rad]."""
+    velocity_gain: float | None = None
+    """Where to begin, for velocities [N·m·s/rad]."""
+    torque_per_volt: float | None = None
+    """Where to begin, for voltages [N·m/V]."""
+    limit: float | None = None
     """Where to begin with the greatest torque [N·m]."""
+    back_emf: float | None = None
+    """Where to begin with the damping of a motor that is switched on [N·m·s/rad]."""
+    load_friction: float | None = None
+    """Where to begin with friction per torque of the motor."""
+    signal: str = "position"
+    """What was measured and is to be met: positions, velocities or torques, as its unit says."""
+    feed: tuple[str, ...] = ()
+    """Numbers of the metadata that are parameters of a recording, as NAME=PARAMETER."""
+    ignore: tuple[str, ...] = ()
+    """Numbers of the metadata that may differ although nothing uses them."""
+    map: str | None = None
+    """What the columns of the logs are: a TOML file, or a preset (lerobot, aloha, bam); none for logs that say so."""
+    package: tuple[str, ...] = ()
+    """Folders of ROS packages, NAME=DIR, for addresses such as package://NAME/meshes/arm.stl."""
     tick: float | None = None
     """Step of the physics [s] (default: the model's)."""
 
@@ -48,8 +69,9 @@ class Identify:
     bench: Bench
     recordings: tuple[Path, ...]
     """What to fit to."""
-    find: tuple[str, ...] = ("stiffness", "dof_damping", "dof_frictionloss", "dof_armature", "latency_s")
-    """Parameters, as `name`, `name[joint]`, with a range as `name=low:high`; a trailing `!` ties all joints."""
+    find: tuple[str, ...] = ()
+    """Parameters, as `name`, `name[joint]`, with a range as `name=low:high`; a trailing `!` ties all joints. None: what
+    is usual for the drive."""
     held_out: tuple[Path, ...] = ()
     """Recordings that judge the result, and choose the friction model."""
     friction: tuple[str, ...] = ("coulomb",)
@@ -62,8 +84,10 @@ class Identify:
     """Do not explain constant offsets."""
     outlier: float | None = None
     """Errors beyond this count by their size, not by its square: for logs with spikes."""
-    starts: int = 2
-    """From how many places to search."""
+    starts: int = 6
+    """From how many places to search at most, until two searches agree."""
+    iterations: int = 40
+    """At most, of each search."""
     seed: int = 0
     """Decides where."""
     out: Path = Path("fit.json")

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from embodied.errors import OptionError
+from embodied.errors import OptionError, RecordingError
 from embodied.nn.checkpoint import load_json, save_json
-from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
+from embodied.physics.loading import packages_of
+from embodied.sysid import Fit, Limits, Parameter, Recording, ServoPlant, fit, propose
+from embodied.sysid.drive import drive_for
 from embodied.sysid.gap import HORIZONS_S, Gap, gap, repeat_floor
 from embodied.sysid.settling import Settling, joined
+from embodied.sysid.signals import quantum_of
 from embodied_scripts.cli.identify import FRICTIONS, Bench, Excite, GapOf, Identify
 from embodied_scripts.show.fit_report import write_report
 
+UNEXPLAINED = 10  # steps of the sensor, from which an error is said to be more than it could not tell
 
-def plant_of(bench: Bench) -> ServoPlant:
-    """The model, driven."""
-    if not bench.model.is_file():
-        raise OptionError(f"no model at {bench.model}")
-    drive = Servo(
-        stiffness=bench.stiffness, limit=bench.limit, gain=bench.gain, supply=bench.supply, volts=bench.volts,
-        enabled=bench.enabled,
+
+def plant_of(bench: Bench, recordings: Sequence[Recording] = ()) -> ServoPlant:
+    """The model, driven as the recordings say."""
+    names = (
+        "gain", "supply", "volts", "enabled", "stiffness", "velocity_gain", "torque_per_volt", "limit", "back_emf",
+        "load_friction",
     )  # fmt: skip
-    return ServoPlant(bench.model, bench.joints, drive, tick_s=bench.tick)
+    nothing = Recording(np.arange(2.0), np.zeros((2, 0)), {})
+    drive = drive_for(next(iter(recordings), nothing), bench.drive, **{name: getattr(bench, name) for name in names})
+    return ServoPlant(
+        bench.model, bench.joints, drive, signal=bench.signal, tick_s=bench.tick, packages=packages_of(bench.package),
+        feeds=dict(_pair(text) for text in bench.feed), ignore=bench.ignore,
+    )  # fmt: skip
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise OptionError(f"{text!r} feeds nothing: write NAME=PARAMETER")
+    return name, value
 
 
 def identify(asked: Identify) -> None:
@@ -38,14 +55,18 @@ def identify(asked: Identify) -> None:
         raise OptionError(f"no friction model {unknown[0]!r}; known: {', '.join(FRICTIONS)}")
     if len(asked.friction) > 1 and not asked.held_out:
         raise OptionError("a friction model is chosen by recordings that were held out: name some with --held-out")
-    console, plant = Console(soft_wrap=True), plant_of(asked.bench)
-    recordings, judges = _loaded(asked.recordings), _loaded(asked.held_out)
+    recordings, judges = (
+        [one for _, one in _loaded(paths, asked.bench.map)] for paths in (asked.recordings, asked.held_out)
+    )
+    console, plant = Console(soft_wrap=True), plant_of(asked.bench, recordings)
+    find = asked.find or plant.drives[0].usual
     tried: list[tuple[float, str, Fit, Gap | None]] = []
     for friction in asked.friction:
-        wanted = [_parameter(text) for text in (*asked.find, *FRICTIONS[friction])]
+        wanted = [_parameter(text) for text in (*find, *FRICTIONS[friction])]
         found = fit(
             plant, recordings, wanted, segment_s=asked.segment, settle_s=asked.settle,
             remove_offset=asked.remove_offset, outlier=asked.outlier, starts=asked.starts, seed=asked.seed,
+            iterations=asked.iterations,
         )  # fmt: skip
         held = gap(plant, found.values, judges) if judges else None
         error = float((held.centered if asked.remove_offset else held.replayed).mean()) if held else 0.0
@@ -54,6 +75,7 @@ def identify(asked: Identify) -> None:
             console.print(f"friction {friction}: held-out error {error:.4g}", highlight=False)
     _, friction, found, held = min(tried, key=lambda one: one[0])
     _print(console, found, friction)
+    _print_resolution(console, plant, recordings, found)
     result: dict[str, Any] = found.jsonable() | {"friction": friction}
     if held is not None:
         result["held_out"] = {name: getattr(held, name).tolist() for name in ("replayed", "centered", "by_horizon")}
@@ -78,7 +100,9 @@ def measure_gap(asked: GapOf) -> None:
     """Prints errors by recording."""
     if not asked.tolerance > 0:
         raise OptionError(f"tolerance must be positive, not {asked.tolerance}")
-    plant, recordings = plant_of(asked.bench), _loaded(asked.recordings)
+    loaded = _loaded(asked.recordings, asked.bench.map)
+    recordings = [one for _, one in loaded]
+    plant = plant_of(asked.bench, recordings)
     sets: dict[str, dict[str, float]] = {"model as it is": {}}
     if asked.fit is not None:
         sets["fitted"] = Fit.from_jsonable(load_json(asked.fit)).values
@@ -88,11 +112,9 @@ def measure_gap(asked: GapOf) -> None:
         found = gap(plant, values, recordings, asked.tolerance)
         predicted[name] = found.outcomes
         errors[name] = {part: getattr(found, part).tolist() for part in ("replayed", "centered", "by_horizon")}
-        for r, path in enumerate(asked.recordings):
+        for r, (title, _) in enumerate(loaded):
             horizons = [f"{error:.4f}" for error in found.by_horizon[r].mean(1)]
-            table.add_row(
-                name, path.stem, f"{found.replayed[r].mean():.4f}", f"{found.centered[r].mean():.4f}", *horizons
-            )
+            table.add_row(name, title, f"{found.replayed[r].mean():.4f}", f"{found.centered[r].mean():.4f}", *horizons)
     console = Console(soft_wrap=True)
     console.print(table)
     floor = repeat_floor(plant, recordings)
@@ -122,8 +144,25 @@ def _numbers_of(outcomes: Settling) -> dict[str, Any]:
     return {"reached": outcomes.reached.tolist(), "settled_s": settled, "predicted": outcomes.predicted}
 
 
-def _loaded(paths: Sequence[Path]) -> list[Recording]:
-    return [Recording.load(path) for path in paths]
+def _loaded(paths: Sequence[Path], log_map: str | None) -> list[tuple[str, Recording]]:
+    """Recordings by name; one with holes in time is as many as it has pieces."""
+    found = []
+    for path in paths:
+        for one in Recording.load_all(path, log_map):
+            label = str(one.metadata.get("label", ""))
+            pieces, dropped = one.pieces()
+            if len(pieces) + dropped > 1:
+                warnings.warn(
+                    f"{path} has holes in time: {len(pieces)} pieces are used on their own, {dropped} single instants "
+                    "are left out",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            title = f"{path.stem} {label}".strip()
+            found += [(f"{title} #{k}" if len(pieces) > 1 else title, piece) for k, piece in enumerate(pieces, 1)]
+    if paths and not found:
+        raise RecordingError("no recording has two instants in a row")
+    return found
 
 
 def _parameter(text: str) -> Any:
@@ -139,6 +178,19 @@ def _parameter(text: str) -> Any:
     return Parameter(name, low, high, tied)
 
 
+def _print_resolution(console: Any, plant: ServoPlant, recordings: Sequence[Recording], found: Fit) -> None:
+    """Says where what is left unexplained is far more than the sensor could not tell."""
+    left = found.errors[:, 1].mean(axis=0)
+    for column, name in enumerate(found.columns):
+        quantum = max(quantum_of(plant.measured(recording)[:, column]) for recording in recordings)
+        if quantum > 0 and left[column] > UNEXPLAINED * quantum:
+            console.print(
+                f"[yellow]unexplained[/] {escape(name)}: the error is {left[column] / quantum:.0f} times the sensor's "
+                "resolution: the model misses something",
+                highlight=False,
+            )
+
+
 def _print(console: Any, found: Fit, friction: str) -> None:
     table = Table("parameter", "estimate", "95 % interval", "", title=f"{friction} friction")
     for name, value, (low, high) in zip(found.names, found.estimate, found.interval, strict=True):
@@ -149,3 +201,9 @@ def _print(console: Any, found: Fit, friction: str) -> None:
         console.print(f"[yellow]not told apart[/] {escape(one)} and {escape(other)} (correlation {r:+.3f})")
     before, after = found.errors.mean(axis=(0, 2))
     console.print(f"mean absolute error {before:.4g} before, {after:.4g} after", highlight=False)
+    if not found.converged:
+        came = ", ".join(f"{error:.4g}" for error in found.starts)
+        console.print(
+            f"[yellow]not converged[/]: no two searches agree (errors {came}); raise --starts or --iterations",
+            highlight=False,
+        )
