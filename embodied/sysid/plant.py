@@ -104,6 +104,7 @@ class ServoPlant:
         self._signal = signal
         self.drives = [drive if isinstance(drive, Drive) else drive[joint] for joint in joints]
         spec.option.timestep = tick_s or spec.option.timestep
+        self.spec = spec.copy()  # as it was given
         self.model = _driven(spec, joints)
         self.tick_s = self.model.opt.timestep
         self._threads = threads

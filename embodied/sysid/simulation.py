@@ -21,7 +21,8 @@ from embodied.sysid.recording import Recording
 
 LATENCY, OFFSET, AIM = "latency_s", "offset", "command_offset"
 PIECE = 256  # ticks that are simulated in one call
-START_S, START_ROWS = 0.15, 6  # over which, and over how many rows at least, the speed at the beginning is estimated
+START_S, START_ROWS = 0.1, 6  # over which, and over how many rows at least, the speed at the beginning is estimated
+SPEED_S, SPEED_ROWS = 0.02, 3  # the same where speeds were recorded
 
 
 class Driven(Protocol):
@@ -172,7 +173,7 @@ def held(recording: Recording, tick_s: float, ticks: int, late_s: NDArray) -> ND
 
 
 def start_of(recording: Recording, signal: str | None, joints: int) -> tuple[NDArray, NDArray]:
-    """Where joints are at first, and how fast, `(J,)` each: as recorded, else by a parabola through the first moments.
+    """Where joints are at first, and how fast, `(J,)` each: as recorded, else by a cubic through the first moments.
 
     Args:
         signal: of the angles (None: the one that its unit or name says is one, at rest in 0 without any).
@@ -186,9 +187,19 @@ def start_of(recording: Recording, signal: str | None, joints: int) -> tuple[NDA
     for name, values in recording.signals.items():
         unit = to_si(recording.units.get(name, ""))
         if unit in (("rad/s", 1.0), ("m/s", 1.0)) and values.shape[1] == joints:
-            known = np.isfinite(values[:3]).all(axis=0)
-            return place, np.where(known, np.median(values[:3], axis=0), speed)
+            return place, _recorded_speed(values, recording.time_s, speed)
     return place, speed
+
+
+def _recorded_speed(values: NDArray, time_s: NDArray, otherwise: NDArray) -> NDArray:
+    """The speeds at the first instant, by a line through the first few: light robots gain speed within a few rows."""
+    since = time_s - time_s[0]
+    few = max(int(np.searchsorted(since, SPEED_S)), SPEED_ROWS)
+    since, seen = since[:few], values[:few]
+    if len(np.unique(since)) < SPEED_ROWS:
+        return np.where(np.isfinite(values[0]), values[0], otherwise)
+    line, *_ = np.linalg.lstsq(np.stack([np.ones_like(since), since], axis=1), np.nan_to_num(seen), rcond=None)
+    return np.where(np.isfinite(seen).all(axis=0), line[0], otherwise)
 
 
 def _first(angles: NDArray, time_s: NDArray) -> tuple[NDArray, NDArray]:
@@ -199,10 +210,11 @@ def _first(angles: NDArray, time_s: NDArray) -> tuple[NDArray, NDArray]:
     since = time_s - time_s[0]
     few = max(int(np.searchsorted(since, START_S)), START_ROWS)
     since, seen = since[:few], angles[:few]
-    if not np.isfinite(seen).all() or len(np.unique(since)) < 4:
+    if not np.isfinite(seen).all() or len(np.unique(since)) < 5:
         return first, np.zeros_like(first)
-    (_, speed, _), *_ = np.linalg.lstsq(np.stack([np.ones_like(since), since, since**2], axis=1), seen, rcond=None)
-    return first, speed
+    share = since / since[-1]
+    cubic, *_ = np.linalg.lstsq(np.stack([share**0, share, share**2, share**3], axis=1), seen, rcond=None)
+    return first, cubic[1] / since[-1]
 
 
 def at_instants(angles_KnJ: NDArray, recording: Recording, tick_s: float) -> NDArray[np.float64]:
