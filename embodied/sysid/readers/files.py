@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,14 @@ from embodied.extras import advice
 from embodied.sysid.readers.table import MOST_BYTES, MOST_NUMBERS, Table, table_of
 
 DEEPEST = 16  # levels of nested objects
+READING_S = 300.0  # for a file of MATLAB
+# SciPy's reader can crash on a damaged file, so that another process reads it.
+_CONVERT = """
+import sys, numpy, scipy.io
+data = scipy.io.loadmat(sys.argv[1])
+numbers = {k: v for k, v in data.items() if getattr(v, "dtype", None) is not None and v.dtype.kind in "bifu"}
+numpy.savez(sys.argv[2], **{k: v for k, v in numbers.items() if not k.startswith("__")})
+"""
 
 
 def read_json(path: Path) -> list[Table]:
@@ -76,17 +87,18 @@ def read_hdf5(path: Path) -> list[Table]:
 
 def read_mat(path: Path) -> list[Table]:
     """Reads the arrays of a MATLAB file, of version 7.3 (HDF5) or older."""
-    from_scipy = path.open("rb").read(128)
-    if b"MATLAB 7.3" in from_scipy or from_scipy.startswith(b"\x89HDF"):
+    with path.open("rb") as file:
+        begins = file.read(128)
+    if b"MATLAB 7.3" in begins or begins.startswith(b"\x89HDF"):
         return read_hdf5(path)
     _check_size(path)
-    with advice():
-        from scipy.io import loadmat
-    try:
-        data = loadmat(str(path), squeeze_me=False, chars_as_strings=True)
-    except Exception as error:  # SciPy's reader raises whatever it stumbles over
-        raise ValueError(f"it is no MATLAB file: {error}") from error
-    return [table_of({name: value for name, value in data.items() if not name.startswith("__")})]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "arrays.npz"
+        command = [sys.executable, "-c", _CONVERT, str(path), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=READING_S, check=False)
+        if done.returncode or not out.is_file():
+            raise ValueError((done.stderr.strip().splitlines() or ["MATLAB's format is damaged"])[-1])
+        return read_npz(out)
 
 
 def read_npz(path: Path) -> list[Table]:

@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
         "adversary": Subcommand("cli.adversary:AdversaryOf", "success where an adversary chooses what is hidden"),
         "attend": Subcommand("cli.attend:Attend", "what a transformer attends to when it commits"),
         "bench": Subcommand("cli.bench:Bench", "speed, in ratios measured within one run"),
+        "fuzz": Subcommand("cli.fuzz:Fuzz", "damaged logs and robot files: read, or refused in one line"),
         "architecture": Subcommand("cli.architecture:Architecture", "the packages of this project, as a picture"),
         "study": Subcommand("cli.study:StudyOf", "published benchmarks and the studies of the documentation"),
     },

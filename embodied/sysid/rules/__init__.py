@@ -1,0 +1,1 @@
+"""What real logs do, a rule for each."""
