@@ -55,7 +55,7 @@ class FeelOptions:
     mjcf: str = ""
     base: str = "base"
     tip: str = "gripper"
-    joints: str = "shoulder_pan,shoulder_lift,elbow_flex,wrist_flex"
+    joints: str = "shoulder_pan,shoulder_lift,elbow_flex,wrist_flex,wrist_roll,gripper"
     reach: float = 0.2
     angle: float = 0.7
     episode_s: float = 8.0

@@ -69,4 +69,12 @@ def test_an_arm_of_gymnasium_gets_datasheet_servos_and_a_task():
 def test_the_so101_plays_the_same_task():
     load("own_robot").register(mjcf=str(SO101))
     env = plays("mine/Feel-v0")
-    assert env.single_action_space.shape == (4,)
+    assert env.single_action_space.shape == (6,)
+    env.reset(seed=0)
+    action = np.zeros((4, 6))
+    action[:, 0] = 0.3 * np.where(env.unwrapped.task.truth()[:, 0] == 0, 1, -1)  # away from the post
+    for _ in range(60):
+        env.step(action)
+    batch = env.unwrapped.batch
+    pan = batch.array("qpos")[:, batch.model.joint("robot/shoulder_pan").qposadr[0]]
+    np.testing.assert_allclose(pan, action[:, 0] * np.pi, atol=0.02)  # it moves where it is sent
