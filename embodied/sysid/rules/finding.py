@@ -12,8 +12,9 @@ from scipy.ndimage import maximum_filter1d
 
 from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, Recording
-from embodied.sysid.signals import Vector, spread_of
+from embodied.sysid.signals import Vector, quantum_of, spread_of
 
+RESTING = 50  # steps of its sensor within which a joint rests
 PROVOKED_S = 0.2  # after a step of the command, in which sudden things may be real
 NO_POSITIONS = ("N·m", "N", "A", "V", "rad/s", "m/s")  # units of commands that are not for positions
 ROLES = {
@@ -110,6 +111,12 @@ def ramp(recording: Recording) -> Vector:
 
 def velocity_of(recording: Recording, k: int) -> Vector | None:
     return next((values for _, j, values in columns_of(recording, "velocity") if j == k), None)
+
+
+def moves(recording: Recording, k: int) -> bool:
+    """Whether a joint goes further than a few steps of its sensor, or whether that is not known."""
+    positions = [values for _, j, values in columns_of(recording, "position") if j == k]
+    return not positions or any(spread_of(values) > RESTING * quantum_of(values) for values in positions)
 
 
 def provoked(recording: Recording, values: Vector, k: int) -> NDArray[np.bool_]:

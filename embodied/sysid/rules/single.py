@@ -14,6 +14,7 @@ from embodied.sysid.rules.finding import (
     columns_of,
     command_of,
     label,
+    moves,
     provoked,
     turn_of,
     velocity_of,
@@ -27,6 +28,7 @@ OUTLYING = 12.0  # robust standard deviations from the neighbors
 STUCK_S, STUCK_SHARE = 0.3, 0.5  # how long a value may stay while the command crosses that share of its range
 LIMIT_SHARE = 0.03  # of the instants that a signal may rest at its own extreme
 SAG = 0.1  # of the supply's median
+FOLDED = 0.05  # share of its greatest value that a signal without its sign comes down to
 
 
 def time_stamps(recording: Recording) -> Iterator[Finding]:
@@ -130,7 +132,7 @@ def stuck_values(recording: Recording) -> Iterator[Finding]:
 def coarseness(recording: Recording) -> Iterator[Finding]:
     for name, k, values in columns_of(recording, "velocity"):
         quantum = quantum_of(values)
-        if quantum and spread_of(values) / quantum < QUANTA:
+        if quantum and spread_of(values) / quantum < QUANTA and moves(recording, k):
             message = (
                 f"steps of {quantum:.4g} in a range of {spread_of(values):.4g}: take the slope of the position instead"
             )
@@ -140,7 +142,8 @@ def coarseness(recording: Recording) -> Iterator[Finding]:
 def lost_sign(recording: Recording) -> Iterator[Finding]:
     """Efforts and velocities that are never negative, although the robot goes both ways."""
     for name, k, values in columns_of(recording, "effort", "velocity"):
-        if np.nanmin(values) < 0 or not np.nanmax(values) or register_of(values):
+        folded = 0 <= np.nanmin(values) <= FOLDED * np.nanmax(values)  # a load such as gravity keeps it away from zero
+        if not folded or not np.nanmax(values) or register_of(values) or not moves(recording, k):
             continue
         for other, j, position in columns_of(recording, "position"):
             slope = np.diff(smooth(position))
