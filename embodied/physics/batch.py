@@ -20,6 +20,7 @@ from embodied.physics.threads import default_threads
 
 VISIBLE_GROUPS = (0, 1, 2)  # geom groups that MuJoCo draws by default; Menagerie's collision shapes are in 3
 VISIBLE = ("geom_", "site_", "light_", "cam_", "mat_", "tendon_", "flex_")  # model fields that a picture shows
+UNSCALED = "unscaled/"  # before the names of fields of unit vectors as they are before they are normalized
 STABLE_SPEED = 1e4  # rad/s or m/s; beyond it a simulation has diverged
 
 
@@ -197,12 +198,16 @@ class Batch:
 
     def own_fields(self) -> dict[str, NDArray]:
         """Returns copies of the model fields that worlds have for themselves, by name."""
-        return {name: values.copy() for name, values in self._own.items()}
+        kept = {name: values.copy() for name, values in self._own.items()}
+        return kept | {f"{UNSCALED}{name}": values.copy() for name, values in self._unscaled.items()}
 
     def set_own_fields(self, fields: dict[str, NDArray]) -> None:
         """Gives worlds the model fields of `own_fields`, and recomputes the constants that follow from them."""
         for name, values in fields.items():
-            self.field(name)[:] = values
+            if name.startswith(UNSCALED):
+                self.unscaled(name.removeprefix(UNSCALED))[:] = values
+            else:
+                self.field(name)[:] = values
         if fields:
             self.derive()
 

@@ -41,6 +41,7 @@ _REFUSED: dict[str, str] = {
     ),
     **dict.fromkeys(("actuator_delay", "sensor_delay", "sensor_interval"), _DECLARED),
     "sensor_noise": "MuJoCo only keeps it: declare an ErrorModel, and randomize its noise",
+    "sensor_cutoff": "what a sensor holds back is part of its declaration: randomize nothing, or declare a limit",
     "cam_sensorsize": f"{_COMPILED}: randomize cam_intrinsic or cam_fovy",
 }  # fmt: skip
 _REFUSED_PREFIXES = {
@@ -134,6 +135,15 @@ def _of_single(model: mujoco.MjModel, row: int) -> str | None:
     return None if _is(model.jnt_type[joint], *_SINGLE) else "it is part of a pose: randomize body_pos or body_quat"
 
 
+def _of_sprung(model: mujoco.MjModel, row: int) -> str | None:
+    joint = int(np.searchsorted(model.jnt_qposadr, row, side="right")) - 1
+    return _of_single(model, row) or (None if model.jnt_stiffness[joint] else "its joint has no stiffness")
+
+
+def _of_rubbing(model: mujoco.MjModel, row: int) -> str | None:
+    return None if model.dof_frictionloss[row] else "its joint has no frictionloss"
+
+
 def _of_plain_tendon(model: mujoco.MjModel, row: int) -> str | None:
     wraps = model.wrap_type[model.tendon_adr[row] : model.tendon_adr[row] + model.tendon_num[row]]
     round_about = (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER)
@@ -169,6 +179,9 @@ def _of_factor(model: mujoco.MjModel, row: int) -> str | None:
 _SINGLE = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
 _SWITCHES = {
     "jnt_range": "jnt_limited",
+    "jnt_margin": "jnt_limited",
+    "jnt_solref": "jnt_limited",
+    "jnt_solimp": "jnt_limited",
     "jnt_actfrcrange": "jnt_actfrclimited",
     "tendon_range": "tendon_limited",
     "tendon_actfrcrange": "tendon_actfrclimited",
@@ -190,7 +203,9 @@ _CHECKS: dict[str, Callable[[mujoco.MjModel, int], str | None]] = {
     "jnt_pos": _of_anchored,
     "eq_data": _of_coupled,
     "qpos0": _of_single,
-    "qpos_spring": _of_single,
+    "qpos_spring": _of_sprung,
+    "dof_solref": _of_rubbing,
+    "dof_solimp": _of_rubbing,
     "tendon_armature": _of_plain_tendon,
     "actuator_armature": _of_transmission,
     "actuator_damping": _of_transmission,

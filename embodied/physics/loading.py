@@ -101,14 +101,15 @@ def _urdf(path: Path, text: str, packages: Mapping[str, Path], visuals: bool) ->
         raise ModelError(f"{path} is no URDF: {error}") from error
     if any(element.tag.startswith("xacro_") for element in robot.iter()):
         raise ModelError(f"{path} is a xacro file: expand it first, with `xacro {path.name} > robot.urdf`")
-    _resolve_meshes(path, robot, packages, visuals)
+    assets = _resolve_meshes(path, robot, packages, visuals)
     compiler = _child(_child(robot, "mujoco"), "compiler")
     for name in ("meshdir", "assetdir"):
-        compiler.attrib.pop(name, None)  # the addresses are absolute now
+        compiler.attrib.pop(name, None)  # the files are handed over
     compiler.set("strippath", "false")
     compiler.attrib.setdefault("fusestatic", "false")  # so that the links keep their names
     compiler.set("discardvisual", "false" if visuals else "true")
-    return _guarded(path, lambda: mujoco.MjSpec.from_string(ET.tostring(robot, encoding="unicode")))
+    xml = ET.tostring(robot, encoding="unicode")
+    return _guarded(path, lambda: mujoco.MjSpec.from_string(xml, assets=assets))
 
 
 def _child(parent: ET.Element, tag: str) -> ET.Element:
@@ -117,8 +118,15 @@ def _child(parent: ET.Element, tag: str) -> ET.Element:
     return ET.SubElement(parent, tag) if found is None else found
 
 
-def _resolve_meshes(path: Path, robot: ET.Element, packages: Mapping[str, Path], visuals: bool) -> None:
-    """Replaces addresses of meshes by absolute paths, and leaves out visual shapes whose mesh cannot be read."""
+def _resolve_meshes(path: Path, robot: ET.Element, packages: Mapping[str, Path], visuals: bool) -> dict[str, bytes]:
+    """Gives each mesh file a name of its own, and leaves out visual shapes whose mesh cannot be read.
+
+    MuJoCo calls meshes by the last part of their address, which visual and collision meshes often share.
+
+    Returns:
+        The files by these names.
+    """
+    names: dict[Path, str] = {}
     compiler = robot.find("mujoco/compiler")
     folders = [path.parent]
     if compiler is not None:
@@ -131,7 +139,7 @@ def _resolve_meshes(path: Path, robot: ET.Element, packages: Mapping[str, Path],
         if found is not None and suffix.lower() not in MESHES:
             found, trouble = None, f"MuJoCo reads {', '.join(MESHES)}, not {suffix or 'files without a suffix'}"
         if found is not None:
-            mesh.set("filename", str(found))
+            mesh.set("filename", names.setdefault(found, f"{len(names)}_{found.name}"))
         elif shape.tag == "visual":
             link.remove(shape)
             left_out += [f"{address} ({trouble})"] if visuals else []
@@ -141,6 +149,7 @@ def _resolve_meshes(path: Path, robot: ET.Element, packages: Mapping[str, Path],
         raise ModelError(f"{path}: meshes of collision shapes are missing: {_listed(missing)}")
     if left_out:
         warnings.warn(f"{path}: visual shapes left out: {_listed(left_out)}", ModelWarning, stacklevel=4)
+    return {name: file.read_bytes() for file, name in names.items()}
 
 
 def _meshes(robot: ET.Element) -> Iterator[tuple[ET.Element, ET.Element, ET.Element]]:

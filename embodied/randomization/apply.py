@@ -87,7 +87,7 @@ class Randomizer:
         self._groups: list[_Group] = []
         names: list[str] = []
         for terms in what.terms:
-            matched = [places_of(pattern, batch, bodies) for pattern in terms.names]
+            matched = [_effective(places_of(pattern, batch, bodies), terms.how) for pattern in terms.names]
             together = [tuple(tuple(some) for some in matched)]
             groups = [((place,),) for place in matched[0]] if terms.each else together
             for group in groups:
@@ -101,6 +101,7 @@ class Randomizer:
         self.sampled = np.zeros((batch.n, len(names)))
         self._uniform = streams.stream(*((f"randomise/{k}/{name}", 1) for k, name in enumerate(names)))
         self._again = streams.stream(*((f"randomise/{k}/{name}/again", 1) for k, name in enumerate(names)))
+        _check_densities(self._groups)
         self._possible = self._possible_rows()
         self._renews = any(group_.every for group_ in self._groups)
         self._curriculum = curriculum_of(what.curriculum, streams, len(names))
@@ -195,6 +196,23 @@ class Randomizer:
                     place.write(applied(group_.terms.how, place.nominal, sampled), worlds)
                     written += [place.target] if place.target is not None else []
         derive_if_needed(self._batch, written, worlds)
+
+
+def _effective(places: list[Place], how: str) -> list[Place]:
+    """Without quantities of the model that are 0 and are to be scaled; raises OptionError if none is left."""
+    left = [place for place in places if how != "scale" or place.target is None or place.nominal.any()]
+    if not left:
+        raise OptionError(f"{places[0].name} is 0 in the model, and scaling it has no effect: set it, or add to it")
+    return left
+
+
+def _check_densities(groups: Sequence[_Group]) -> None:
+    """Refuses the density of a body beside its mass or inertia, which it would overwrite."""
+    targets = [p.target for g in groups for some in g.places for p in some if p.target is not None]
+    dense = {target.row for target in targets if target.field == DENSITY}
+    for target in targets:
+        if target.field in ("body_mass", "body_inertia") and target.row in dense:
+            raise OptionError(f"{target.name} and the density of the same body are randomized: choose one")
 
 
 def places_of(pattern: str, batch: Batch, bodies: Sequence[BatchedRobot]) -> list[Place]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.sysid.lint import Finding, lint
+from embodied.sysid.lint import Finding, filled, lint, role
+from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import Recording
-from embodied.sysid.signals import holes_of, register_of
+from embodied.sysid.rules.relations import unit_factors
+from embodied.sysid.signals import register_of
 
 LEFT_OUT = ("outlier", "stuck")  # rules whose rows were not measured
 TURN = 2 * np.pi
+BACK = 10.0  # steps by which a clock that was set goes back at least; less is disorder
 
 
 def clean(recording: Recording, findings: Sequence[Finding] | None = None) -> tuple[list[Recording], list[str]]:
@@ -28,18 +32,56 @@ def clean(recording: Recording, findings: Sequence[Finding] | None = None) -> tu
     Returns:
         The recording, or its pieces on both sides of holes in time, and what was done in words.
     """
-    found = lint(recording) if findings is None else list(findings)
-    signals = {name: values.copy() for name, values in recording.signals.items()}
-    done = [line for one in found if (line := _mend(one, signals)) is not None]
-    mended = replace(recording, signals=signals)
-    rows = _rising(recording.time_s)
-    if len(rows) < len(recording):
-        done.append(f"time_s: {len(recording) - len(rows)} rows left out whose time does not rise")
-        mended = mended.rows(rows)
-    pieces, dropped = mended.pieces()
+    done = [f"{name}: {unit} converted to SI" for name, unit in recording.units.items() if to_si(unit)[1] != 1.0]
+    converted = recording.in_si()
+    found = lint(converted) if findings is None or done else list(findings)
+    signals = {name: values.copy() for name, values in converted.signals.items()}
+    done += [line for one in found if (line := _mend(one, signals)) is not None]
+    mended, scaled = _scaled(replace(converted, signals=signals))
+    pieces, cut = _rising(mended)
+    return pieces, [*done, *scaled, *cut]
+
+
+def _rising(recording: Recording) -> tuple[list[Recording], list[str]]:
+    """Pieces in which time rises without holes, and what was done."""
+    pieces: list[Recording] = []
+    dropped, done = 0, []
+    for part in _by_clock(recording):
+        latest = np.maximum.accumulate(part.time_s)
+        rows = np.flatnonzero(np.concatenate([[True], part.time_s[1:] > latest[:-1]]))
+        if len(rows) < len(part):
+            done.append(f"time_s: {len(part) - len(rows)} rows left out whose time does not rise")
+        several, single = part.rows(rows).pieces() if len(rows) > 1 else ([], 1)
+        pieces, dropped = pieces + several, dropped + single
     if len(pieces) + dropped > 1:
-        done.append(f"time_s: cut at holes into {len(pieces)} pieces, {dropped} of a single row left out")
+        done.append(f"time_s: cut into {len(pieces)} pieces, {dropped} of a single row left out")
     return pieces, done
+
+
+def _by_clock(recording: Recording) -> list[Recording]:
+    """Parts between instants at which the clock was set back by more than a few steps."""
+    step = np.diff(recording.time_s)
+    usual = float(np.median(step[step > 0])) if (step > 0).any() else 0.0
+    edges = [0, *(np.flatnonzero(step < -BACK * usual) + 1).tolist(), len(recording)]
+    spans = [np.arange(a, b) for a, b in pairwise(edges)]
+    return [recording.rows(span) for span in spans if len(span) > 1] if len(spans) > 1 else [recording]
+
+
+def _scaled(recording: Recording) -> tuple[Recording, list[str]]:
+    """Positions in the unit of their command, then velocities in that of their slope; a column at most once."""
+    done: list[str] = []
+    for kind, unit in (("position", "rad"), ("velocity", "rad/s")):
+        signals = {name: values.copy() for name, values in recording.signals.items()}
+        units, mended = dict(recording.units), set()
+        for one in unit_factors(filled(recording)[0]):
+            name, _, index = one.signal.removesuffix("]").partition("[")
+            if role(recording, name) == kind and one.factor != 1.0 and one.signal not in mended:
+                mended.add(one.signal)
+                signals[name][:, int(index)] *= one.factor
+                units[name] = unit
+                done.append(f"{one.signal}: multiplied by {one.factor:.6g}")
+        recording = replace(recording, signals=signals, units=units)
+    return recording, done
 
 
 def _mend(one: Finding, signals: dict[str, NDArray[np.float64]]) -> str | None:
@@ -55,9 +97,6 @@ def _mend(one: Finding, signals: dict[str, NDArray[np.float64]]) -> str | None:
     if one.rule in LEFT_OUT:
         column[one.rows] = np.nan
         return f"{one.signal}: {len(one.rows)} values left out ({one.rule})"
-    if one.rule == "units" and one.factor != 1.0:
-        column *= one.factor
-        return f"{one.signal}: multiplied by {one.factor:.6g}"
     return None
 
 
@@ -70,12 +109,3 @@ def _unwrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
     out = angle.copy()
     out[known] = np.unwrap(angle[known], period=turn)
     return out
-
-
-def _rising(time_s: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Rows whose time is above that of all rows before, on each side of holes and of a clock that was set back."""
-    latest = np.maximum.accumulate(time_s)
-    first = np.concatenate([[True], time_s[1:] > latest[:-1]])
-    if len(holes_of(time_s)) and np.mean(first) < 0.5:  # the first row is of another clock than the rest
-        return np.arange(1, len(time_s))[np.diff(time_s) > 0]
-    return np.flatnonzero(first)

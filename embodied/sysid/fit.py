@@ -24,6 +24,7 @@ from embodied.sysid.posterior import Fit, agreed
 from embodied.sysid.recording import Recording
 from embodied.sysid.simulation import AIM, LATENCY, OFFSET
 
+QUARTERS = 4  # parts of a single recording that are compared with each other
 BLOCK_S = 0.5  # residuals closer in time than that are taken for one
 STEPS = (1e-2, 1e-3)  # of finite differences, in shares of a range: across the kinks of friction, then exact
 INSIDE = 0.1  # share of its range by which a parameter begins within it: at its very end it may change nothing
@@ -123,6 +124,19 @@ class Residuals:
             block = ((piece.time_s - piece.time_s[0]) / BLOCK_S).astype(int)
             parts.append(np.repeat(first + block, len(self.plant.columns)))
             first += int(block.max()) + 1
+        _, numbers = np.unique(np.concatenate(parts)[self.counted], return_inverse=True)
+        return numbers
+
+    @cached_property
+    def regimes(self) -> NDArray[np.intp]:
+        """To which recording each counted error belongs, or to which quarter where there is one recording only."""
+        parts = []
+        alone = len(set(self.origin)) == 1
+        begin, end = self.pieces[0].time_s[0], self.pieces[-1].time_s[-1]
+        for piece, origin in zip(self.pieces, self.origin, strict=True):
+            share = (piece.time_s - begin) / max(end - begin, 1e-9)
+            which = np.clip((QUARTERS * share).astype(int), 0, QUARTERS - 1) if alone else np.full(len(piece), origin)
+            parts.append(np.repeat(which, len(self.plant.columns)))
         _, numbers = np.unique(np.concatenate(parts)[self.counted], return_inverse=True)
         return numbers
 
@@ -320,19 +334,30 @@ def jacobian(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, ste
 
 
 def _sandwich(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, step: float) -> tuple[NDArray, int]:
-    """The covariance of the estimate, `(P, P)`, and from how many clusters."""
+    """The covariance of the estimate, `(P, P)`, and from how many clusters.
+
+    Where recordings (or quarters of a single one) pull an estimate further apart than their half seconds do, its
+    standard error is what they say: a model that is wrong is wrong in another way for every motion.
+    """
     J = jacobian(residuals, low, high, at, step)
-    r = residuals.vectors(at[None])[0]
-    clusters = int(residuals.blocks.max()) + 1
-    scores = np.zeros((clusters, len(at)))
-    np.add.at(scores, residuals.blocks, J * r[:, None])
+    scores = J * residuals.vectors(at[None])[0][:, None]
     bread = np.linalg.pinv(J.T @ J, rcond=1e-12, hermitian=True)
-    few = clusters / max(clusters - len(at), 1)
-    shares = few * bread @ (scores.T @ scores) @ bread
+    clusters, regimes = int(residuals.blocks.max()) + 1, int(residuals.regimes.max()) + 1
+    shares = _clustered(scores, bread, residuals.blocks) * clusters / max(clusters - len(at), 1)
+    between = _clustered(scores, bread, residuals.regimes) * regimes / max(regimes - 1, 1)
+    wider = np.sqrt(np.maximum(np.diag(between) / np.maximum(np.diag(shares), 1e-300), 1.0))
+    shares *= np.outer(wider, wider)
     width = high - low
     unseen = np.linalg.norm(J, axis=0) == 0  # what changes nothing can be anything
     shares[unseen, unseen] = 1.0
     return shares * np.outer(width, width), clusters
+
+
+def _clustered(scores: NDArray, bread: NDArray, cluster: NDArray[np.intp]) -> NDArray:
+    """The sandwich of scores `(M, P)` that are added up within each cluster `(M,)`, `(P, P)`."""
+    added = np.zeros((int(cluster.max()) + 1, scores.shape[1]))
+    np.add.at(added, cluster, scores)
+    return bread @ (added.T @ added) @ bread
 
 
 def _mean_errors(residuals: Residuals, values: NDArray, recordings: int) -> NDArray:

@@ -24,17 +24,17 @@ def lint(recording: Recording) -> list[Finding]:
 
     Rules that look at neighbors in time see the last value where nothing was measured, and say nothing of such rows.
     """
-    filled, unknown = _filled(recording)
+    held, unknown = filled(recording)
     found: list[Finding] = []
     for rule in RULES:
         if rule in AS_MEASURED:
             found += rule(recording)
         else:
-            found += [one for raw in rule(filled) if (one := _of_known_rows(raw, unknown)) is not None]
+            found += [one for raw in rule(held) if (one := _of_known_rows(raw, unknown)) is not None]
     return found
 
 
-def _filled(recording: Recording) -> tuple[Recording, dict[str, NDArray[np.bool_]]]:
+def filled(recording: Recording) -> tuple[Recording, dict[str, NDArray[np.bool_]]]:
     """A recording in which values hold where none was measured, and by column the rows of which that says nothing."""
     signals: dict[str, NDArray] = {}
     unknown: dict[str, NDArray[np.bool_]] = {}

@@ -21,7 +21,8 @@ from embodied.physics.loading import compile_spec, read_spec
 from embodied.physics.targets import Target, check_single, derive_if_needed, find_targets
 from embodied.sysid.drive import Drive
 from embodied.sysid.lint import role
-from embodied.sysid.recording import Recording
+from embodied.sysid.readers.units import to_si
+from embodied.sysid.recording import COMMAND, Recording
 from embodied.sysid.signals import holes_of
 from embodied.sysid.simulation import AIM, LATENCY, OFFSET, Run, at_instants, start_of, ticks_of
 
@@ -171,6 +172,9 @@ class ServoPlant:
         for what, array in ((self._signal, values), ("command", recording.command)):
             if array.shape[1] != len(self.columns):
                 raise RecordingError(f"{what} has {array.shape[1]} columns for {len(self.columns)} joints")
+        for name in (self._signal, COMMAND):
+            if to_si(recording.units.get(name, ""))[1] != 1.0:
+                raise RecordingError(f"{name} is in {recording.units[name]}: simulate recording.in_si()")
         for joint, drive in zip(self.columns, self.drives, strict=True):
             drive.check(recording, joint)
         return values
@@ -189,7 +193,10 @@ class ServoPlant:
             self.measured(recording)  # refuses what cannot be simulated
         field = self.field(recordings)
         in_worlds = {name: np.repeat(np.asarray(value, float), R) for name, value in values.items()}
-        in_worlds |= {name: np.tile(numbers, K) for name, numbers in self._fed(recordings).items()}
+        for name, numbers in self._fed(recordings).items():
+            if name in values:
+                raise OptionError(f"{name} is fed by the recordings' metadata, and cannot be found as well")
+            in_worlds[name] = np.tile(numbers, K)
         batch = self._prepared(K * R, in_worlds)
         track_WnJ = Run(self, batch, in_worlds, list(recordings), K).track(field)
         if field == "qpos":
@@ -208,7 +215,13 @@ class ServoPlant:
                     f"recordings differ in {name} ({', '.join(found)}), which nothing uses: feed it to a parameter "
                     f"(--feed {name}=PARAMETER), name it as --gain, or ignore it (--ignore {name})"
                 )
-        return {self.expand(name)[0]: self._numbers(key, recordings) for key, name in self._feeds.items()}
+        fed = {}
+        for key, pattern in self._feeds.items():
+            names = self.expand(pattern)
+            if len(names) > 1:
+                raise OptionError(f"{key} is fed to {pattern}, which is {len(names)} parameters: name one")
+            fed[names[0]] = self._numbers(key, recordings)
+        return fed
 
     def _numbers(self, key: str, recordings: Sequence[Recording]) -> NDArray[np.float64]:
         for recording in recordings:
@@ -240,10 +253,11 @@ class ServoPlant:
         for field in CHANGING:
             batch.field(field)[:] = getattr(self.model, field)
         self._touched |= {name: self._targets(name)[0] for name in values if name not in self._own}
+        for target in self._touched.values():
+            target.write(batch, np.tile(target.nominal(self.model), (worlds, 1)))
         for name, target in self._touched.items():
-            value = values.get(name)
-            nominal = np.tile(target.nominal(self.model), (worlds, 1))
-            target.write(batch, nominal if value is None else np.broadcast_to(value[:, None], nominal.shape))
+            if name in values:
+                target.write(batch, np.broadcast_to(values[name][:, None], (worlds, len(target.columns))))
         derive_if_needed(batch, self._touched.values())
         batch.reset()
         return batch

@@ -22,6 +22,7 @@ from embodied.extras import advice
 from embodied.sysid.readers.dispatch import reader_of
 from embodied.sysid.readers.mapping import LogMap, guessed, read_map
 from embodied.sysid.readers.table import Table
+from embodied.sysid.readers.units import to_si
 from embodied.sysid.signals import holes_of
 
 Columns = NDArray[np.float64]
@@ -87,6 +88,14 @@ class Recording:
         if len(rows) < 2:
             raise RecordingError(f"fewer than 2 instants lie in {start_s}–{end_s} s of {since[-1]:.3g} s")
         return self.rows(rows)
+
+    def in_si(self) -> Recording:
+        """Returns it with what is in another unit than those of SI, such as degrees or rpm, in SI."""
+        found = {name: to_si(unit) for name, unit in self.units.items()}
+        factors = {name: factor for name, (_, factor) in found.items()}
+        signals = {name: values * factors.get(name, 1.0) for name, values in self.signals.items()}
+        units = {name: unit for name, (unit, _) in found.items()}
+        return Recording(self.time_s, self.command * factors.get(COMMAND, 1.0), signals, units, self.metadata)
 
     def rows(self, which: NDArray[np.intp]) -> Recording:
         """Returns some of its instants."""
@@ -165,8 +174,10 @@ def _by_names(table: Table, path: Path) -> Recording:
         raise UnknownNameError("column", TIME, table.columns, advice)
     groups: dict[str, dict[int, NDArray[np.float64]]] = {COMMAND: {}}
     for column, values in table.columns.items():
-        if column != TIME:
-            name, _, index = column.removesuffix("]").partition("[")
+        if column not in (TIME, ""):  # a column without a name is an index
+            name, bracket, index = column.removesuffix("]").partition("[")
+            if bracket and not index.isdigit():
+                raise RecordingError(f"column {column!r} of {path.name} cannot name a signal: rename it, or use a map")
             group = groups.setdefault(name, {})
             if int(index or 0) in group:
                 raise ValueError(f"two columns are {name}[{int(index or 0)}]")

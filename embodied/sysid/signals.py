@@ -14,7 +14,8 @@ Vector = NDArray[np.float64]
 QUANTA = 100  # fewer different values in a range make a signal coarse
 HOLE, HOLE_S = 50.0, 1.0  # median steps, and seconds, beyond which nothing is known of what happened in between
 MOST_WORK = 20_000_000  # products of numbers in which a shift is looked for
-WIDEST_TRIVIAL = 6  # bits; registers are wider
+WHOLE = (16, 32, 64)  # bits of registers that nothing but counts would fill at both ends
+NARROWEST, VALUES = 8, 3  # bits of a register, and different values of either sign in it, at least
 LIKE = 0.8  # correlation from which on two signals tell the same
 
 
@@ -122,16 +123,16 @@ def register_of(values: Vector) -> Register | None:
     Two's complement fills both ends of a register and nothing between; a sign bit, two ranges from 0 and from half.
     """
     known = values[np.isfinite(values)]
-    if not len(known) or known.min() < 0 or np.any(known != np.rint(known)) or known.max() < 2**WIDEST_TRIVIAL:
+    if not len(known) or known.min() < 0 or np.any(known != np.rint(known)) or known.max() >= 2.0**64:
         return None
     bits = int(known.max()).bit_length()
     half = 2.0 ** (bits - 1)
-    low, high = known[known < half], known[known >= half]
-    if not len(low) or bits > 64:
+    low, high = np.unique(known[known < half]), np.unique(known[known >= half])
+    if bits < NARROWEST or len(low) < VALUES or low.max() >= 0.5 * half:
         return None
-    if high.min() > 1.5 * half and low.max() < 0.5 * half:
+    if high.min() > 1.5 * half and (len(high) >= VALUES or bits in WHOLE or high.max() == 2 * half - 1):
         return Register(bits, sign_bit=False)
     above = high - half
-    if above.max() < 0.5 * half and low.max() < 0.5 * half and above.min() <= max(low.max(), above.max()) / 2:
+    if len(high) >= VALUES and above.max() < 0.5 * half and above.min() <= max(low.max(), above.max()) / 2:
         return Register(bits, sign_bit=True)
     return None

@@ -65,9 +65,9 @@ class Run:
     def track(self, field: str) -> NDArray[np.float64]:
         """Angles, speeds or torques of the joints at every tick, `(W, ticks + 1, J)`."""
         commands = self._commands()
-        self._begin()
         power = self._power() if self._fed else None
-        self._drive(1.0, 1.0)
+        self._drive(1.0, 1.0) if power is None else self._drive(power[0][:, 0], power[1][:, 0])
+        self._begin(commands[:, 0])
         columns = {"qpos": self._places, "qvel": self._dofs, "actuator_force": list(range(self.J))}[field]
         out = np.empty((self.W, self.ticks + 1, self.J))
         piece = 1 if self._fed or self._rubs else PIECE
@@ -82,7 +82,10 @@ class Run:
             if first == 0:
                 out[:, 0] = self.batch.array(field)[:, columns]
             self.batch.record(last - first, record, control=commands[:, first:last])
-            out[:, first + 1 : last + 1] = record[field][..., columns]
+            early = field == "actuator_force"  # what MuJoCo computes at the beginning of a tick
+            out[:, first + 1 - early : last + 1 - early] = record[field][..., columns]
+        if field == "actuator_force":
+            out[:, -1] = out[:, -2]
         return out
 
     def _laws(self) -> tuple[NDArray, NDArray, NDArray]:
@@ -95,13 +98,14 @@ class Run:
                 part[:, j] = value
         return parts[0], parts[1], parts[2]
 
-    def _begin(self) -> None:
-        """Puts the joints where they were measured first, as fast as they were going."""
+    def _begin(self, commands: NDArray) -> None:
+        """Puts the joints where they were measured first, as fast as they were going, under the first commands."""
         starts = [self.plant.starts(recording) for recording in self.recordings]
         place = np.tile([place for place, _ in starts], (self.K, 1))
         speed = np.tile([speed for _, speed in starts], (self.K, 1))
         self.batch.array("qpos")[:, self._places] = place - self._table[OFFSET]
         self.batch.array("qvel")[:, self._dofs] = speed
+        self.batch.array("ctrl")[:] = commands
         self.batch.forward()
 
     def _commands(self) -> NDArray[np.float64]:

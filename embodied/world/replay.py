@@ -136,8 +136,9 @@ class ReplayPlant:
         for name in values:
             if name not in touched:
                 touched[name] = places_of(name, env.batch, env.bodies)[0]
-        for name, place in touched.items():
-            value = values.get(name)
-            wanted = np.tile(place.nominal, (env.num_envs, 1)) if value is None else np.asarray(value)[:, None]
-            place.write(np.broadcast_to(wanted, (env.num_envs, len(place.nominal))), everyone)
+        for place in touched.values():
+            place.write(np.tile(place.nominal, (env.num_envs, 1)), everyone)
+        for name, value in values.items():
+            place = touched[name]
+            place.write(np.broadcast_to(np.asarray(value)[:, None], (env.num_envs, len(place.nominal))), everyone)
         derive_if_needed(env.batch, [place.target for place in touched.values() if place.target is not None])

@@ -110,7 +110,7 @@ def _of_lists(name: str, column: Any) -> list[tuple[str, NDArray]]:
         return []
     lengths = {len(row) for row in column if row.is_valid}
     if len(lengths) != 1:
-        raise ValueError(f"the lists of {name} are of lengths {', '.join(map(str, sorted(lengths))) or 'none'}")
+        return []  # words or tokens rather than a row of numbers
     (width,) = lengths
     values = np.full((len(column), width), np.nan)
     known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), bool)

@@ -63,13 +63,20 @@ def _text(path: Path) -> str:
 def _separator(rows: list[str]) -> str | None:
     """What parts the cells, most often and equally often in all rows; None for white space."""
     counts = {sep: [row.count(sep) for row in rows] for sep in SEPARATORS}
-    steady = {sep: c[0] for sep, c in counts.items() if c[0] and len(set(c[1:] or c)) == 1 and c[-1] == c[0]}
-    if len(steady) > 1 and "," in steady and any(COMMA_NUMBER.fullmatch(cell) for cell in _cells(rows[-1], ";")):
-        del steady[","]
+    if any(_has_decimal_commas(rows, sep) for sep in (";", "\t", "|", None)):
+        del counts[","]
+    steady = {sep: c[0] for sep, c in counts.items() if c[0] and len(set(c)) == 1}
     if steady:
         return max(steady, key=lambda sep: (sep != "|", steady[sep]))
     some = {sep: min(c) for sep, c in counts.items() if min(c)}
     return max(some, key=lambda sep: some[sep]) if some else None
+
+
+def _has_decimal_commas(rows: list[str], separator: str | None) -> bool:
+    """Whether cells, parted by something else than commas, are numbers with a comma in them."""
+    cells = [cell for row in rows for cell in _cells(row, separator)]
+    commas = [cell for cell in cells if "," in cell]
+    return len(cells) > len(rows) and bool(commas) and all(COMMA_NUMBER.fullmatch(cell) for cell in commas)
 
 
 def _cells(row: str, separator: str | None) -> list[str]:
@@ -109,7 +116,7 @@ def _columns(header: list[str], body: list[str], separator: str | None) -> list[
     if {len(row) for row in cells} != {len(header)}:
         lengths = ", ".join(map(str, sorted({len(row) for row in cells})))
         raise ValueError(f"rows of {lengths} cells for {len(header)} names")
-    comma = separator != "," and any(COMMA_NUMBER.fullmatch(cell) for cell in cells[-1] + cells[0])
+    comma = separator != "," and any(COMMA_NUMBER.fullmatch(cell) for row in cells for cell in row)
     found = []
     for name, column in zip(header, zip(*cells, strict=True), strict=True):
         values, is_time = _values(column, comma)
@@ -143,7 +150,11 @@ def _values(column: tuple[str, ...], comma: bool) -> tuple[Vector | None, bool]:
 def _times(column: tuple[str, ...]) -> tuple[Vector | None, bool]:
     """A column of dates as seconds since the first; None for one of words."""
     try:
-        stamps = np.array([cell.replace(" ", "T").removesuffix("Z") for cell in column], "datetime64[ns]")
+        stamps = np.array([cell.replace(" ", "T").removesuffix("Z") or "NaT" for cell in column], "datetime64[ns]")
     except ValueError:
         return None, False
-    return (stamps - stamps[0]).astype(np.int64) * 1e-9, True
+    known = ~np.isnat(stamps)
+    if not known.any():
+        return None, False
+    since = (stamps - stamps[known][0]).astype(np.int64) * 1e-9
+    return np.where(known, since, np.nan), True

@@ -46,7 +46,7 @@ def read_json(path: Path) -> list[Table]:
         metadata = {name: value for name, value in flat_lists.items() if not isinstance(value, list)}
     else:
         raise ValueError("it is neither records nor columns")
-    arrays = {name: [_number(value) for value in values] for name, values in arrays.items()}
+    arrays = {name: _padded([_number(value) for value in values]) for name, values in arrays.items()}
     source = "bam" if {"goal_position", "timestamp", "position"} <= set(arrays) else ""
     return [table_of(arrays, about={"metadata": metadata}, source=source)]
 
@@ -59,6 +59,15 @@ def _flat(record: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str,
     for name, value in record.items():
         flat |= _flat(value, f"{prefix}{name}.", depth + 1) if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def _padded(values: list[Any]) -> list[Any]:
+    """Lists in place of those that a few records lack."""
+    widths = {len(value) for value in values if isinstance(value, list)}
+    if len(widths) != 1:
+        return values
+    (width,) = widths
+    return [value if isinstance(value, list) else [np.nan] * width for value in values]
 
 
 def _number(value: Any) -> Any:

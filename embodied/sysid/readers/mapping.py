@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import RecordingError, UnknownNameError
 from embodied.patterns import matches
+from embodied.sysid.readers.ros import commands
 from embodied.sysid.readers.table import Table
 from embodied.sysid.readers.units import TO_SI, known_unit, spelled
 
@@ -195,22 +196,27 @@ def _has(table: Table, columns: Columns) -> bool:
 
 
 def _of_ros(table: Table) -> LogMap:
-    """Positions, velocities and efforts of the topic that gave the time; commands of the one that is called so."""
+    """What the topic that gave the time measures, of the joints that a topic of commands drives."""
     lead = str(table.about.get("metadata", {}).get("time", ""))
     prefix = f"{lead}/"
     joints = [n[len(prefix) + 9 : -1] for n in table.columns if n.startswith(f"{prefix}position[")]
     units = {"position": "rad", "velocity": "rad/s", "effort": "N·m"}
+    command = None
+    for topic in filter(commands, table.about.get("metadata", {}).get("topics", [])):
+        for field, unit in {**units, "data": ""}.items():
+            told = [
+                name[len(topic) + 1 + len(field) + 1 : -1]
+                for name in table.columns
+                if name.startswith(f"{topic}/{field}[")
+            ]
+            driven = [joint for joint in joints if joint in told] if field != "data" else joints
+            if command is None and topic != lead and told and driven:
+                wanted = told if field == "data" else driven
+                command = Columns([f"{topic}/{field}[{joint}]" for joint in wanted], unit)
+                joints = driven
     signals = {
         field: Columns([f"{prefix}{field}[{joint}]" for joint in joints], unit)
         for field, unit in units.items()
         if joints and all(f"{prefix}{field}[{joint}]" in table.columns for joint in joints)
     }
-    command = None
-    for topic in (topic for topic in table.about.get("metadata", {}).get("topics", []) if topic != lead):
-        for field, unit in {**units, "data": ""}.items():
-            wanted = [f"{topic}/{field}[{joint}]" for joint in joints]
-            if field == "data":
-                wanted = [name for name in table.columns if name.startswith(f"{topic}/data[")]
-            if command is None and wanted and all(name in table.columns for name in wanted):
-                command = Columns(list(wanted), unit)
     return LogMap(Time("time"), signals, command, joints, {"joints": joints})

@@ -93,7 +93,7 @@ def _table(messages: Iterator[Message]) -> Table:
         raise ValueError("it holds no messages of joints")
     if sum(len(s.stamp_ns) * len(s.rows) for s in streams.values()) > MOST_NUMBERS:
         raise ValueError("it holds too many numbers")
-    measured = [topic for topic in streams if not _commands(topic)] or list(streams)
+    measured = [topic for topic in streams if not commands(topic)] or list(streams)
     lead = max(measured, key=lambda topic: len(streams[topic].stamp_ns))
     first = streams[lead].stamp_ns[0]
     now = np.array(streams[lead].stamp_ns, np.int64)
@@ -105,11 +105,31 @@ def _table(messages: Iterator[Message]) -> Table:
         for name, values in stream.rows.items():
             held = np.array(values)[order][np.maximum(last, 0)]
             columns[f"{topic}/{name}"] = np.where(last >= 0, held, np.nan)
+    columns = _from_the_first_command(columns, [topic for topic in streams if commands(topic)])
     metadata = {"time": lead, "topics": sorted(streams)}
     return Table(columns, {"metadata": metadata}, frozenset({"time"}), "ros")
 
 
-def _commands(topic: str) -> bool:
+def _from_the_first_command(columns: dict[str, Vector], topics: list[str]) -> dict[str, Vector]:
+    """Without the rows before anything was commanded.
+
+    Raises:
+        ValueError: commands and measurements are of different clocks.
+    """
+    known = np.zeros(len(columns["time"]), bool)
+    for name, values in columns.items():
+        if any(name.startswith(f"{topic}/") for topic in topics):
+            known |= np.isfinite(values)
+    if not topics:
+        return columns
+    if not known.any():
+        late = ", ".join(topics)
+        raise ValueError(f"{late} command only after everything was measured: are their clocks the same?")
+    return {name: values[int(known.argmax()) :] for name, values in columns.items()}
+
+
+def commands(topic: str) -> bool:
+    """Whether a topic is called like one of commands."""
     return any(word in topic.lower() for word in COMMANDING)
 
 

@@ -48,7 +48,7 @@ def table_of(arrays: Mapping[str, Any], **rest: Any) -> Table:
     numbers = {name: array for name, value in arrays.items() if (array := _numbers(value)) is not None}
     if not numbers:
         raise ValueError("it holds no numbers")
-    length = Counter(n for array in numbers.values() for n in {array.shape[0]}).most_common(1)[0][0]
+    length = _length(list(numbers.values()))
     columns: dict[str, Vector] = {}
     for name, array in numbers.items():
         if array.ndim == 2 and array.shape[0] != length and array.shape[1] == length:
@@ -58,6 +58,13 @@ def table_of(arrays: Mapping[str, Any], **rest: Any) -> Table:
         parts = [(name, array)] if array.ndim == 1 else [(f"{name}[{k}]", array[:, k]) for k in range(array.shape[1])]
         add_columns(columns, parts)
     return Table(columns, **rest)
+
+
+def _length(arrays: list[NDArray]) -> int:
+    """How many instants there are: what most arrays share on some axis, vectors before others, the longest."""
+    shared = Counter(n for array in arrays for n in set(array.shape))
+    vectors = {array.shape[0] for array in arrays if array.ndim == 1}
+    return max(shared, key=lambda n: (shared[n], n in vectors, n))
 
 
 def add_columns(columns: dict[str, Vector], parts: Iterable[tuple[str, NDArray]]) -> None:

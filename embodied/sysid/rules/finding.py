@@ -82,6 +82,8 @@ def command_of(recording: Recording, values: Vector, k: int) -> Vector | None:
     unit = to_si(recording.units.get(COMMAND, ""))[0]
     if not commands or unit in NO_POSITIONS:
         return None
+    if commands > 1 and k >= commands:
+        return None
     return recording.command[:, min(k, commands - 1)]
 
 
@@ -126,5 +128,5 @@ def provoked(recording: Recording, values: Vector, k: int) -> NDArray[np.bool_]:
         return np.zeros(len(values), bool)
     step = np.abs(np.diff(command, prepend=command[0]))
     usual = float(np.percentile(step, 90))
-    rows = max(int(PROVOKED_S / 2 / max(float(np.median(np.diff(recording.time_s))), 1e-9)), 1)
+    rows = max(rows_in(recording, PROVOKED_S / 2) - 1, 1)
     return maximum_filter1d(step, 2 * rows + 1, origin=rows) > max(3 * usual, 0.02 * spread_of(command))

@@ -150,7 +150,7 @@ def _loaded(paths: Sequence[Path], log_map: str | None) -> list[tuple[str, Recor
     for path in paths:
         for one in Recording.load_all(path, log_map):
             label = str(one.metadata.get("label", ""))
-            pieces, dropped = one.pieces()
+            pieces, dropped = one.in_si().pieces()
             if len(pieces) + dropped > 1:
                 warnings.warn(
                     f"{path} has holes in time: {len(pieces)} pieces are used on their own, {dropped} single instants "
