@@ -354,3 +354,70 @@ def test_the_default_list_fits_a_drive_whose_firmware_is_known(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "limit[j]" in json.loads((tmp_path / "fit.json").read_text())["names"]
     assert Path(tmp_path / "fit.html").is_file()
+
+
+@pytest.mark.parametrize("values", [(0, 100), (0, 1024), (0, 128), (3, 200), (0, 255), (0, 64)])
+def test_two_values_are_no_register(values):
+    assert register_of(np.where(np.sin(9 * TIME) > 0, *values).astype(float)) is None
+
+
+def test_units_are_mended_once_and_right_columns_are_left_alone():
+    angle = servo_log().signal("position")[:, 0]
+    slope = np.gradient(angle, TIME)
+    log = servo_log(position=np.degrees(angle), velocity=slope)
+    (mended,), _ = clean(log)
+    np.testing.assert_allclose(mended.signal("velocity")[:, 0], slope)
+    np.testing.assert_allclose(mended.signal("position")[:, 0], angle)
+    assert mended.units["position"] == "rad"
+    (mended,), _ = clean(servo_log(position=angle, link_pos=angle, velocity=slope * 60 / (2 * np.pi)))
+    np.testing.assert_allclose(mended.signal("velocity")[:, 0], slope)
+    (mended,), _ = clean(servo_log(position=np.degrees(angle), velocity=np.degrees(slope)))
+    np.testing.assert_allclose(mended.signal("velocity")[:, 0], slope)
+
+
+def test_units_of_other_systems_are_converted_or_refused():
+    log = Recording(
+        TIME, 10 * waves(0, 1.0, 1), {"position": np.zeros((1200, 1))}, {"command": "deg", "position": "deg"}
+    )
+    plant = ServoPlant(mujoco.MjSpec.from_string(ONE), ["j"], Servo())
+    with pytest.raises(RecordingError, match=r"position is in deg: simulate recording.in_si\(\)"):
+        plant.simulate({}, [log])
+    np.testing.assert_allclose(log.in_si().command, np.radians(log.command))
+    assert log.in_si().units["command"] == "rad"
+    plant.simulate({}, [log.in_si()])
+
+
+def test_a_clock_that_was_set_back_cuts_a_log_and_loses_nothing():
+    time = np.concatenate([TIME[:800], TIME[:400]])
+    pieces, _ = clean(servo_log(time_s=time))
+    assert [len(piece) for piece in pieces] == [800, 400]
+
+
+def test_a_simulation_does_not_depend_on_the_one_before():
+    drive = Servo(stiffness=4.0, limit=2.0, load_friction=0.2)
+    plant = ServoPlant(mujoco.MjSpec.from_string(PENDULA), ["a", "b"], drive, signal="torque")
+    still = np.zeros((1200, 2))
+    log = Recording(TIME, waves(2, 0.5), {"position": still + 0.3, "torque": still}, {"torque": "N·m"})
+    first = plant.simulate({}, [log])[0]
+    plant.simulate({"stiffness[a]": np.array([40.0]), "density[upper]": np.array([3.0])}, [log])
+    np.testing.assert_array_equal(plant.simulate({}, [log])[0], first)
+    np.testing.assert_allclose(first[0, 0], np.clip(4.0 * (log.command[0] - 0.3), -2, 2))
+
+
+def test_parameters_that_share_numbers_of_the_model_do_not_undo_each_other():
+    plant = ServoPlant(mujoco.MjSpec.from_string(PENDULA), ["a", "b"], TorqueDrive())
+    log = Recording(TIME[:100], waves(2, 0.5)[:100], {"position": np.zeros((100, 2))})
+    heavy = {"body_mass[lower]": np.array([3.0])}
+    expected = plant.simulate(heavy, [log])[0]
+    plant.simulate({"density[lower]": np.array([0.5])}, [log])
+    np.testing.assert_array_equal(plant.simulate(heavy, [log])[0], expected)
+
+
+def test_metadata_feed_one_parameter_that_is_not_found_as_well():
+    plant = ServoPlant(mujoco.MjSpec.from_string(PENDULA), ["a", "b"], TorqueDrive(), feeds={"m": "body_mass[*]"})
+    log = Recording(TIME[:9], waves(2, 0.5)[:9], {"position": np.zeros((9, 2))}, {}, {"m": 0.3})
+    with pytest.raises(OptionError, match="which is 2 parameters"):
+        plant.simulate({}, [log])
+    one = ServoPlant(mujoco.MjSpec.from_string(PENDULA), ["a", "b"], TorqueDrive(), feeds={"m": "body_mass[lower]"})
+    with pytest.raises(OptionError, match="cannot be found as well"):
+        one.simulate({"body_mass[lower]": np.array([0.4])}, [log])

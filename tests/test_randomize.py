@@ -446,3 +446,31 @@ def test_the_center_of_mass_of_a_body_that_mujoco_would_simplify_can_differ():
     box = batch.model.body("box0").id
     offset = batch.array("xipos")[:, box] - batch.array("xpos")[:, box]
     np.testing.assert_allclose(np.linalg.norm(offset, axis=1), info["sampled_parameters"][:, 0], rtol=1e-9)
+
+
+def test_density_and_mass_of_one_body_and_scales_of_nothing_are_refused():
+    both = (RandomizationTerm("density[robot/chassis]", Uniform(0.9, 1.1)),
+            RandomizationTerm("body_mass[robot/chassis]", Uniform(0.9, 1.1)))  # fmt: skip
+    with pytest.raises(OptionError, match="density of the same body"):
+        worlds(1, Randomization(both))
+    with pytest.raises(OptionError, match="scaling it has no effect"):
+        worlds(1, Randomization((RandomizationTerm("body_gravcomp[robot/chassis]", Uniform(0.9, 1.1)),)))
+
+
+def test_axes_that_differ_go_on_after_a_resume_as_if_there_had_been_none():
+    terms = (
+        RandomizationTerm("geom_quat[robot/hull][1]", Uniform(-0.3, 0.3), "add"),
+        RandomizationTerm("geom_quat[robot/hull][2]", Uniform(-0.3, 0.3), "add", every_s=0.2),
+    )
+    first, second = (worlds(2, Randomization(terms)) for _ in range(2))
+    first.reset(seed=0)
+    second.reset(seed=9)
+    for _ in range(3):
+        first.step(np.zeros((2, 3)))
+    second.unwrapped.set_state(first.unwrapped.get_state())
+    for env in (first, second):
+        for _ in range(5):
+            env.step(np.zeros((2, 3)))
+    hull = first.unwrapped.batch.model.geom("robot/hull").id
+    quats = [env.unwrapped.batch.field("geom_quat")[:, hull] for env in (first, second)]
+    np.testing.assert_array_equal(*quats)

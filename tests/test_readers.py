@@ -356,3 +356,58 @@ def test_a_file_of_noise_is_refused_in_one_line(tmp_path, suffix):
         with pytest.raises((RecordingError, UnknownNameError)) as refusal:
             Recording.load(file)
         assert "\n" not in str(refusal.value)
+
+
+def test_dates_with_a_gap_and_decimal_commas_without_a_header_are_read(tmp_path):
+    rows = ["time_s,position[0]", "2024-01-01 00:00:01,1", ",2", "2024-01-01 00:00:03.5,3"]
+    (tmp_path / "log.csv").write_text("\n".join(rows))
+    with pytest.raises(RecordingError, match="not numbers"):  # a time that is missing is no time
+        Recording.load(tmp_path / "log.csv")
+    (tmp_path / "log.tsv").write_text("0,00\t0,10\t5\n0,02\t0,20\t6\n0,04\t0,3\t7\n")
+    recording = Recording.load(tmp_path / "log.tsv", LogMap(Time(0), {"position": Columns([1, 2])}))
+    np.testing.assert_allclose(recording.signal("position"), [[0.1, 5], [0.2, 6], [0.3, 7]])
+    (tmp_path / "some.csv").write_text("time_s;command[0];position[0]\n0;0;0\n1;0,5;0,25\n2;0;1\n")
+    np.testing.assert_allclose(Recording.load(tmp_path / "some.csv").signal("position")[:, 0], [0, 0.25, 1])
+
+
+def test_columns_without_a_name_are_left_out_and_brackets_without_a_number_are_named(tmp_path):
+    (tmp_path / "log.csv").write_text(",time_s,position[0]\n0,0,1\n1,1,2\n")
+    assert list(Recording.load(tmp_path / "log.csv").signals) == ["position"]
+    (tmp_path / "log.csv").write_text("time_s,position[0],temp [C]\n0,0,1\n1,1,2\n")
+    with pytest.raises(RecordingError, match=r"'temp \[C\]' of log.csv cannot name a signal"):
+        Recording.load(tmp_path / "log.csv")
+
+
+def test_odd_columns_do_not_spoil_a_log(tmp_path):
+    table = arrow.table({"time_s": T, "command[0]": T, "position[0]": T, "tokens": [[1]] * 39 + [[1, 2]]})
+    parquet.write_table(table, tmp_path / "log.parquet")
+    assert list(Recording.load(tmp_path / "log.parquet").signals) == ["position"]
+    records = [{"t": t, "q": [t, 2 * t]} for t in T.tolist()]
+    del records[3]["q"]
+    (tmp_path / "log.json").write_text(json.dumps(records))
+    recording = Recording.load(tmp_path / "log.json", LogMap(Time("t"), {"position": Columns("q[*]")}))
+    assert np.isnan(recording.signal("position")).any(axis=1).nonzero()[0].tolist() == [3]
+
+
+def test_an_mcap_file_begins_with_the_first_command_and_takes_no_measurement_for_one(tmp_path):
+    pytest.importorskip("mcap")
+    from mcap.writer import Writer
+
+    with (tmp_path / "log.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        ids = {t: writer.register_channel(t, "json", 0) for t in ("/joint_states", "/encoder/states", "/arm/target")}
+        for k, t in enumerate(T):
+            for topic, joints in (
+                ("/encoder/states", ["pan", "lift"]),
+                ("/joint_states", ["pan", "lift"]),
+                ("/arm/target", ["lift"]),
+            ):
+                if topic != "/arm/target" or k >= 10:
+                    body = json.dumps({"name": joints, "position": [t + len(topic)] * len(joints)})
+                    writer.add_message(ids[topic], int(1e9 * t) + (k == 0), body.encode(), 0)
+        writer.finish()
+    recording = Recording.load(tmp_path / "log.mcap")
+    assert len(recording) == 30
+    assert recording.metadata["joints"] == ["lift"]
+    np.testing.assert_allclose(recording.command[:, 0], T[10:] + len("/arm/target"))

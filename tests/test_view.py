@@ -280,3 +280,21 @@ def test_a_model_that_diverges_is_shown_until_it_does_and_no_longer(tmp_path):
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "wild.rrd").exists()
+
+
+def test_visual_and_collision_meshes_of_one_name_are_two_meshes(tmp_path):
+    corners_of = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], "<f4")
+    triangles = np.zeros(4, [("n", "<f4", 3), ("v", "<f4", (3, 3)), ("a", "<u2")])
+    for kind, size in (("visual", 1.0), ("collision", 0.1)):
+        triangles["v"] = size * corners_of[[[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]]]
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "base.stl").write_bytes(b"\0" * 80 + np.uint32(4).tobytes() + triangles.tobytes())
+    inertial = '<inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>'
+    shapes = "".join(
+        f'<{k}><geometry><mesh filename="{k}/base.stl"/></geometry></{k}>' for k in ("visual", "collision")
+    )
+    (tmp_path / "r.urdf").write_text(f'<robot name="r"><link name="base">{inertial}{shapes}</link></robot>')
+    model = read_model(tmp_path / "r.urdf")
+    assert model.nmesh == 2
+    sizes = {int(model.geom_group[g]): float(model.geom_rbound[g]) for g in range(model.ngeom)}
+    assert sizes[1] == pytest.approx(10 * sizes[0], rel=1e-3)

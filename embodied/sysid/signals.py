@@ -15,7 +15,7 @@ QUANTA = 100  # fewer different values in a range make a signal coarse
 HOLE, HOLE_S = 50.0, 1.0  # median steps, and seconds, beyond which nothing is known of what happened in between
 MOST_WORK = 20_000_000  # products of numbers in which a shift is looked for
 WHOLE = (16, 32, 64)  # bits of registers that nothing but counts would fill at both ends
-NARROWEST, VALUES = 8, 3  # bits of a register, and different values of either sign in it, at least
+NARROWEST, VALUES = 8, 3  # bits of a register, and different values of one sign in it, at least
 LIKE = 0.8  # correlation from which on two signals tell the same
 
 
@@ -128,11 +128,15 @@ def register_of(values: Vector) -> Register | None:
     bits = int(known.max()).bit_length()
     half = 2.0 ** (bits - 1)
     low, high = np.unique(known[known < half]), np.unique(known[known >= half])
-    if bits < NARROWEST or len(low) < VALUES or low.max() >= 0.5 * half:
+    if bits < NARROWEST or max(len(low), len(high)) < VALUES or not len(low) or low.max() >= 0.5 * half:
         return None
     if high.min() > 1.5 * half and (len(high) >= VALUES or bits in WHOLE or high.max() == 2 * half - 1):
         return Register(bits, sign_bit=False)
     above = high - half
-    if len(high) >= VALUES and above.max() < 0.5 * half and above.min() <= max(low.max(), above.max()) / 2:
+    if (
+        min(len(low), len(high)) >= VALUES
+        and above.max() < 0.5 * half
+        and above.min() <= max(low.max(), above.max()) / 2
+    ):
         return Register(bits, sign_bit=True)
     return None

@@ -91,9 +91,9 @@ class Sensor:
     @property
     def joint_kinds(self) -> tuple[mujoco.mjtJoint, ...]:
         """The kinds of joints whose position or speed is in its unit; a gain or weights may turn one into another."""
-        unit = self.unit.partition("/")[0]
-        if self.gain == 1.0 and not self.combine and unit in (*ANGLES, *LENGTHS):
-            return (HINGE,) if unit in ANGLES else (SLIDE,)
+        units = {unit.strip().partition("/")[0] for unit in self.unit.split(",")}
+        if self.gain == 1.0 and not self.combine and units <= {*ANGLES, *LENGTHS}:
+            return (HINGE,) * bool(units & {*ANGLES}) + (SLIDE,) * bool(units & {*LENGTHS})
         return (HINGE, SLIDE)
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from mujoco import mjtObj, mjtSensor
 from numpy.typing import NDArray
 
-from embodied.robot.actuators.spec import TorqueMotor
+from embodied.robot.actuators.spec import ForceMotor
 from embodied.robot.robot import Robot
 from embodied.robot.sensors.spec import Sensor, Source
 from embodied.world.task import ROBOT_PREFIX, Draw, Outcome, Task, World
@@ -35,7 +35,7 @@ def cart() -> Robot:
         Sensor("lean", (where[1],), "rad", 2 * UPRIGHT),
         Sensor("speeds", speeds, "m/s, rad/s", FASTEST),
     )
-    return Robot("cart", MJCF, "cart", sensors, (), (TorqueMotor("drive", "slider", FORCE),))
+    return Robot("cart", MJCF, "cart", sensors, (), (ForceMotor("drive", "slider", FORCE),))
 
 
 @dataclass(frozen=True)
