@@ -13,10 +13,12 @@ from embodied.physics.batch import Batch
 from embodied.physics.targets import find_targets
 from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
+from embodied.sysid.fit import Progress
 from embodied.sysid.gap import gap, repeat_floor
 from embodied.sysid.settling import outcomes
 from embodied.sysid.simulation import held
 from embodied_scripts.cli.identify import Bench, Excite, GapOf, Identify
+from embodied_scripts.show.identification import _shared_out
 
 DATA = Path(os.environ.get("EMBODIED_REALDATA", Path(__file__).parents[2] / "shared" / "realdata"))
 needs_bench = pytest.mark.skipif(
@@ -120,11 +122,11 @@ def test_what_cannot_be_told_apart_is_said():
 def test_a_wrong_friction_model_is_known_by_recordings_that_were_held_out(tmp_path):
     plant = pendulum()
     truth = {"load_friction[hinge]": 0.3, "back_load_friction[hinge]": 0.15}
-    for k in range(3):
+    for k in range(4):
         recorded(plant, truth, k, noise=1e-4).save(tmp_path / f"{k}.npz")
     model = tmp_path / "pendulum.xml"
     model.write_text(PENDULUM)
-    logs = tuple(tmp_path / f"{k}.npz" for k in range(3))
+    logs = tuple(tmp_path / f"{k}.npz" for k in range(4))
     Identify(
         Bench(model, ("hinge",), stiffness=4.0, limit=2.0), logs[:2],
         find=("dof_frictionloss=0:0.2", "dof_damping=0:0.3"), held_out=logs[2:], friction=("coulomb", "load"),
@@ -134,12 +136,41 @@ def test_a_wrong_friction_model_is_known_by_recordings_that_were_held_out(tmp_pa
     assert told["friction"] == "load"
     page = (tmp_path / "fit.html").read_text()
     assert "load_friction[hinge]" in page
-    assert page.count("<figure>") == 3
+    assert page.count("<figure>") == 4
+    assert told["chosen_by"]["load"] < told["chosen_by"]["coulomb"]
+    assert len(told["held_out"]["replayed"]) == 1
     GapOf(
         Bench(model, ("hinge",), stiffness=4.0, limit=2.0), logs[2:], tmp_path / "fit.json", tmp_path / "gap.json"
     ).run()
     errors = json.loads((tmp_path / "gap.json").read_text())
+    assert told["held_out"]["replayed"][0] == pytest.approx(errors["fitted"]["replayed"][1])
     assert np.mean(errors["fitted"]["replayed"]) < 0.5 * np.mean(errors["model as it is"]["replayed"])
+
+
+def test_one_recording_chooses_with_its_first_half_and_judges_with_its_second(tmp_path):
+    log = recorded(pendulum(), {}, 0)
+    chooses, judges = _shared_out([log])
+    np.testing.assert_array_equal(np.concatenate([chooses[0].time_s, judges[0].time_s]), log.time_s)
+    assert chooses[0].time_s[-1] == pytest.approx(log.time_s[-1] / 2, abs=0.01)
+
+
+def test_a_fit_tells_how_far_it_has_come_and_keeps_the_best_when_its_time_is_spent():
+    plant = pendulum()
+    log = recorded(plant, {"stiffness[hinge]": 4.2}, 0)
+    told: list[Progress] = []
+    whole = fit(plant, [log], FREE[:1], progress=told.append, starts=2)
+    assert [one.search for one in told] == sorted(one.search for one in told)
+    assert {one.search for one in told} <= {0, 1, 2}
+    assert told[-1].error == pytest.approx(0.002, rel=0.2)
+    assert all(one.left_s >= 0 and one.elapsed_s > 0 for one in told)
+    short: list[Progress] = []
+    cut = fit(plant, [log], FREE[:1], progress=short.append, starts=2, budget_s=1e-6)
+    assert len(short) == 1
+    assert short[0].left_s == 0
+    assert cut.estimate[0] == pytest.approx(4.0)
+    assert cut.standard_error[0] > 0
+    assert not cut.converged
+    assert whole.values["stiffness[hinge]"] == pytest.approx(4.2, rel=0.02)
 
 
 def test_a_fit_is_read_as_it_was_written_and_a_damaged_one_is_refused():
@@ -206,6 +237,7 @@ def test_what_became_of_held_commands_is_told_of_the_robot_and_of_the_simulation
         (lambda p, r: gap(p, {}, [Recording(r.time_s[::-1], r.command, r.signals)]), RecordingError, "backwards"),
         (lambda p, r: Servo(limit=0), ModelError, "positive"),
         (lambda p, r: fit(p, [r], FREE, segment_s=0.0), OptionError, "length above 0"),
+        (lambda p, r: fit(p, [r], FREE, budget_s=0.0), OptionError, "a time above 0 s"),
         (lambda p, r: fit(p, [r], FREE, steps=()), OptionError, "shares of a range"),
         (lambda p, r: fit(p, [r], [Parameter("stiffness", 1, float("inf"))]), OptionError, "two ends"),
         (lambda p, r: fit(p, [r], ["geom_friction[load]"]), OptionError, r"3 numbers: say which, .*load\]\[0\]"),

@@ -7,9 +7,11 @@ residuals of a real robot are never white.
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -66,6 +68,62 @@ class Free:
     start: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fit has come.
+
+    Attributes:
+        search: which one runs, from 0.
+        searches: how many there are at most.
+        iteration: how many of its iterations are done.
+        error: root mean square error at the last of them.
+        elapsed_s: since the first began [s].
+        left_s: at most, if iterations go on taking as long; it ends sooner where searches do [s].
+    """
+
+    search: int
+    searches: int
+    iteration: int
+    error: float
+    elapsed_s: float
+    left_s: float
+
+
+class _Spent(Exception):
+    """The time of a fit is spent."""
+
+
+@dataclass
+class _Watch:
+    """Tells of progress, and stops a search once the time is spent."""
+
+    iterations: int
+    searches: int
+    count: int
+    budget_s: float | None
+    progress: Callable[[Progress], None] | None
+    began: float = field(default_factory=time.monotonic)
+    search: int = -1
+    done: int = 0
+
+    @property
+    def spent(self) -> bool:
+        """Whether there is no time left."""
+        return self.budget_s is not None and time.monotonic() - self.began >= self.budget_s
+
+    def __call__(self, trace: list[minimize.IterLog]) -> None:
+        self.done += 1
+        elapsed = time.monotonic() - self.began
+        later = self.iterations * (self.searches - self.search) - len(trace)
+        left = max(later, 0) * elapsed / self.done
+        if self.progress is not None:
+            left = left if self.budget_s is None else min(left, max(self.budget_s - elapsed, 0.0))
+            error = float(np.sqrt(2 * trace[-1].objective / self.count))
+            self.progress(Progress(self.search, self.searches, len(trace), error, elapsed, left))
+        if self.spent:
+            raise _Spent
 
 
 @dataclass(frozen=True)
@@ -162,6 +220,8 @@ def fit(
     seed: int = 0,
     iterations: int = 40,
     steps: Sequence[float] = STEPS,
+    budget_s: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Fit:
     """Finds the parameters under which the plant does what was recorded.
 
@@ -176,6 +236,9 @@ def fit(
         iterations: at most, of each search.
         steps: of finite differences, in shares of a range, for one search after the other: wide where the simulation
             has kinks or is chaotic (contacts), as narrow as it allows in the end. Intervals come from the first.
+        budget_s: no iteration begins after that; the best that was found by then is the result, with its intervals,
+            and has converged only if two searches had agreed [s].
+        progress: is told after every iteration.
 
     Raises:
         RecordingError: nothing was recorded, or fewer numbers than are to be found.
@@ -188,19 +251,14 @@ def fit(
     if not steps or not all(0 < step < 1 for step in steps):
         raise OptionError(f"steps are shares of a range, not {tuple(steps)}")
     residuals = replace(residuals_of(plant, free, recordings, segment_s, settle_s, remove_offset), outlier=outlier)
-    if residuals.counted.sum() <= len(free):
-        raise RecordingError(f"{residuals.counted.sum()} measured numbers cannot tell {len(free)} parameters")
+    count = int(residuals.counted.sum())
+    if count <= len(free):
+        raise RecordingError(f"{count} measured numbers cannot tell {len(free)} parameters")
+    if budget_s is not None and not budget_s > 0:
+        raise OptionError(f"a budget is a time above 0 s, not {budget_s:g}")
+    watch = _Watch(iterations, max(starts, 1) + len(steps) - 1, count, budget_s, progress)
     low, high, start = (np.array([getattr(f, name) for f in free]) for name in ("low", "high", "start"))
-    ends: list[NDArray] = []
-    costs: list[float] = []
-    for begin in _starts(residuals, low, high, start, starts, seed):
-        ends.append(_search(residuals, low, high, begin, iterations, steps[0]))
-        costs.append(float(np.sqrt(np.mean(residuals.vectors(ends[-1][None])[0] ** 2))))
-        if agreed(costs):
-            break
-    estimate = ends[int(np.argmin(costs))]
-    for step in steps[1:]:
-        estimate = _better(residuals, estimate, _search(residuals, low, high, estimate, iterations, step))
+    estimate, costs = _searched(residuals, low, high, _starts(residuals, low, high, start, starts, seed), steps, watch)
     covariance, clusters = _sandwich(residuals, low, high, estimate, steps[0])
     before, after = (_mean_errors(residuals, values, len(recordings)) for values in (start, estimate))
     names, targets = tuple(f.name for f in free), tuple(f.targets for f in free)
@@ -300,25 +358,52 @@ def _better(residuals: Residuals, one: NDArray, other: NDArray) -> NDArray:
     return one if costs[0] <= costs[1] else other
 
 
-def _search(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, iterations: int, step: float) -> NDArray:
-    """Least squares from one start, in shares of the ranges."""
-    width = high - low
+def _searched(
+    residuals: Residuals, low: NDArray, high: NDArray, begins: list[NDArray], steps: Sequence[float], watch: _Watch
+) -> tuple[NDArray, list[float]]:
+    """The best of searches, made with ever narrower steps, and the errors of those that began elsewhere."""
+    ends: list[NDArray] = []
+    costs: list[float] = []
+    for begin in begins:
+        ends.append(_search(residuals, low, high, begin, steps[0], watch))
+        costs.append(float(np.sqrt(np.mean(residuals.vectors(ends[-1][None])[0] ** 2))))
+        if watch.spent or agreed(costs):
+            break
+    estimate = ends[int(np.argmin(costs))]
+    watch.searches = len(ends) + len(steps) - 1
+    for step in steps[1:]:
+        if not watch.spent:
+            estimate = _better(residuals, estimate, _search(residuals, low, high, estimate, step, watch))
+    return estimate, costs
+
+
+def _search(residuals: Residuals, low: NDArray, high: NDArray, start: NDArray, step: float, watch: _Watch) -> NDArray:
+    """Least squares from one start, in shares of the ranges; as far as it came where its time was spent."""
+    width, reached = high - low, (start - low) / (high - low)
+    watch.search += 1
+
+    def on_the_way(trace: list[minimize.IterLog]) -> None:
+        nonlocal reached
+        reached = trace[-1].candidate
+        watch(trace)
 
     def of_shares(shares_PK: NDArray) -> NDArray:
         return residuals.vectors(low + width * np.clip(shares_PK, 0, 1).T).T
 
     ones = np.ones(len(low))
-    shares, _ = minimize.least_squares(
-        (start - low) / width,
-        of_shares,
-        bounds=[0 * ones, ones],
-        eps=step,
-        max_iter=iterations,
-        xtol=1e-6,
-        verbose=minimize.Verbosity.SILENT,
-        output=io.StringIO(),
-    )
-    return low + width * np.clip(np.ravel(shares), 0, 1)
+    with contextlib.suppress(_Spent):
+        reached, _ = minimize.least_squares(
+            reached,
+            of_shares,
+            bounds=[0 * ones, ones],
+            eps=step,
+            max_iter=watch.iterations,
+            xtol=1e-6,
+            verbose=minimize.Verbosity.SILENT,
+            output=io.StringIO(),
+            iter_callback=on_the_way,
+        )
+    return low + width * np.clip(np.ravel(reached), 0, 1)
 
 
 def jacobian(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, step: float = STEPS[0]) -> NDArray:

@@ -73,7 +73,8 @@ class Identify:
     """Parameters, as `name`, `name[joint]`, with a range as `name=low:high`; a trailing `!` ties all joints. None: what
     is usual for the drive."""
     held_out: tuple[Path, ...] = ()
-    """Recordings that judge the result, and choose the friction model."""
+    """Recordings that judge the result. Where there are several friction models to try, the first, third, … of them (of
+    a single one, its first half) choose the model, and only the others judge."""
     friction: tuple[str, ...] = ("coulomb",)
     """Friction models to try: coulomb, stribeck, load."""
     segment: float | None = None
@@ -88,6 +89,8 @@ class Identify:
     """From how many places to search at most, until two searches agree."""
     iterations: int = 40
     """At most, of each search."""
+    budget: float | None = None
+    """Stop searching after this long, with the best found by then; shared by the friction models [s]."""
     seed: int = 0
     """Decides where."""
     out: Path = Path("fit.json")

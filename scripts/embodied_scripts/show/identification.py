@@ -18,6 +18,7 @@ from embodied.nn.checkpoint import load_json, save_json
 from embodied.physics.loading import packages_of
 from embodied.sysid import Fit, Limits, Parameter, Recording, ServoPlant, fit, propose
 from embodied.sysid.drive import drive_for
+from embodied.sysid.fit import Progress, segments
 from embodied.sysid.gap import HORIZONS_S, Gap, gap, repeat_floor
 from embodied.sysid.settling import Settling, joined
 from embodied.sysid.signals import quantum_of
@@ -55,33 +56,69 @@ def identify(asked: Identify) -> None:
         raise OptionError(f"no friction model {unknown[0]!r}; known: {', '.join(FRICTIONS)}")
     if len(asked.friction) > 1 and not asked.held_out:
         raise OptionError("a friction model is chosen by recordings that were held out: name some with --held-out")
-    recordings, judges = (
+    recordings, held_out = (
         [one for _, one in _loaded(paths, asked.bench.map)] for paths in (asked.recordings, asked.held_out)
     )
+    choosing, judges = _shared_out(held_out) if len(asked.friction) > 1 else ([], held_out)
     console, plant = Console(soft_wrap=True), plant_of(asked.bench, recordings)
-    find = asked.find or plant.drives[0].usual
-    tried: list[tuple[float, str, Fit, Gap | None]] = []
+    tried: list[tuple[float, str, Fit]] = []
     for friction in asked.friction:
-        wanted = [_parameter(text) for text in (*find, *FRICTIONS[friction])]
-        found = fit(
-            plant, recordings, wanted, segment_s=asked.segment, settle_s=asked.settle,
-            remove_offset=asked.remove_offset, outlier=asked.outlier, starts=asked.starts, seed=asked.seed,
-            iterations=asked.iterations,
-        )  # fmt: skip
-        held = gap(plant, found.values, judges) if judges else None
-        error = float((held.centered if asked.remove_offset else held.replayed).mean()) if held else 0.0
-        tried.append((error, friction, found, held))
-        if held is not None:
-            console.print(f"friction {friction}: held-out error {error:.4g}", highlight=False)
-    _, friction, found, held = min(tried, key=lambda one: one[0])
+        found = _fit(asked, console, plant, recordings, friction)
+        error = _error(asked, gap(plant, found.values, choosing)) if choosing else 0.0
+        tried.append((error, friction, found))
+        if choosing:
+            console.print(f"friction {friction}: error {error:.4g} on what chooses the model", highlight=False)
+    _, friction, found = min(tried, key=lambda one: one[0])
+    held = gap(plant, found.values, judges) if judges else None
     _print(console, found, friction)
     _print_resolution(console, plant, recordings, found)
     result: dict[str, Any] = found.jsonable() | {"friction": friction}
+    if choosing:
+        result["chosen_by"] = {name: error for error, name, _ in tried}
     if held is not None:
+        console.print(f"held-out error {_error(asked, held):.4g}", highlight=False)
         result["held_out"] = {name: getattr(held, name).tolist() for name in ("replayed", "centered", "by_horizon")}
     save_json(asked.out, result)
-    write_report(asked.out.with_suffix(".html"), plant, found, [*recordings, *judges], len(recordings))
+    write_report(asked.out.with_suffix(".html"), plant, found, [*recordings, *held_out], len(recordings))
     console.print(f"Wrote {asked.out} and {asked.out.with_suffix('.html')}", highlight=False)
+
+
+def _fit(asked: Identify, console: Console, plant: ServoPlant, recordings: Sequence[Recording], friction: str) -> Fit:
+    """A fit with one friction model, which shows how far it has come."""
+    wanted = [_parameter(text) for text in (*(asked.find or plant.drives[0].usual), *FRICTIONS[friction])]
+    budget = None if asked.budget is None else asked.budget / len(asked.friction)
+    with console.status(f"Fitting, {friction} friction …") as status:
+
+        def show(now: Progress) -> None:
+            status.update(
+                f"Fitting, {friction} friction: search {now.search + 1} of at most {now.searches}, "
+                f"iteration {now.iteration}, error {now.error:.4g}; at most {_clock(now.left_s)} left"
+            )
+
+        return fit(
+            plant, recordings, wanted, segment_s=asked.segment, settle_s=asked.settle,
+            remove_offset=asked.remove_offset, outlier=asked.outlier, starts=asked.starts, seed=asked.seed,
+            iterations=asked.iterations, budget_s=budget, progress=show,
+        )  # fmt: skip
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def _shared_out(held_out: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
+    """Those that choose a friction model, and those that judge what was chosen; halves of a single recording."""
+    if len(held_out) > 1:
+        return list(held_out[::2]), list(held_out[1::2])
+    (only,) = held_out
+    first, second = segments(only, (only.time_s[-1] - only.time_s[0]) / 2)
+    return [first], [second]
+
+
+def _error(asked: Identify, held: Gap) -> float:
+    """Mean absolute error, without constant offsets where they are not to be explained."""
+    return float((held.centered if asked.remove_offset else held.replayed).mean())
 
 
 def propose_excitation(asked: Excite) -> None:
