@@ -91,6 +91,14 @@ class Identify:
     """At most, of each search."""
     budget: float | None = None
     """Stop searching after this long, with the best found by then; shared by the friction models [s]."""
+    inverse: bool = False
+    """Find masses, centers of mass, inertias and friction of a rigid arm from recorded torques, at once."""
+    payload: str | None = None
+    """With --inverse: the body that carries something, whose mass and center are sought alone."""
+    torque: str | None = None
+    """With --inverse: the signal that holds torques (none: by its unit or name)."""
+    cutoff: float = 5.0
+    """With --inverse: what is faster than that is left out [Hz]."""
     seed: int = 0
     """Decides where."""
     out: Path = Path("fit.json")
@@ -98,7 +106,7 @@ class Identify:
 
     def run(self) -> None:
         """Fits, judges, prints, and writes the result and its report."""
-        load("show.identification:identify")(self)
+        load("show.inverse:identify" if self.inverse or self.payload else "show.identification:identify")(self)
 
 
 @dataclass

@@ -57,7 +57,7 @@ def identify(asked: Identify) -> None:
     if len(asked.friction) > 1 and not asked.held_out:
         raise OptionError("a friction model is chosen by recordings that were held out: name some with --held-out")
     recordings, held_out = (
-        [one for _, one in _loaded(paths, asked.bench.map)] for paths in (asked.recordings, asked.held_out)
+        [one for _, one in loaded(paths, asked.bench.map)] for paths in (asked.recordings, asked.held_out)
     )
     choosing, judges = _shared_out(held_out) if len(asked.friction) > 1 else ([], held_out)
     console, plant = Console(soft_wrap=True), plant_of(asked.bench, recordings)
@@ -137,8 +137,8 @@ def measure_gap(asked: GapOf) -> None:
     """Prints errors by recording."""
     if not asked.tolerance > 0:
         raise OptionError(f"tolerance must be positive, not {asked.tolerance}")
-    loaded = _loaded(asked.recordings, asked.bench.map)
-    recordings = [one for _, one in loaded]
+    named = loaded(asked.recordings, asked.bench.map)
+    recordings = [one for _, one in named]
     plant = plant_of(asked.bench, recordings)
     sets: dict[str, dict[str, float]] = {"model as it is": {}}
     if asked.fit is not None:
@@ -149,7 +149,7 @@ def measure_gap(asked: GapOf) -> None:
         found = gap(plant, values, recordings, asked.tolerance)
         predicted[name] = found.outcomes
         errors[name] = {part: getattr(found, part).tolist() for part in ("replayed", "centered", "by_horizon")}
-        for r, (title, _) in enumerate(loaded):
+        for r, (title, _) in enumerate(named):
             horizons = [f"{error:.4f}" for error in found.by_horizon[r].mean(1)]
             table.add_row(name, title, f"{found.replayed[r].mean():.4f}", f"{found.centered[r].mean():.4f}", *horizons)
     console = Console(soft_wrap=True)
@@ -181,7 +181,7 @@ def _numbers_of(outcomes: Settling) -> dict[str, Any]:
     return {"reached": outcomes.reached.tolist(), "settled_s": settled, "predicted": outcomes.predicted}
 
 
-def _loaded(paths: Sequence[Path], log_map: str | None) -> list[tuple[str, Recording]]:
+def loaded(paths: Sequence[Path], log_map: str | None) -> list[tuple[str, Recording]]:
     """Recordings by name; one with holes in time is as many as it has pieces."""
     found = []
     for path in paths:
