@@ -109,7 +109,7 @@ def test_what_torques_tell_of_an_arm_is_found_within_its_standard_errors():
     assert found.errors[1].max() < 0.2 * found.errors[0].max()
     assert found.errors[1].max() < 0.01  # filtered noise of 0.02
     for one in found.parameters:
-        assert np.linalg.eigvalsh(pseudo_inertia(one)).min() > 0
+        assert np.linalg.eigvalsh(pseudo_inertia(one)).min() > -1e-12
     names = list(found.base_names)
     off = (found.base[names.index("damping[j2]")] - 0.5) / found.standard_error[names.index("damping[j2]")]
     assert abs(off) < 3
@@ -148,6 +148,12 @@ def test_a_log_without_torques_is_refused():
     bare = Recording(some.time_s, some.command, {"position": some.signal("position")})
     with pytest.raises(RecordingError, match="nothing in a recording is a torque"):
         identify_inverse(arm(), JOINTS, [bare])
+
+
+def test_a_hand_that_carries_nothing_is_said_to():
+    found = identify_inverse(arm(), JOINTS, [log(arm(), 3)], payload="c")
+    assert found.mass[0] < 0.01
+    assert np.all(found.errors[1] < 1.05 * found.errors[0])
 
 
 def test_the_command_weighs_a_payload_and_writes_what_it_found(tmp_path, capsys):

@@ -27,6 +27,7 @@ RANK = 1e-8  # share of the largest, from which a direction counts
 COND = 1e-10  # share of the largest singular value, below which nothing is told
 BLOCK_S = 0.5  # torques closer in time than that are taken for one
 MOST_TRIES = 200  # of the search among bodies that can exist
+EASY = 1e-6  # standard errors of the torques, for a change of friction by 1, that decides what none of them tells
 LIGHT = (0.1, 0.0, 0.0, 0.0, 1e-4, 1e-4, 1e-4, 0.0, 0.0, 0.0)  # a payload before anything is known
 ROUNDS = 3  # of weighing joints by how well they are explained
 OF_BODY = ("m", "mx", "my", "mz", "Ixx", "Iyy", "Izz", "Ixy", "Ixz", "Iyz")
@@ -66,7 +67,7 @@ class Inverse:
     @property
     def center(self) -> NDArray[np.float64]:
         """Centers of mass in the bodies' frames, `(B, 3)` [m]."""
-        return self.parameters[:, 1:4] / self.parameters[:, :1]
+        return self.parameters[:, 1:4] / np.maximum(self.parameters[:, :1], 1e-12)
 
     @property
     def inertia(self) -> NDArray[np.float64]:
@@ -293,6 +294,10 @@ def _possible_fit(
         away = spread * (theta[: PER_BODY * B].reshape(B, PER_BODY) - prior)
         return np.concatenate([R @ theta - target, away.ravel()])
 
+    pull = np.concatenate([spread.ravel(), np.full(C - PER_BODY * B, EASY)])
+    rest = np.concatenate([prior.ravel(), friction.ravel()])
+    first = linalg.lstsq(np.concatenate([R, np.diag(pull)]), np.concatenate([target, pull * rest]))[0]
+
     def jacobian(x: NDArray) -> NDArray[np.float64]:
         bodies = [slopes(one) for one in x[: PER_BODY * B].reshape(B, PER_BODY)]
         turn = linalg.block_diag(*bodies, np.eye(C - PER_BODY * B))
@@ -301,8 +306,11 @@ def _possible_fit(
     least = np.zeros_like(friction)
     least[:, FRICTION.index("offset")] = -np.inf
     low = np.concatenate([np.full(PER_BODY * B, -np.inf), least.ravel() - 1e-12])
-    x0 = np.concatenate([*(unbounded(one) for one in prior), friction.ravel()])
-    found = optimize.least_squares(misses, x0, jacobian, bounds=(low, np.inf), x_scale="jac", max_nfev=MOST_TRIES).x
+    first[PER_BODY * B :] = np.maximum(first[PER_BODY * B :], least.ravel())
+    x0 = np.concatenate(
+        [*(unbounded(one) for one in first[: PER_BODY * B].reshape(B, PER_BODY)), first[PER_BODY * B :]]
+    )
+    found = optimize.least_squares(misses, x0, jacobian, bounds=(low, np.inf), max_nfev=MOST_TRIES).x
     theta = unpack(found)
     return theta[: PER_BODY * B].reshape(B, PER_BODY), np.maximum(theta[PER_BODY * B :].reshape(friction.shape), least)
 

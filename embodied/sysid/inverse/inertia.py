@@ -1,8 +1,8 @@
 """The ten inertial parameters of rigid bodies, and numbers without bounds for all that can exist.
 
 Parameters of a body, in its own frame: mass, mass times center of mass (3), and the inertia about the frame's origin
-as xx, yy, zz, xy, xz, yz. They are possible where the pseudo-inertia, 4 by 4, is positive definite (Wensing, Kim and
-Slotine 2018); its Cholesky factor with a logarithmic diagonal has no bounds (Rucker and Wensing 2022).
+as xx, yy, zz, xy, xz, yz. They are possible where the pseudo-inertia, 4 by 4, has no negative eigenvalue (Wensing, Kim
+and Slotine 2018); its Cholesky factor has no bounds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 PER_BODY = 10
 TRIANGLE = np.tril_indices(4)
-DIAGONAL = np.flatnonzero(TRIANGLE[0] == TRIANGLE[1])
 LEAST = 1e-6  # share by which a pseudo-inertia is lifted off the border of what is possible, to begin with
 
 
@@ -52,10 +51,7 @@ def unbounded(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     """Numbers without bounds, `(10,)`, of parameters that are possible or nearly so."""
     values, vectors = np.linalg.eigh(pseudo_inertia(parameters))
     least = LEAST * max(float(values.max()), LEAST)
-    factor = np.linalg.cholesky(vectors @ np.diag(np.maximum(values, least)) @ vectors.T)
-    numbers = factor[TRIANGLE]
-    numbers[DIAGONAL] = np.log(numbers[DIAGONAL])
-    return numbers
+    return np.linalg.cholesky(vectors @ np.diag(np.maximum(values, least)) @ vectors.T)[TRIANGLE]
 
 
 def possible(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,16 +65,14 @@ def slopes(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     factor, out = _factor(numbers), np.empty((PER_BODY, PER_BODY))
     for k, (row, column) in enumerate(zip(*TRIANGLE, strict=True)):
         turn = np.zeros((4, 4))
-        turn[row] = (factor[row, row] if row == column else 1.0) * factor[:, column]
+        turn[row] = factor[:, column]
         out[:, k] = _of_pseudo_inertia(turn + turn.T)
     return out
 
 
 def _factor(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    entries = numbers.copy()
-    entries[DIAGONAL] = np.exp(np.clip(entries[DIAGONAL], -30, 30))
     factor = np.zeros((4, 4))
-    factor[TRIANGLE] = entries
+    factor[TRIANGLE] = numbers
     return factor
 
 
