@@ -150,6 +150,16 @@ def test_a_log_without_torques_is_refused():
         identify_inverse(arm(), JOINTS, [bare])
 
 
+def test_a_log_in_other_units_is_refused_and_the_same_once_converted():
+    some = log(arm(load=LOAD), 2)
+    degrees = {"position": np.degrees(some.signal("position")), "torque": 100 * some.signal("torque")}
+    other = Recording(some.time_s, some.command, degrees, {"position": "deg", "torque": "N·cm"})
+    with pytest.raises(RecordingError, match=r"position is in deg: take recording.in_si\(\)"):
+        identify_inverse(arm(), JOINTS, [other], payload="c")
+    found, again = (identify_inverse(arm(), JOINTS, [one], payload="c") for one in (some, other.in_si()))
+    np.testing.assert_allclose(again.parameters, found.parameters, atol=1e-6)
+
+
 def test_a_hand_that_carries_nothing_is_said_to():
     found = identify_inverse(arm(), JOINTS, [log(arm(), 3)], payload="c")
     assert found.mass[0] < 0.01

@@ -13,6 +13,7 @@ from scipy.interpolate import make_interp_spline
 
 from embodied.errors import OptionError, RecordingError
 from embodied.sysid.lint import role
+from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, Recording
 
 ORDER = 4  # of the Butterworth filter, which goes forth and back
@@ -58,12 +59,16 @@ def motion_of(recording: Recording, joints: int, torque: str | None, cutoff_hz: 
     """The motion of a recording, at equal steps of the usual length.
 
     Raises:
-        RecordingError: no torques, other joints, or too few instants for the filter.
+        RecordingError: no torques, other joints, other units than SI, or too few instants for the filter.
         OptionError: a cutoff that is not positive.
     """
     if not cutoff_hz > 0:
         raise OptionError(f"a cutoff is a frequency above 0 Hz, not {cutoff_hz:g}")
-    torques = _torques(recording, torque)
+    source = _source_of_torques(recording, torque)
+    for name in ("position", source):
+        if to_si(recording.units.get(name, ""))[1] != 1.0:
+            raise RecordingError(f"{name} is in {recording.units[name]}: take recording.in_si()")
+    torques = recording.command if source == COMMAND else recording.signal(source)
     positions = recording.signal("position")
     for what, array in (("position", positions), ("torque", torques)):
         if array.shape[1] != joints:
@@ -79,12 +84,12 @@ def motion_of(recording: Recording, joints: int, torque: str | None, cutoff_hz: 
     return Motion(tick, _at(even, time, positions), _at(even, time, torques), cutoff_hz)
 
 
-def _torques(recording: Recording, name: str | None) -> NDArray[np.float64]:
+def _source_of_torques(recording: Recording, name: str | None) -> str:
     if name is not None:
-        return recording.command if name == COMMAND else recording.signal(name)
+        return name
     for known in (*recording.signals, COMMAND):
         if role(recording, known) == "effort":
-            return recording.command if known == COMMAND else recording.signal(known)
+            return known
     raise RecordingError("nothing in a recording is a torque: no signal is called so or has its unit, N·m")
 
 
