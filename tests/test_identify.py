@@ -13,8 +13,8 @@ from embodied.physics.batch import Batch
 from embodied.physics.targets import find_targets
 from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
-from embodied.sysid.fit import Progress
 from embodied.sysid.gap import gap, repeat_floor
+from embodied.sysid.search import Progress
 from embodied.sysid.settling import outcomes
 from embodied.sysid.simulation import held
 from embodied_scripts.cli.identify import Bench, Excite, GapOf, Identify

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.sysid.fit import segments
 from embodied.sysid.plant import Plant
 from embodied.sysid.recording import Recording
+from embodied.sysid.residuals import segments
 from embodied.sysid.settling import Settling, outcomes
 
 HORIZONS_S = (0.1, 0.5, 2.0)

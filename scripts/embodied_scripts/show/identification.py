@@ -18,8 +18,9 @@ from embodied.nn.checkpoint import load_json, save_json
 from embodied.physics.loading import packages_of
 from embodied.sysid import Fit, Limits, Parameter, Recording, ServoPlant, fit, propose
 from embodied.sysid.drive import drive_for
-from embodied.sysid.fit import Progress, segments
 from embodied.sysid.gap import HORIZONS_S, Gap, gap, repeat_floor
+from embodied.sysid.residuals import segments
+from embodied.sysid.search import Progress
 from embodied.sysid.settling import Settling, joined
 from embodied.sysid.signals import quantum_of
 from embodied_scripts.cli.identify import FRICTIONS, Bench, Excite, GapOf, Identify
