@@ -126,7 +126,7 @@ def test_a_payload_is_weighed_and_its_center_is_found():
     ("change", "error", "told"),
     [
         ({"joints": ["j1", "j9", "j3"]}, UnknownNameError, "j9"),
-        ({"joints": ["j1", "j1", "j3"]}, OptionError, "every joint once"),
+        ({"joints": ["j1", "j1", "j3"]}, OptionError, "every driven joint once"),
         ({"joints": ["j1"]}, RecordingError, "3 columns for 1 joints"),
         ({"payload": "hand"}, UnknownNameError, "hand"),
         ({"payload": "base"}, ModelError, "behind one of the joints"),
@@ -154,7 +154,7 @@ def test_a_log_in_other_units_is_refused_and_the_same_once_converted():
     some = log(arm(load=LOAD), 2)
     degrees = {"position": np.degrees(some.signal("position")), "torque": 100 * some.signal("torque")}
     other = Recording(some.time_s, some.command, degrees, {"position": "deg", "torque": "N·cm"})
-    with pytest.raises(RecordingError, match=r"position is in deg: take recording.in_si\(\)"):
+    with pytest.raises(RecordingError, match=r"position is in deg: simulate recording.in_si\(\)"):
         identify_inverse(arm(), JOINTS, [other], payload="c")
     found, again = (identify_inverse(arm(), JOINTS, [one], payload="c") for one in (some, other.in_si()))
     np.testing.assert_allclose(again.parameters, found.parameters, atol=1e-6)

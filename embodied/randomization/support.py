@@ -64,7 +64,7 @@ _OF_FIELDS: dict[Support, tuple[str, ...]] = {
         "actuator_armature", "actuator_damping", "dof_armature", "dof_damping", "dof_frictionloss", "flex_friction",
         "flex_margin", "flex_rgba", "geom_friction", "geom_margin", "geom_rgba", "geom_solmix", "jnt_margin",
         "jnt_stiffness", "light_ambient", "light_attenuation", "light_diffuse", "light_exponent", "light_specular",
-        "mat_emission", "mat_rgba", "opt.density", "opt.viscosity", "pair_friction", "pair_margin", "sensor_cutoff",
+        "mat_emission", "mat_rgba", "opt.density", "opt.viscosity", "pair_friction", "pair_margin",
         "site_rgba", "tendon_armature", "tendon_damping", "tendon_frictionloss", "tendon_margin", "tendon_rgba",
         "tendon_stiffness",
     ),

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.sysid.lint import Finding, filled, lint, role
-from embodied.sysid.readers.units import to_si
+from embodied.sysid.readers.units import TURN, to_si
 from embodied.sysid.recording import Recording
 from embodied.sysid.rules.relations import unit_factors
 from embodied.sysid.signals import register_of
 
 LEFT_OUT = ("outlier", "stuck")  # rules whose rows were not measured
-TURN = 2 * np.pi
 BACK = 10.0  # steps by which a clock that was set goes back at least; less is disorder
 
 

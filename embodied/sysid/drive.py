@@ -15,6 +15,7 @@ from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, Recording
 
 LOADS = ("load_friction", "back_load_friction")
+OF_JOINT = ("dof_damping", "dof_frictionloss", "dof_armature")
 FRICTION = ("stribeck", "stribeck_speed", *LOADS)
 Table = NDArray[np.float64]  # (W, J): one number per world and joint
 Column = NDArray[np.float64]  # (W,)
@@ -25,7 +26,7 @@ class Drive(ABC):
     """What turns commands into torque, and the friction behind it; what it is linear in, the supply scales.
 
     Attributes:
-        KIND: its name on the command line; UNITS: of the commands that it takes, in SI.
+        KIND: its name on the command line; UNITS: of the commands that it takes, in SI; OWN: parameters of its law.
         limit: greatest torque of the motor at the nominal supply [N·m].
         back_emf: damping while the driver is switched on [N·m·s/rad].
         supply, volts: signal of the supply's voltage and its nominal value [V]; torque goes with it.
@@ -40,6 +41,7 @@ class Drive(ABC):
 
     KIND: ClassVar[str]
     UNITS: ClassVar[tuple[str, ...]]
+    OWN: ClassVar[tuple[str, ...]] = ()
     limit: float = 3.0
     back_emf: float = 0.0
     stribeck: float = 0.0
@@ -57,7 +59,7 @@ class Drive(ABC):
     @property
     def own(self) -> tuple[str, ...]:
         """Names of its parameters beside those of the gear."""
-        return ("limit", "back_emf")
+        return (*self.OWN, "limit", "back_emf")
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -72,7 +74,7 @@ class Drive(ABC):
     @property
     def usual(self) -> tuple[str, ...]:
         """What is usually to be found of it and of its joint."""
-        return ("dof_damping", "dof_frictionloss", "dof_armature")
+        return (*self.OWN, *OF_JOINT, "latency_s")
 
     @abstractmethod
     def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
@@ -133,7 +135,7 @@ class Servo(Drive):
 
     @property
     def usual(self) -> tuple[str, ...]:
-        return ("limit" if self.gain else "stiffness", *super().usual, "latency_s")
+        return ("limit" if self.gain else "stiffness", *OF_JOINT, "latency_s")
 
     @property
     def metadata(self) -> tuple[str, ...]:
@@ -161,15 +163,8 @@ class VelocityDrive(Drive):
 
     KIND = "velocity"
     UNITS = ("rad/s", "m/s")
+    OWN = ("velocity_gain",)
     velocity_gain: float = 1.0
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        return ("velocity_gain", *super().own)
-
-    @property
-    def usual(self) -> tuple[str, ...]:
-        return ("velocity_gain", *super().usual, "latency_s")
 
     def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
         return values["velocity_gain"], 0.0, -values["velocity_gain"]
@@ -187,12 +182,13 @@ class TorqueDrive(Drive):
     KIND = "torque"
     UNITS = ("N·m", "N")
     limit: float = 1e6
+    OWN = ("torque_scale", "rise_s")
     torque_scale: float = 1.0
     rise_s: float = 0.0
 
     @property
-    def own(self) -> tuple[str, ...]:
-        return ("torque_scale", "rise_s", *super().own)
+    def usual(self) -> tuple[str, ...]:
+        return OF_JOINT
 
     def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
         return values["torque_scale"], 0.0, 0.0
@@ -208,15 +204,8 @@ class VoltageDrive(Drive):
     KIND = "voltage"
     UNITS = ("V",)
     limit: float = 1e6
+    OWN = ("torque_per_volt",)
     torque_per_volt: float = 0.1
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        return ("torque_per_volt", *super().own)
-
-    @property
-    def usual(self) -> tuple[str, ...]:
-        return ("torque_per_volt", *super().usual, "latency_s")
 
     def law(self, values: Mapping[str, Column], gain: Column) -> tuple[Any, Any, Any]:
         return values["torque_per_volt"], 0.0, 0.0

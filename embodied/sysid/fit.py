@@ -17,7 +17,7 @@ from embodied.errors import OptionError, RecordingError
 from embodied.sysid.plant import Plant
 from embodied.sysid.posterior import Fit
 from embodied.sysid.recording import Recording
-from embodied.sysid.residuals import Free, Residuals, residuals_of
+from embodied.sysid.residuals import Free, Residuals, clustered, residuals_of
 from embodied.sysid.search import Progress, Watch, search_from, starts_of
 from embodied.sysid.simulation import AIM, LATENCY, OFFSET
 
@@ -173,21 +173,14 @@ def _sandwich(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, st
     scores = J * residuals.vectors(at[None])[0][:, None]
     bread = np.linalg.pinv(J.T @ J, rcond=1e-12, hermitian=True)
     clusters, regimes = int(residuals.blocks.max()) + 1, int(residuals.regimes.max()) + 1
-    shares = _clustered(scores, bread, residuals.blocks) * clusters / max(clusters - len(at), 1)
-    between = _clustered(scores, bread, residuals.regimes) * regimes / max(regimes - 1, 1)
+    shares = clustered(scores, bread, residuals.blocks) * clusters / max(clusters - len(at), 1)
+    between = clustered(scores, bread, residuals.regimes) * regimes / max(regimes - 1, 1)
     wider = np.sqrt(np.maximum(np.diag(between) / np.maximum(np.diag(shares), 1e-300), 1.0))
     shares *= np.outer(wider, wider)
     width = high - low
     unseen = np.linalg.norm(J, axis=0) == 0  # what changes nothing can be anything
     shares[unseen, unseen] = 1.0
     return shares * np.outer(width, width), clusters
-
-
-def _clustered(scores: NDArray, bread: NDArray, cluster: NDArray[np.intp]) -> NDArray:
-    """The sandwich of scores `(M, P)` that are added up within each cluster `(M,)`, `(P, P)`."""
-    added = np.zeros((int(cluster.max()) + 1, scores.shape[1]))
-    np.add.at(added, cluster, scores)
-    return bread @ (added.T @ added) @ bread
 
 
 def _mean_errors(residuals: Residuals, values: NDArray, recordings: int) -> NDArray:

@@ -21,7 +21,6 @@ from embodied.physics.loading import compile_spec, read_spec
 from embodied.physics.targets import Target, check_single, derive_if_needed, find_targets
 from embodied.sysid.drive import Drive
 from embodied.sysid.lint import role
-from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, Recording
 from embodied.sysid.signals import holes_of
 from embodied.sysid.simulation import AIM, LATENCY, OFFSET, Run, at_instants, start_of, ticks_of
@@ -91,14 +90,10 @@ class ServoPlant:
         ignore: Sequence[str] = (),
     ) -> None:
         spec = model.copy() if isinstance(model, mujoco.MjSpec) else read_spec(model, packages or {}, visuals=False)
-        known = [joint.name for joint in spec.joints]
+        check_joints(spec, joints)
         for joint in joints:
-            if joint not in known:
-                raise UnknownNameError("joint", joint, known)
             if not isinstance(drive, Drive) and joint not in drive:
                 raise UnknownNameError("drive of joint", joint, drive)
-        if not joints or len(set(joints)) < len(joints):
-            raise OptionError(f"name every driven joint once, not {', '.join(joints) or 'none'}")
         if tick_s is not None and not tick_s > 0:
             raise OptionError(f"a step of the physics lasts longer than {tick_s} s")
         self.columns = tuple(joints)
@@ -169,12 +164,8 @@ class ServoPlant:
             )
         if ticks_of(recording, self.tick_s) > MOST_TICKS:
             raise RecordingError(f"a recording lasts more than {MOST_TICKS} steps of {self.tick_s:g} s: cut it")
-        for what, array in ((self._signal, values), ("command", recording.command)):
-            if array.shape[1] != len(self.columns):
-                raise RecordingError(f"{what} has {array.shape[1]} columns for {len(self.columns)} joints")
         for name in (self._signal, COMMAND):
-            if to_si(recording.units.get(name, ""))[1] != 1.0:
-                raise RecordingError(f"{name} is in {recording.units[name]}: simulate recording.in_si()")
+            recording.of_joints(name, len(self.columns))
         for joint, drive in zip(self.columns, self.drives, strict=True):
             drive.check(recording, joint)
         return values
@@ -263,6 +254,23 @@ class ServoPlant:
         return batch
 
 
+def check_joints(spec: mujoco.MjSpec, joints: Sequence[str]) -> None:
+    """Refuses joints that a model does not have, that are named twice, or that no drive turns.
+
+    Raises:
+        UnknownNameError, OptionError, ModelError: in that order.
+    """
+    known = {joint.name: int(joint.type) for joint in spec.joints}
+    for joint in joints:
+        if joint not in known:
+            raise UnknownNameError("joint", joint, known)
+    if not joints or len(set(joints)) < len(joints):
+        raise OptionError(f"name every driven joint once, not {', '.join(joints) or 'none'}")
+    for joint in joints:
+        if known[joint] not in SINGLE:
+            raise ModelError(f"joint {joint!r} has more than one degree of freedom, which no drive turns")
+
+
 def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
     """The model with a drive on each joint in place of its own actuators; what it pulls with is set when it runs."""
     for part in (*spec.actuators, *spec.sensors, *spec.keys):
@@ -280,8 +288,4 @@ def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
             forcelimited=True,
             forcerange=[-1, 1],
         )
-    model = compile_spec(spec, "the driven model")
-    for joint in joints:
-        if model.jnt_type[model.joint(joint).id] not in SINGLE:
-            raise ModelError(f"joint {joint!r} has more than one degree of freedom, which no drive turns")
-    return model
+    return compile_spec(spec, "the driven model")

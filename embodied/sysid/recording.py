@@ -81,6 +81,20 @@ class Recording:
             raise UnknownNameError("signal", name, self.signals)
         return self.signals[name]
 
+    def of_joints(self, name: str, joints: int) -> Columns:
+        """A signal, or the command, of so many joints in SI units, `(T, joints)`.
+
+        Raises:
+            UnknownNameError: there is no such signal.
+            RecordingError: it is of another number of joints, or in other units.
+        """
+        values = self.command if name == COMMAND else self.signal(name)
+        if values.shape[1] != joints:
+            raise RecordingError(f"{name} has {values.shape[1]} columns for {joints} joints")
+        if to_si(self.units.get(name, ""))[1] != 1.0:
+            raise RecordingError(f"{name} is in {self.units[name]}: simulate recording.in_si()")
+        return values
+
     def part(self, start_s: float, end_s: float) -> Recording:
         """Returns what was recorded from `start_s` up to but without `end_s`, both from the first instant on [s]."""
         since = self.time_s - self.time_s[0]

@@ -144,3 +144,10 @@ def segments(recording: Recording, segment_s: float | None) -> list[Recording]:
 def _blunted(errors: NDArray, outlier: float) -> NDArray:
     """Errors whose squares grow as their size does beyond `outlier`."""
     return np.sign(errors) * outlier * np.sqrt(2 * (np.sqrt(1 + (errors / outlier) ** 2) - 1))
+
+
+def clustered(scores: NDArray, bread: NDArray, cluster: NDArray[np.intp]) -> NDArray:
+    """The sandwich of scores `(M, P)` that are added up within each cluster `(M,)`, `(P, P)`."""
+    added = np.zeros((int(cluster.max()) + 1, scores.shape[1]))
+    np.add.at(added, cluster, scores)
+    return bread @ (added.T @ added) @ bread

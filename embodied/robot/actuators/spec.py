@@ -85,40 +85,37 @@ class Actuator(ABC):
 
 
 @dataclass(frozen=True)
-class TorqueMotor(Actuator):
-    """An ideal source of torque, as a drive with its own current loop comes close to."""
+class IdealMotor(Actuator):
+    """A source of whatever moves its joint, up to `limit`."""
 
-    limit: float  # N·m
+    limit: float
 
     @property
     def scale(self) -> float:
         return self.limit
-
-    @property
-    def unit(self) -> str:
-        return "N·m"
 
     def compile(self, spec: mujoco.MjSpec) -> None:
         self._add(spec, self.limit).set_to_motor()
 
 
 @dataclass(frozen=True)
-class ForceMotor(Actuator):
-    """An ideal source of force on a slide joint."""
-
-    MOVES = mujoco.mjtJoint.mjJNT_SLIDE
-    limit: float  # N
+class TorqueMotor(IdealMotor):
+    """An ideal source of torque [N·m], as a drive with its own current loop comes close to."""
 
     @property
-    def scale(self) -> float:
-        return self.limit
+    def unit(self) -> str:
+        return "N·m"
+
+
+@dataclass(frozen=True)
+class ForceMotor(IdealMotor):
+    """An ideal source of force on a slide joint [N]."""
+
+    MOVES = mujoco.mjtJoint.mjJNT_SLIDE
 
     @property
     def unit(self) -> str:
         return "N"
-
-    def compile(self, spec: mujoco.MjSpec) -> None:
-        self._add(spec, self.limit).set_to_motor()
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
-from embodied.errors import ModelError, OptionError, RecordingError, UnknownNameError
+from embodied.errors import ModelError, RecordingError, UnknownNameError
 from embodied.physics.loading import compile_spec, read_spec
 from embodied.sysid.inverse.inertia import PER_BODY, inertia_matrix, parameters_of, possible, slopes, unbounded
 from embodied.sysid.inverse.motion import Motion, motion_of
 from embodied.sysid.inverse.regressor import FRICTION, moving_bodies, regressor
+from embodied.sysid.plant import check_joints
 from embodied.sysid.recording import Recording
+from embodied.sysid.residuals import BLOCK_S, clustered
 
-SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 REACH = 0.1  # m, the size of bodies to which a prior compares changes of moments and inertias
 PRIOR = 0.1  # of one standard error of the torques, for a change by a body's whole mass: decides what no torque shows
 PROBES = 200  # random states that show which parameters torques depend on
 RANK = 1e-8  # share of the largest, from which a direction counts
 COND = 1e-10  # share of the largest singular value, below which nothing is told
-BLOCK_S = 0.5  # torques closer in time than that are taken for one
 MOST_TRIES = 200  # of the search among bodies that can exist
 EASY = 1e-6  # standard errors of the torques, for a change of friction by 1, that decides what none of them tells
 LIGHT = (0.1, 0.0, 0.0, 0.0, 1e-4, 1e-4, 1e-4, 0.0, 0.0, 0.0)  # a payload before anything is known
@@ -219,17 +219,8 @@ class _Arm:
 def _bare(model: Path | str | mujoco.MjSpec, joints: Sequence[str], packages: Mapping[str, Path]) -> mujoco.MjModel:
     """The model, whose joints are checked."""
     spec = model.copy() if isinstance(model, mujoco.MjSpec) else read_spec(model, packages, visuals=False)
-    known = [joint.name for joint in spec.joints]
-    for joint in joints:
-        if joint not in known:
-            raise UnknownNameError("joint", joint, known)
-    if not joints or len(set(joints)) < len(joints):
-        raise OptionError(f"name every joint once, not {', '.join(joints) or 'none'}")
-    compiled = compile_spec(spec, "the arm")
-    for joint in joints:
-        if compiled.jnt_type[compiled.joint(joint).id] not in SINGLE:
-            raise ModelError(f"joint {joint!r} has more than one degree of freedom, which no motor turns")
-    return compiled
+    check_joints(spec, joints)
+    return compile_spec(spec, "the arm")
 
 
 def _independent(probed: NDArray[np.float64]) -> list[int]:
@@ -260,14 +251,12 @@ def _base(
     weighed = (weights[:, None] * Y).reshape(-1, P)
     scores = weighed * (weights * (tau - Y @ found)).reshape(-1, 1)
     count = int(blocks.max()) + 1
-    clustered = np.zeros((count, P))
-    np.add.at(clustered, np.repeat(blocks, J), scores)
     scale = np.linalg.norm(weighed, axis=0)
     scale[scale == 0] = 1.0
     bread = np.linalg.pinv((weighed / scale).T @ (weighed / scale), rcond=1e-12, hermitian=True) / np.outer(
         scale, scale
     )
-    covariance = bread @ (clustered.T @ clustered) @ bread * count / max(count - 1, 1)
+    covariance = clustered(scores, bread, np.repeat(blocks, J)) * count / max(count - 1, 1)
     return found, np.sqrt(np.diag(covariance)), weights
 
 

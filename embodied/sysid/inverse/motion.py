@@ -13,7 +13,6 @@ from scipy.interpolate import make_interp_spline
 
 from embodied.errors import OptionError, RecordingError
 from embodied.sysid.lint import role
-from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, Recording
 
 ORDER = 4  # of the Butterworth filter, which goes forth and back
@@ -65,14 +64,7 @@ def motion_of(recording: Recording, joints: int, torque: str | None, cutoff_hz: 
     if not cutoff_hz > 0:
         raise OptionError(f"a cutoff is a frequency above 0 Hz, not {cutoff_hz:g}")
     source = _source_of_torques(recording, torque)
-    for name in ("position", source):
-        if to_si(recording.units.get(name, ""))[1] != 1.0:
-            raise RecordingError(f"{name} is in {recording.units[name]}: take recording.in_si()")
-    torques = recording.command if source == COMMAND else recording.signal(source)
-    positions = recording.signal("position")
-    for what, array in (("position", positions), ("torque", torques)):
-        if array.shape[1] != joints:
-            raise RecordingError(f"{what} has {array.shape[1]} columns for {joints} joints")
+    positions, torques = (recording.of_joints(name, joints) for name in ("position", source))
     time = recording.time_s
     tick = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
     lasts = float(time[-1] - time[0])
