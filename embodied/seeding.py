@@ -24,7 +24,7 @@ def grid(worlds: Worlds, columns: NDArray[np.intp]) -> tuple:
     return (worlds, columns) if isinstance(worlds, slice) else (worlds[:, None], columns)
 
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: the steps of a Weyl sequence
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _LOW_32 = np.uint64(0xFFFFFFFF)
@@ -73,11 +73,11 @@ class WorldStreams:
     def begin(self, worlds: Worlds = ALL) -> None:
         """Moves `worlds` on to their next episode."""
         self.episodes[worlds] += np.uint64(1)
-        self.keys[worlds] = mix(mix(self.seeds[worlds] + _GOLDEN) + self.episodes[worlds] * _GOLDEN)
+        self.keys[worlds] = mix(mix(self.seeds[worlds] + GOLDEN) + self.episodes[worlds] * GOLDEN)
 
     def fork(self, number: int) -> None:
         """Gives every world noise of its own from now on, even to worlds that were the same so far."""
-        own = mix(np.arange(self.n, dtype=np.uint64) + mix(np.array([number % 2**64], np.uint64) + _GOLDEN))
+        own = mix(np.arange(self.n, dtype=np.uint64) + mix(np.array([number % 2**64], np.uint64) + GOLDEN))
         self.keys[:] = mix(self.keys + own)
 
     def stream(self, *names: tuple[str, int]) -> Stream:
@@ -85,7 +85,7 @@ class WorldStreams:
 
         The values of a name do not depend on which others are drawn beside it.
         """
-        keys = [mix(stream_key(name) + np.arange(size, dtype=np.uint64) * _GOLDEN) for name, size in names]
+        keys = [mix(stream_key(name) + np.arange(size, dtype=np.uint64) * GOLDEN) for name, size in names]
         return Stream(self, np.concatenate([np.zeros(0, np.uint64), *keys]))
 
 
@@ -104,12 +104,12 @@ class Stream:
         """Returns 64 random bits per value, `(n, …, size)`, for step numbers `step` (scalar or `(n, …)`)."""
         counter = np.atleast_1d(np.asarray(step, np.uint64))
         keys = self.owner.keys[worlds].reshape(-1, *[1] * (counter.ndim - 1))
-        return mix(mix(keys + (counter + _ONE) * _GOLDEN)[..., None] ^ self.names)
+        return mix(mix(keys + (counter + _ONE) * GOLDEN)[..., None] ^ self.names)
 
     def bits_each(self, step: NDArray, worlds: Worlds = ALL) -> NDArray[np.uint64]:
         """Returns 64 random bits for each of `step (n, …, size)`, whose last axis are the names."""
         keys = self.owner.keys[worlds].reshape(-1, *[1] * (step.ndim - 1))
-        return mix(mix(keys + (step.astype(np.uint64) + _ONE) * _GOLDEN) ^ self.names)
+        return mix(mix(keys + (step.astype(np.uint64) + _ONE) * GOLDEN) ^ self.names)
 
     def uniform(
         self, step: ArrayLike, low: float = 0.0, high: float = 1.0, worlds: Worlds = ALL

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtr, ndtri
 
 from embodied.errors import OptionError, UnknownNameError
-from embodied.seeding import mix
+from embodied.seeding import GOLDEN, mix
 
 REDRAWS = 64  # of several numbers that must lie within bounds
 EDGE = 1e-12  # uniforms stay this far from 0 and 1, where some quantiles are infinite
@@ -245,7 +245,7 @@ def _hashed(u: NDArray[np.float64], attempt: int) -> NDArray[np.float64]:
     for column in given.T:
         row = mix(row ^ column)
     counts = np.arange(attempt * size + 1, (attempt + 1) * size + 1, dtype=np.uint64)
-    weyl = np.multiply(counts, np.uint64(0x9E3779B97F4A7C15), dtype=np.uint64)
+    weyl = np.multiply(counts, GOLDEN, dtype=np.uint64)
     bits = mix(np.add(row[:, None], weyl, dtype=np.uint64))
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

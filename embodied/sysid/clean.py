@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.sysid.lint import Finding, filled, lint, role
-from embodied.sysid.readers.units import TURN, to_si
+from embodied.sysid.readers.units import TURNS, to_si
 from embodied.sysid.recording import Recording
 from embodied.sysid.rules.relations import unit_factors
-from embodied.sysid.signals import register_of
+from embodied.sysid.signals import register_of, usual_step
 
 LEFT_OUT = ("outlier", "stuck")  # rules whose rows were not measured
 BACK = 10.0  # steps by which a clock that was set goes back at least; less is disorder
@@ -59,9 +59,8 @@ def _rising(recording: Recording) -> tuple[list[Recording], list[str]]:
 
 def _by_clock(recording: Recording) -> list[Recording]:
     """Parts between instants at which the clock was set back by more than a few steps."""
-    step = np.diff(recording.time_s)
-    usual = float(np.median(step[step > 0])) if (step > 0).any() else 0.0
-    edges = [0, *(np.flatnonzero(step < -BACK * usual) + 1).tolist(), len(recording)]
+    back = -BACK * usual_step(recording.time_s)
+    edges = [0, *(np.flatnonzero(np.diff(recording.time_s) < back) + 1).tolist(), len(recording)]
     spans = [np.arange(a, b) for a, b in pairwise(edges)]
     return [recording.rows(span) for span in spans if len(span) > 1] if len(spans) > 1 else [recording]
 
@@ -104,7 +103,7 @@ def _unwrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
     known = np.isfinite(angle)
     jumps = np.abs(np.diff(angle[known]))
     largest = float(jumps.max(initial=0.0))
-    turn = min((TURN, 360.0, 4096.0), key=lambda period: abs(largest - period))
+    turn = min(TURNS, key=lambda period: abs(largest - period))
     out = angle.copy()
     out[known] = np.unwrap(angle[known], period=turn)
     return out

@@ -19,13 +19,16 @@ NARROWEST, VALUES = 8, 3  # bits of a register, and different values of one sign
 LIKE = 0.8  # correlation from which on two signals tell the same
 
 
-def holes_of(time_s: Vector) -> NDArray[np.intp]:
-    """The rows after which time jumps so far ahead that nothing can be said of what happened in between."""
+def usual_step(time_s: Vector) -> float:
+    """The median of the steps that lead forward; 0 where none does."""
     step = np.diff(time_s)
     forward = step[step > 0]
-    if not len(forward):
-        return np.zeros(0, np.intp)
-    return np.flatnonzero(step > max(HOLE * float(np.median(forward)), HOLE_S))
+    return float(np.median(forward)) if len(forward) else 0.0
+
+
+def holes_of(time_s: Vector) -> NDArray[np.intp]:
+    """The rows after which time jumps so far ahead that nothing can be said of what happened in between."""
+    return np.flatnonzero(np.diff(time_s) > max(HOLE * usual_step(time_s), HOLE_S))
 
 
 def spread_of(values: Vector) -> float:

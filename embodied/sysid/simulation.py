@@ -6,6 +6,7 @@ Shape suffixes: K candidates, R recordings, W = K·R worlds, T instants of a rec
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Protocol
 
 import mujoco
@@ -21,6 +22,7 @@ from embodied.sysid.recording import Recording
 
 LATENCY, OFFSET, AIM = "latency_s", "offset", "command_offset"
 PIECE = 256  # ticks that are simulated in one call
+SUPPLY_S = 0.01  # for which a supply is held at what it is in the middle
 START_S, START_ROWS = 0.1, 6  # over which, and over how many rows at least, the speed at the beginning is estimated
 SPEED_S, SPEED_ROWS = 0.02, 3  # the same where speeds were recorded
 
@@ -70,15 +72,15 @@ class Run:
         self._begin(commands[:, 0])
         columns = {"qpos": self._places, "qvel": self._dofs, "actuator_force": list(range(self.J))}[field]
         out = np.empty((self.W, self.ticks + 1, self.J))
-        piece = 1 if self._fed or self._rubs else PIECE
-        kept = np.empty((self.W, piece, self.batch.array(field).shape[1]))
-        for first in range(0, self.ticks, piece):
-            last = min(first + piece, self.ticks)
+        pieces = self._pieces(power)
+        kept = np.empty((self.W, max(last - first for first, last in pieces), self.batch.array(field).shape[1]))
+        for first, last in pieces:
             if power is not None:
-                self._drive(power[0][:, first], power[1][:, first])
+                middle = (first + last) // 2
+                self._drive(power[0][:, middle], power[1][:, first])
             if self._rubs:
                 self._rub()
-            record = {field: kept if last - first == piece else np.empty((self.W, last - first, kept.shape[2]))}
+            record = {field: kept if last - first == kept.shape[1] else np.empty((self.W, last - first, kept.shape[2]))}
             if first == 0:
                 out[:, 0] = self.batch.array(field)[:, columns]
             self.batch.record(last - first, record, control=commands[:, first:last])
@@ -87,6 +89,17 @@ class Run:
         if field == "actuator_force":
             out[:, -1] = out[:, -2]
         return out
+
+    def _pieces(self, power: tuple[NDArray, NDArray] | None) -> list[tuple[int, int]]:
+        """First ticks and ends of what is simulated in one call: friction changes with every tick, a supply is held
+        for a while, and a switch turns at its tick."""
+        longest = 1 if self._rubs else PIECE
+        if any(drive.supply for drive in self.plant.drives):
+            longest = min(longest, max(1, round(SUPPLY_S / self.plant.tick_s)))
+        edges = {*range(0, self.ticks, longest), self.ticks}
+        if power is not None:
+            edges |= {int(tick) + 1 for tick in np.flatnonzero(np.any(np.diff(power[1], axis=1), axis=(0, 2)))}
+        return list(pairwise(sorted(edges)))
 
     def _laws(self) -> tuple[NDArray, NDArray, NDArray]:
         """Torque per command, per angle and per speed at the nominal supply, `(W, J)` each."""

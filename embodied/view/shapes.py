@@ -97,12 +97,12 @@ def color(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray[np.uin
     rgba, texture = _resolved(model, rgba, material), _texture_of(model, material)
     if texture >= 0:
         rgba = np.append(_pixels(model, texture).mean(axis=(0, 1)) / 255 * rgba[:3], rgba[3])
-    return _bytes(rgba)
+    return in_bytes(rgba)
 
 
 def tint(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray[np.uint8]:
     """What MuJoCo multiplies a texture with."""
-    return _bytes(_resolved(model, rgba, material))
+    return in_bytes(_resolved(model, rgba, material))
 
 
 def approximated(model: mujoco.MjModel, shown: NDArray[np.bool_]) -> list[str]:
@@ -120,7 +120,8 @@ def _resolved(model: mujoco.MjModel, rgba: NDArray, material: int) -> NDArray:
     return rgba if material < 0 or not np.array_equal(rgba, UNSET) else model.mat_rgba[material]
 
 
-def _bytes(rgba: NDArray) -> NDArray[np.uint8]:
+def in_bytes(rgba: NDArray) -> NDArray[np.uint8]:
+    """Colors from 0 to 1 as Rerun takes them."""
     return (np.clip(rgba, 0, 1) * 255).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import rerun as rr
 from numpy.typing import NDArray
 
-from embodied.view.shapes import color
+from embodied.view.shapes import color, in_bytes
 
 DRAWN = (
     mujoco.mjtVisFlag.mjVIS_TENDON,
@@ -58,7 +58,7 @@ class SoftParts:
         geoms = [self._scene.geoms[i] for i in range(self._scene.ngeom)]
         capsules = [g for g in geoms if g.objtype == mujoco.mjtObj.mjOBJ_TENDON]
         strips = [_axis(geom.pos, geom.mat, geom.size[2]) for geom in capsules]
-        colors = [_bytes(geom.rgba) for geom in capsules]
+        colors = [in_bytes(geom.rgba) for geom in capsules]
         return rr.LineStrips3D(strips, radii=[float(geom.size[0]) for geom in capsules], colors=colors)
 
     def _flex(self, flex: int) -> Any:
@@ -96,7 +96,3 @@ def _axis(pos: NDArray, mat: NDArray, half: float) -> NDArray[np.float64]:
     """The ends of a capsule's axis, `(2, 3)`."""
     along = half * np.asarray(mat).reshape(3, 3)[:, 2]
     return np.stack([pos - along, pos + along])
-
-
-def _bytes(rgba: NDArray) -> NDArray[np.uint8]:
-    return (np.clip(rgba, 0, 1) * 255).astype(np.uint8)

@@ -14,6 +14,7 @@ from scipy.interpolate import make_interp_spline
 from embodied.errors import OptionError, RecordingError
 from embodied.sysid.lint import role
 from embodied.sysid.recording import COMMAND, Recording
+from embodied.sysid.signals import usual_step
 
 ORDER = 4  # of the Butterworth filter, which goes forth and back
 EDGE = 3.0  # periods of the cutoff at either end, where a filter knows too little
@@ -66,7 +67,7 @@ def motion_of(recording: Recording, joints: int, torque: str | None, cutoff_hz: 
     source = _source_of_torques(recording, torque)
     positions, torques = (recording.of_joints(name, joints) for name in ("position", source))
     time = recording.time_s
-    tick = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    tick = usual_step(time)
     lasts = float(time[-1] - time[0])
     if not tick > 0 or lasts < (2 * EDGE + 1) / cutoff_hz:
         raise RecordingError(f"a recording of {lasts:.3g} s is too short for what happens within {1 / cutoff_hz:.3g} s")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.extras import advice
 from embodied.sysid.readers.table import MOST_NUMBERS, Table, Vector, add_columns
+from embodied.sysid.readers.units import TO_SI
 
 LEROBOT = {"action", "observation.state", "timestamp"}
 EPISODE = "episode_index"
@@ -95,7 +96,7 @@ def _numbers(column: Any) -> NDArray:
 def _seconds(column: Any, kind: Any) -> NDArray:
     """Times since the first [s], counted in whole units before they are divided; NaN where there is none."""
     arrow, _ = _arrow()
-    unit = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[kind.unit]
+    _, unit = TO_SI[kind.unit]
     whole = column.cast(arrow.int32() if kind.bit_width == 32 else arrow.int64())
     known = np.asarray(whole.is_valid().to_numpy(zero_copy_only=False), bool)
     count = np.asarray(whole.fill_null(0).to_numpy(zero_copy_only=False), np.int64)

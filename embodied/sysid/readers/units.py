@@ -7,6 +7,7 @@ import math
 from embodied.errors import UnknownNameError
 
 TURN = 2 * math.pi
+TURNS = (TURN, 360.0, 4096.0)  # in the units that angles are counted in: rad, degrees, counts of encoders
 TO_SI: dict[str, tuple[str, float]] = {
     "rad": ("rad", 1.0), "mrad": ("rad", 1e-3), "deg": ("rad", TURN / 360), "rev": ("rad", TURN),
     "rad/s": ("rad/s", 1.0), "deg/s": ("rad/s", TURN / 360), "rpm": ("rad/s", TURN / 60), "rev/s": ("rad/s", TURN),

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
-from embodied.sysid.readers.units import to_si
+from embodied.sysid.readers.units import TURNS, to_si
 from embodied.sysid.recording import COMMAND, Recording
-from embodied.sysid.signals import Vector, quantum_of, spread_of
+from embodied.sysid.signals import Vector, quantum_of, spread_of, usual_step
 
 RESTING = 50  # steps of its sensor within which a joint rests
 PROVOKED_S = 0.2  # after a step of the command, in which sudden things may be real
@@ -92,7 +92,7 @@ def turn_of(recording: Recording, name: str, values: Vector) -> tuple[float, str
     if role(recording, name) != "position":
         return None
     jumps = np.abs(np.diff(values))
-    for turn in (2 * np.pi, 360.0, 4096.0):
+    for turn in TURNS:
         far = jumps[jumps > 0.6 * turn]
         if len(far) and np.all(np.abs(far - turn) < 0.2 * turn) and np.ptp(values) < 1.05 * turn:
             return turn, "an angle that is cut at a turn: unwrap it"
@@ -101,9 +101,8 @@ def turn_of(recording: Recording, name: str, values: Vector) -> tuple[float, str
 
 def rows_in(recording: Recording, seconds: float) -> int:
     """How many rows a time takes."""
-    step = np.diff(recording.time_s)
-    median = float(np.median(step[step > 0])) if (step > 0).any() else 0.0
-    return int(min(seconds / median, len(recording) / 2)) + 1 if median else 1
+    step = usual_step(recording.time_s)
+    return int(min(seconds / step, len(recording) / 2)) + 1 if step else 1
 
 
 def ramp(recording: Recording) -> Vector:

@@ -9,7 +9,17 @@ import numpy as np
 from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, Recording
 from embodied.sysid.rules.finding import Finding, columns_of, command_of, label, ramp, rows_in, turn_of
-from embodied.sysid.signals import LIKE, Vector, best_lag, correlation_of, like_most, quantum_of, smooth, spread_of
+from embodied.sysid.signals import (
+    LIKE,
+    Vector,
+    best_lag,
+    correlation_of,
+    like_most,
+    quantum_of,
+    smooth,
+    spread_of,
+    usual_step,
+)
 
 STATED = 0.1  # by how much what is measured may differ from what metadata say
 STICKING, MOVING = 0.45, 0.1  # shares of the time: of rest while the command moves, and in which it must move at all
@@ -58,8 +68,7 @@ def compared(label: str, other: str, found: Vector, wanted: Vector) -> Iterator[
 
 def lag_behind(recording: Recording) -> Iterator[Finding]:
     """Commands that come after what they cause, and positions that come long after their command."""
-    steps = np.diff(recording.time_s)
-    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    step = usual_step(recording.time_s)
     for name, k, position in columns_of(recording, "position"):
         command = command_of(recording, position, k)
         if step <= 0 or command is None or turn_of(recording, name, position):
