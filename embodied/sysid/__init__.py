@@ -1,6 +1,5 @@
 """From real logs to a model and its uncertainty."""
 
-from embodied.sysid.clean import clean
 from embodied.sysid.drive import Drive, Servo, TorqueDrive, VelocityDrive, VoltageDrive
 from embodied.sysid.excite import Limits, Proposal, propose
 from embodied.sysid.fit import Parameter, fit
@@ -10,6 +9,7 @@ from embodied.sysid.posterior import Fit
 from embodied.sysid.readers.mapping import LogMap
 from embodied.sysid.recorder import Recorder
 from embodied.sysid.recording import Recording
+from embodied.sysid.rules.clean import clean
 
 __all__ = [
     "Drive",

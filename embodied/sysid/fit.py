@@ -17,7 +17,7 @@ from embodied.errors import OptionError, RecordingError
 from embodied.sysid.plant import Plant
 from embodied.sysid.posterior import Fit
 from embodied.sysid.recording import Recording
-from embodied.sysid.residuals import Free, Residuals, clustered, residuals_of
+from embodied.sysid.residuals import Free, Residuals, clustered, jackknifed, residuals_of
 from embodied.sysid.search import Progress, Watch, search_from, starts_of
 from embodied.sysid.simulation import AIM, LATENCY, OFFSET
 
@@ -166,15 +166,18 @@ def jacobian(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, ste
 def _sandwich(residuals: Residuals, low: NDArray, high: NDArray, at: NDArray, step: float) -> tuple[NDArray, int]:
     """The covariance of the estimate, `(P, P)`, and from how many clusters.
 
-    Where recordings (or quarters of a single one) pull an estimate further apart than their half seconds do, its
-    standard error is what they say: a model that is wrong is wrong in another way for every motion.
+    Where an estimate would move further without one of the recordings (or quarters of a single one), or without one of
+    the joints that share it, than its half seconds say, its standard error is what they say: a model that is wrong is
+    wrong in another way for every motion and every joint.
     """
-    J = jacobian(residuals, low, high, at, step)
-    scores = J * residuals.vectors(at[None])[0][:, None]
+    J, errors = jacobian(residuals, low, high, at, step), residuals.vectors(at[None])[0]
     bread = np.linalg.pinv(J.T @ J, rcond=1e-12, hermitian=True)
-    clusters, regimes = int(residuals.blocks.max()) + 1, int(residuals.regimes.max()) + 1
-    shares = clustered(scores, bread, residuals.blocks) * clusters / max(clusters - len(at), 1)
-    between = clustered(scores, bread, residuals.regimes) * regimes / max(regimes - 1, 1)
+    clusters = int(residuals.blocks.max()) + 1
+    shares = clustered(J * errors[:, None], bread, residuals.blocks) * clusters / max(clusters - len(at), 1)
+    between = jackknifed(J, errors, residuals.regimes)
+    tied = np.flatnonzero([len(f.targets) > 1 for f in residuals.free])
+    if len(tied):
+        between[np.ix_(tied, tied)] += jackknifed(J[:, tied], errors, residuals.joints)
     wider = np.sqrt(np.maximum(np.diag(between) / np.maximum(np.diag(shares), 1e-300), 1.0))
     shares *= np.outer(wider, wider)
     width = high - low

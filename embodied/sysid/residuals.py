@@ -101,6 +101,11 @@ class Residuals:
         _, numbers = np.unique(np.concatenate(parts)[self.counted], return_inverse=True)
         return numbers
 
+    @cached_property
+    def joints(self) -> NDArray[np.intp]:
+        """Which column each counted error is of."""
+        return np.flatnonzero(self.counted) % len(self.plant.columns)
+
     def _centered(self, errors: list[NDArray]) -> list[NDArray]:
         for recording in set(self.origin):
             mine = [e for e, origin in zip(errors, self.origin, strict=True) if origin == recording]
@@ -144,6 +149,26 @@ def segments(recording: Recording, segment_s: float | None) -> list[Recording]:
 def _blunted(errors: NDArray, outlier: float) -> NDArray:
     """Errors whose squares grow as their size does beyond `outlier`."""
     return np.sign(errors) * outlier * np.sqrt(2 * (np.sqrt(1 + (errors / outlier) ** 2) - 1))
+
+
+def jackknifed(J: NDArray, errors: NDArray, part: NDArray[np.intp]) -> NDArray:
+    """How estimates would spread, were one part of the errors left out after the other, `(P, P)`.
+
+    One Gauss-Newton step stands for each new estimate (the cluster jackknife CR3 of MacKinnon, Nielsen & Webb 2023),
+    and none leaves the range of a parameter.
+
+    Args:
+        J: derivatives by the shares of ranges, `(M, P)`.
+        part: to which each error belongs, `(M,)`.
+    """
+    information, count = J.T @ J, int(part.max()) + 1
+    least = 1e-9 * np.trace(information) / len(information) * np.eye(len(information))
+    moved = np.zeros((count, len(information)))
+    for k in range(count if count > 1 else 0):
+        own = J[part == k]
+        moved[k] = np.linalg.solve(information - own.T @ own + least, own.T @ errors[part == k])
+    moved = np.clip(moved, -1, 1)
+    return (count - 1) / count * moved.T @ moved
 
 
 def clustered(scores: NDArray, bread: NDArray, cluster: NDArray[np.intp]) -> NDArray:
