@@ -6,6 +6,7 @@ from .agent import OptionAgent as OptionAgent
 from .agent import PartialAgent as PartialAgent
 from .hidden import Continuous as Continuous
 from .hidden import Discrete as Discrete
+from .hidden import Extras as Extras
 from .layout import Channel as Channel
 from .layout import Layout as Layout
 from .version import __version__ as __version__
@@ -16,6 +17,7 @@ __all__ = [
     "Channel",
     "Continuous",
     "Discrete",
+    "Extras",
     "Layout",
     "MaskedAgent",
     "OccludedAgent",

@@ -61,7 +61,11 @@ class BeliefLostError(EmbodiedError, RuntimeError):
 
 
 class ObservationError(EmbodiedError, ValueError):
-    """An observation that is not a number."""
+    """An observation or a reward that is not a number, or too large to be learned from."""
+
+
+class TrainingError(EmbodiedError, RuntimeError):
+    """A training whose weights would no longer be numbers; nothing of the update was taken over."""
 
 
 class RecordingError(EmbodiedError, ValueError):

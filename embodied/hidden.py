@@ -46,3 +46,22 @@ class Continuous:
 
 
 Hidden = Discrete | Continuous
+EXTRAS = "embodied_extras"  # the one name that is reserved on environments
+PRIVILEGED = ("hidden", "state", "shaping")
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What an environment tells beyond Gymnasium's interface, by having it as its attribute `embodied_extras`.
+
+    Its infos may then say `hidden`, the truth, an array of a number per hidden variable; `state`, the privileged state
+    for critics; `shaping`, a potential (Ng, Harada & Russell 1999); `failed`, that the physics did; and
+    `sampled_parameters`. In environments without it, such keys are their own affair.
+    """
+
+    hidden: tuple[Hidden, ...] = ()
+
+    def __post_init__(self) -> None:
+        for variable in self.hidden:
+            if not isinstance(variable, Hidden):
+                raise OptionError(f"a hidden variable is a Discrete or a Continuous, not {variable!r}")

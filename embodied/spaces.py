@@ -111,12 +111,21 @@ class Codec:
             for i, inner in enumerate(space.spaces):
                 self._collect(inner, (*path, i))
         elif isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-            self.parts.append(Part(path, space, self.parts[-1].stop if self.parts else 0))
+            part = Part(path, space, self.parts[-1].stop if self.parts else 0)
+            if part.size:
+                self.parts.append(part)
         else:
             raise OptionError(
                 f"observations of {type(space).__name__} are not supported; known: Box, Discrete, MultiDiscrete, "
-                "MultiBinary, and Dict or Tuple of these"
+                f"MultiBinary, and Dict or Tuple of these{_without(path)}"
             )
+
+
+def _without(path: tuple[str | int, ...]) -> str:
+    """What to do about a part of an observation that cannot be read."""
+    if not path:
+        return ""
+    return f"; leave {path[0]!r} out: --observe with the other keys, or gymnasium.wrappers.FilterObservation"
 
 
 def sides(space: spaces.Space) -> tuple[int, int]:

@@ -62,10 +62,10 @@ def test_mean_and_spread_are_those_of_all_rows_however_they_came():
     for piece in rows_in_pieces():
         scale.update(piece)
     scale.update(torch.zeros(0, 3))
-    everything = torch.cat(rows_in_pieces())
+    everything = torch.cat(rows_in_pieces()).double()
     assert torch.allclose(scale.mean, everything.mean(0), atol=1e-4)
     assert torch.allclose(scale.variance, everything.var(0, correction=0), rtol=1e-4)
-    standard = scale(everything)
+    standard = scale(everything.float())
     assert torch.allclose(standard.mean(0), torch.zeros(3), atol=1e-3)
     assert torch.allclose(standard.std(0), torch.ones(3), atol=1e-2)
 

@@ -126,15 +126,14 @@ def test_the_probability_of_forbidden_choices_is_zero():
 def test_state_dependent_noise_is_the_same_for_the_same_features_until_it_is_drawn_anew():
     head, generator = StateDependentHead(16, spaces.Box(-1, 1, (2,))), torch.Generator().manual_seed(0)
     features = torch.randn(5, 16, generator=generator)
-    head.resample(5, generator)
-    first, again = (head.sample(head(features), generator) for _ in range(2))
-    head.resample(5, generator)
+    drawn, anew = (head.draw_noise(5, generator) for _ in range(2))
+    first, again, other = (head.explore(head(features), features, noise) for noise in (drawn, drawn, anew))
     assert torch.equal(first, again)
-    assert not torch.allclose(first, head.sample(head(features), generator))
+    assert not torch.allclose(first, other)
     noise = []
     for _ in range(4000):
-        head.resample(5, generator)
-        noise.append(head.sample(head(features), generator) - head.mean(features))
+        drawn = head.draw_noise(5, generator)
+        noise.append(head.explore(head(features), features, drawn) - head.mean(features))
     expected = head(features).stddev
     assert torch.stack(noise).std(0).detach().numpy() == pytest.approx(expected.detach().numpy(), rel=0.06)
 

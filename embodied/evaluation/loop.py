@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from embodied.agent import Agent, Carry, act
 from embodied.errors import ModelError
-from embodied.vector.vec import Experience, GymVecEnv, VecEnv, allowed, as_vec_env, step
+from embodied.vector.experience import Experience
+from embodied.vector.vec import VecEnv, as_vec_env, start, step
 
 MOST_VOID = 50  # episodes on end whose physics failed, from which on a world is given up
 
@@ -77,19 +78,20 @@ def play(
 
     Raises:
         ModelError: the physics of a world fail in one episode after the other.
+        ObservationError: an observation or a reward is no number.
     """
-    vec = env if isinstance(env, GymVecEnv) else as_vec_env(env, None)
+    vec = as_vec_env(env)
     n = vec.num_envs
     vec.seed(seed)
-    obs, first, done, void = vec.reset(), np.ones(n, bool), np.zeros(n, int), np.zeros(n, int)
+    obs, _ = start(vec)
+    first, done, void = np.ones(n, bool), np.zeros(n, int), np.zeros(n, int)
     carry = agent.initial(n, seed if agent_seed is None else agent_seed)
     for observer in observers:
         observer.on_start(vec)
     index = 0
     while episodes_per_world is None or (done < episodes_per_world).any():
-        privileged = vec.privileged if isinstance(vec, GymVecEnv) else {}
-        carry, action = act(agent, carry, obs, first, allowed(vec))
-        decision = Decision(index, obs, first, privileged, carry, action)
+        carry, action = act(agent, carry, obs, first, vec.mask)
+        decision = Decision(index, obs, first, vec.privileged, carry, action)
         for observer in observers:
             observer.on_decision(decision)
         yield decision

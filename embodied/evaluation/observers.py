@@ -12,8 +12,9 @@ from embodied.evaluation.loop import Decision, Observer
 from embodied.hidden import Discrete
 from embodied.mind.belief import DiscreteFilter
 from embodied.mind.information import entropy_bits
+from embodied.vector.experience import Experience
 from embodied.vector.previous_action import without_previous
-from embodied.vector.vec import Experience, VecEnv
+from embodied.vector.vec import VecEnv
 
 CERTAINTY = 0.95  # posterior probability from which an observer counts as certain
 
@@ -40,8 +41,9 @@ class Returns(Observer):
         self.void += int(experience.void.sum())
 
     def on_end(self, worlds: NDArray[np.intp], decision: Decision, experience: Experience) -> None:
-        self.reward += self._total[worlds].tolist()
-        self.steps += self._steps[worlds].tolist()
+        counted = _counted(self._total, experience.episode_return), _counted(self._steps, experience.episode_length)
+        self.reward += counted[0][worlds].tolist()
+        self.steps += counted[1][worlds].astype(int).tolist()
         if experience.success is not None:
             self.success += experience.success[worlds].tolist()
 
@@ -126,3 +128,8 @@ class Endings(Observer):
         assert experience.success is not None
         self.success += experience.success[worlds].tolist()
         self.hidden += list(experience.final_privileged["hidden"][worlds])
+
+
+def _counted(own: NDArray, told: NDArray | None) -> NDArray:
+    """What an environment itself counted of its episodes: wrappers may have changed what is seen here."""
+    return own if told is None else np.where(np.isfinite(told), told, own)

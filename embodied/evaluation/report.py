@@ -7,6 +7,7 @@ calibration of an agent's own belief, where it has one, is measured separately, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from embodied.agent import Agent
 from embodied.evaluation.loop import run
 from embodied.evaluation.observers import HistoryBelief, LastBelief, Returns
 from embodied.mind.information import calibration_error, negative_log_likelihood
-from embodied.vector.vec import GymVecEnv
+from embodied.vector.vec import as_vec_env
 
 CALIBRATION_BINS = 10
 
@@ -52,15 +53,19 @@ class Report:
     void: int = 0
 
 
-def evaluate(agent: Agent, env: GymVecEnv, episodes: int = 512, seed: int = 10_000) -> Report:
+def evaluate(agent: Agent, env: Any, episodes: int = 512, seed: int = 10_000) -> Report:
     """Runs at least `episodes` episodes and measures them; the same worlds for every agent.
 
     Each world of `env` contributes equally many episodes, so that short ones do not count more. An episode whose
     physics failed is void, and another one is played in its place.
+
+    Args:
+        env: an environment of either vector dialect, a single `gymnasium.Env`, or an id.
     """
+    env = as_vec_env(env)
     returns, history, own = Returns(), HistoryBelief(agent), LastBelief(agent)
     run(agent, env, seed, (returns, history, own), -(-episodes // env.num_envs))
-    task = getattr(env.gym_env, "task", None)
+    task = getattr(getattr(env, "gym_env", None), "task", None)
     return _report(returns, history, own, getattr(task, "control_hz", None))
 
 

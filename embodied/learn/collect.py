@@ -22,7 +22,9 @@ from embodied.nn.belief_head import forms_of
 from embodied.nn.heads import StateDependentHead
 from embodied.nn.policy import PolicyOutput, Privilege, SequencePolicy
 from embodied.nn.threads import acting_threads
-from embodied.vector.vec import Experience, GymVecEnv, allowed, step
+from embodied.vector.experience import Experience
+from embodied.vector.stable import StableVecEnv
+from embodied.vector.vec import GymVecEnv, start, step
 
 TRUSTED = 0.1  # share of a training after which a belief head is trusted to know what it knows
 
@@ -31,6 +33,7 @@ class RolloutCollector(OnPolicyAlgorithm):
     """The half of `SequencePPO` that collects rollouts; the other half learns from them."""
 
     config: PPOConfig
+    env: GymVecEnv | StableVecEnv
     policy: SequencePolicy  # type: ignore[assignment]
     previous: tuple[str, ...]
     memory: Any
@@ -42,6 +45,8 @@ class RolloutCollector(OnPolicyAlgorithm):
     _privileged: Privilege
     _privileged_now: dict[str, np.ndarray]
     _stopping: bool
+    _exploration: Tensor | None  # lasting noise, where it is explored with such
+    _unsound: np.ndarray  # environments whose present observation holds numbers that are none
 
     def collect_rollouts(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """Acts for `n_rollout_steps` and fills the rollout; False if a callback asks to stop."""
@@ -62,7 +67,9 @@ class RolloutCollector(OnPolicyAlgorithm):
             self._renew_exploration(t)
             with torch.inference_mode(), torch.no_grad():
                 action = self._act(rollout, t)
-            experience, infos = step(env, self.policy.action_head.to_env(action))
+            experience, infos = step(self.env, self.policy.action_head.to_env(action), self._drops)
+            experience.ignore = experience.ignore | self._unsound
+            self._unsound = experience.unsound
             rewards, dones = experience.reward, experience.ended
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -77,6 +84,10 @@ class RolloutCollector(OnPolicyAlgorithm):
         callback.on_rollout_end()
         return True
 
+    @property
+    def _drops(self) -> bool:
+        return self.config.bad_numbers == "drop"
+
     def _act(self, rollout: Rollout, t: int) -> Tensor:
         """Reads the present observation, chooses an action and writes both down."""
         self._privileged_now = self._privileged_info()
@@ -84,9 +95,7 @@ class RolloutCollector(OnPolicyAlgorithm):
         first = torch.as_tensor(self._last_episode_starts, device=self.device)
         mask = self._write_mask(rollout, t)
         output, self.memory = self.policy.step(obs, first, self.memory, mask)
-        action = self._mix_in_expert(
-            rollout, t, self.policy.choose(output, deterministic=False, generator=self.generator)
-        )
+        action = self._mix_in_expert(rollout, t, self.policy.choose(output, False, self.generator, self._exploration))
         rollout.obs[:, t], rollout.first[:, t] = obs, first
         rollout.action[:, t] = action
         rollout.log_prob[:, t] = output.actions.log_prob(action)
@@ -129,13 +138,13 @@ class RolloutCollector(OnPolicyAlgorithm):
         head = self.policy.action_head
         every = self.sde_sample_freq if self.sde_sample_freq > 0 else self.n_steps
         if isinstance(head, StateDependentHead) and t % every == 0:
-            head.resample(self.n_envs, self.generator)
+            self._exploration = head.draw_noise(self.n_envs, self.generator)
 
     def _write_mask(self, rollout: Rollout, t: int) -> Tensor | None:
         """Writes down which choices are allowed now."""
         if rollout.mask is None:
             return None
-        rollout.mask[:, t] = torch.as_tensor(allowed(self.env), device=self.device)  # type: ignore[arg-type]
+        rollout.mask[:, t] = torch.as_tensor(self.env.mask, device=self.device)
         return rollout.mask[:, t]
 
     def _training_reward(self, rollout: Rollout) -> Tensor:
@@ -257,17 +266,17 @@ class RolloutCollector(OnPolicyAlgorithm):
     def _look_for_privilege(self) -> Privilege:
         """Finds out which privileged information the environment has; resets it once."""
         assert self.env is not None
-        self._last_obs = self.env.reset()  # type: ignore[assignment]
+        self._last_obs, self._unsound = start(self.env, self._drops)
         self._last_episode_starts = np.ones(self.n_envs, bool)
         privileged = self._privileged_info()
-        hidden = self.env.hidden if isinstance(self.env, GymVecEnv) else ()
+        hidden = self.env.hidden
         self._prior_bits = sum(variable.entropy_bits for variable in hidden if isinstance(variable, Discrete))
         state = privileged["state"].shape[1] if "state" in privileged and self.config.privileged_critic else 0
         return Privilege(state, forms_of(hidden))
 
     def _privileged_info(self) -> dict[str, np.ndarray]:
         """Privileged information of the present; nothing if the environment is none of Gymnasium's dialect."""
-        return self.env.privileged if isinstance(self.env, GymVecEnv) else {}
+        return self.env.privileged
 
     def _write_privileged(self, rollout: Rollout, t: int) -> None:
         for name, target in (("state", rollout.state), ("hidden", rollout.hidden)):

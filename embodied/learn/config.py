@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from embodied.errors import OptionError
 
@@ -84,6 +84,9 @@ class PPOConfig:
     """Weight of imitating the expert after that, beside reinforcement; annealed to 0."""
     normalize: bool = False
     """Normalize observations by their running mean and standard deviation: for infinite or very wide bounds."""
+    bad_numbers: Literal["stop", "drop"] = "stop"
+    """What an observation or a reward that is no number, or beyond 1e12, does: end the training with an error ("stop"),
+    or leave out the steps that it touches ("drop")."""
     bfloat16: bool = False
     """Let encoder and core calculate in bfloat16; worth it on a GPU."""
     compile: bool = False
@@ -96,6 +99,8 @@ class PPOConfig:
             raise OptionError(f"gamma and gae_lambda are from 0 to 1, not {self.gamma} and {self.gae_lambda}")
         if min(self.belief_coef, self.kickstarting_coef) < 0 or not 0 < self.dagger_share <= 1:
             raise OptionError("belief_coef and kickstarting_coef are at least 0, dagger_share is above 0 and at most 1")
+        if self.bad_numbers not in ("stop", "drop"):
+            raise OptionError(f"bad_numbers is 'stop' or 'drop', not {self.bad_numbers!r}")
         if self.intrinsic_coef and (not self.forward_model_coef or self.n_steps < 2):
             raise OptionError("intrinsic_coef needs a forward model: give forward_model_coef, too, and n_steps above 1")
 

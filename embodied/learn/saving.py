@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor
 
 from embodied.errors import CheckpointError
@@ -29,7 +30,7 @@ from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 
 TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
-_RNG, _WORLD, _MEMORY = "generator", "worlds/", "memory/"
+_RNG, _WORLD, _MEMORY, _NORMALIZER = "generator", "worlds/", "memory/", "vecnormalize/"
 
 
 class SettingNotSavedWarning(UserWarning):
@@ -51,7 +52,7 @@ def save_trainer(model: RolloutCollector, folder: Path) -> None:
     """Writes policy and trainer into `folder`, as safetensors and JSON."""
     save_policy(folder, model.policy, model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()})
     tensors = optimizer_tensors(model.policy.optimizer)
-    save_tensors(folder / TRAINER, tensors | {_RNG: model.generator.get_state()})
+    save_tensors(folder / TRAINER, tensors | {_RNG: model.generator.get_state()} | _normalizer_tensors(model))
     _save_worlds(model, folder / WORLDS)
     config = model.config.jsonable()
     settings = {"n_envs": model.n_envs, "previous": list(model.previous), "seed": model.seed}
@@ -104,11 +105,14 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
     counters = load_json(folder / TRAINER_CARD)
     try:
         generator_state = tensors.pop(_RNG)
+        _restore_normalizer(model, tensors, folder)
         model.num_timesteps, model._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
         if (
             generator_state.numel() == model.generator.get_state().numel()
         ):  # else it was saved on another kind of device
             model.generator.set_state(generator_state)
+    except CheckpointError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
     restore_optimizer(model.policy.optimizer, tensors)
@@ -118,6 +122,38 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
     model.env.seed(int(np.random.SeedSequence([model.seed or 0, model.num_timesteps]).generate_state(1)[0]) >> 1)
     model._last_obs = None
     model.memory = None
+
+
+def _normalizers(model: RolloutCollector) -> dict[str, RunningMeanStd]:
+    """The running means of a `VecNormalize` that the environment is wrapped in, by name."""
+    wrapper = model.get_vec_normalize_env()
+    if wrapper is None:
+        return {}
+    of_obs = getattr(wrapper, "obs_rms", {})
+    parts = of_obs if isinstance(of_obs, dict) else {"": of_obs}
+    return {f"{_NORMALIZER}obs/{key}": one for key, one in parts.items()} | {f"{_NORMALIZER}return": wrapper.ret_rms}
+
+
+def _normalizer_tensors(model: RolloutCollector) -> dict[str, Tensor]:
+    return {
+        f"{name}/{part}": torch.as_tensor(np.array(getattr(one, part), np.float64))
+        for name, one in _normalizers(model).items()
+        for part in ("mean", "var", "count")
+    }
+
+
+def _restore_normalizer(model: RolloutCollector, tensors: dict[str, Tensor], folder: Path) -> None:
+    """Takes what a saved `VecNormalize` had come to know out of `tensors`, and gives it to the present one."""
+    saved = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(_NORMALIZER)}
+    present = _normalizers(model)
+    if {name.rpartition("/")[0] for name in saved} != set(present):
+        had, has = ("with" if names else "without" for names in (saved, present))
+        raise CheckpointError(
+            f"{folder} was trained {had} VecNormalize around its environment, and this one is {has}: give an "
+            "environment that is wrapped alike; the statistics come back by themselves"
+        )
+    for name, one in present.items():
+        one.mean, one.var, one.count = saved[f"{name}/mean"], saved[f"{name}/var"], float(saved[f"{name}/count"])
 
 
 def _save_worlds(model: RolloutCollector, path: Path) -> None:

@@ -78,9 +78,7 @@ class NetworkAgent:
     def _read(self, obs: Any, first: NDArray) -> tuple[Tensor, Tensor, Tensor | None]:
         device = self.policy.device
         rows = torch.as_tensor(self.policy.codec.rows(obs), device=device)
-        mask = mask_of(obs)
-        mask = self.allowed if mask is None else mask
-        allowed = None if mask is None else torch.as_tensor(mask, dtype=torch.bool, device=device).flatten(1)
+        allowed = self.policy.mask_for(obs, self.allowed if mask_of(obs) is None else None, len(rows))
         return rows, torch.as_tensor(first, dtype=torch.bool, device=device), allowed
 
     def _own(self, carry: _NetworkCarry) -> tuple[Any, torch.Generator]:

@@ -71,7 +71,7 @@ def describe_space(space: spaces.Space) -> dict[str, Any]:
     if isinstance(space, spaces.MultiDiscrete):
         return {"kind": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
     if isinstance(space, spaces.MultiBinary):
-        return {"kind": "MultiBinary", "n": list(space.shape)}
+        return {"kind": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.shape)}
     if isinstance(space, spaces.Dict):
         return {"kind": "Dict", "spaces": {key: describe_space(inner) for key, inner in space.spaces.items()}}
     if isinstance(space, spaces.Tuple):
@@ -183,7 +183,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
 
 def _build_box(description: dict[str, Any]) -> spaces.Box:
     dtype = np.dtype(str(description["dtype"]))
-    if dtype.kind not in "fiu":
+    if dtype.kind not in "fiub":
         raise ValueError(f"a Box of {dtype} is none")
     shape = tuple(map(int, description["shape"]))
     if math.prod(shape) > LARGEST_SPACE:
@@ -196,7 +196,7 @@ _BUILDERS: dict[str, Callable[[dict[str, Any]], spaces.Space]] = {
     "Box": _build_box,
     "Discrete": lambda d: spaces.Discrete(min(int(d["n"]), LARGEST_SPACE), start=int(d["start"])),
     "MultiDiscrete": lambda d: spaces.MultiDiscrete(_choices(d["nvec"]), start=np.array(d["start"], int)),
-    "MultiBinary": lambda d: spaces.MultiBinary([int(n) for n in d["n"]]),
+    "MultiBinary": lambda d: spaces.MultiBinary(d["n"] if isinstance(d["n"], int) else [int(n) for n in d["n"]]),
     "Dict": lambda d: spaces.Dict({str(key): build_space(inner) for key, inner in d["spaces"].items()}),
     "Tuple": lambda d: spaces.Tuple([build_space(inner) for inner in d["spaces"]]),
 }
@@ -211,7 +211,9 @@ def _choices(saved: Any) -> np.ndarray:
 
 def _bound(array: np.ndarray) -> Any:
     """One number where all are the same, else a nested list."""
-    return _listed(array if array.size and (array != array.flat[0]).any() else array.flat[:1].reshape(()))
+    if not array.size:
+        return 0.0
+    return _listed(array if (array != array.flat[0]).any() else array.flat[:1].reshape(()))
 
 
 def _listed(array: np.ndarray) -> Any:

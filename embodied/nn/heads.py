@@ -56,18 +56,21 @@ class ReturnNormalizer(nn.Module):
 class GaussianHead(nn.Module):
     """A diagonal Gaussian with learned, state-independent spread; actions are clipped to the Box by the caller."""
 
-    low: Tensor
-    high: Tensor
+    middle: Tensor
+    reach: Tensor
     mask_size = 0  # nothing can be forbidden
 
     def __init__(self, features: int, space: spaces.Box, initial_std: float = 0.5) -> None:
         super().__init__()
-        self.shape = space.shape
+        self.space, self.shape = space, space.shape
         self.size = int(np.prod(space.shape))
         self.mean = nn.Linear(features, self.size)
         self.log_std = nn.Parameter(torch.full((self.size,), float(np.log(initial_std))))
-        self.register_buffer("low", torch.as_tensor(space.low.reshape(-1)), persistent=False)
-        self.register_buffer("high", torch.as_tensor(space.high.reshape(-1)), persistent=False)
+        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+        self.register_buffer("middle", torch.as_tensor((low / 2 + high / 2).reshape(-1)), persistent=False)
+        self.register_buffer("reach", torch.as_tensor((high / 2 - low / 2).reshape(-1)), persistent=False)
+        beyond = high.astype(object) > space.high.astype(object)  # rounded up, as the largest integers are
+        self._ends = low, np.where(beyond, np.nextafter(high, low), high)
         nn.init.orthogonal_(self.mean.weight, 0.01)
         nn.init.zeros_(self.mean.bias)
 
@@ -89,16 +92,22 @@ class GaussianHead(nn.Module):
         mean, spread = distribution.mean, distribution.stddev
         return mean + spread * torch.randn(mean.shape, generator=generator, device=mean.device)
 
+    def in_box(self, unit: Tensor) -> Tensor:
+        """Actions `(…, size)` scaled from [-1, 1] to the Box, and clipped to it."""
+        return self.middle + unit.clamp(-1, 1) * self.reach
+
     def to_env(self, action: Tensor) -> np.ndarray:
-        """Scales actions `(N, size)` from [-1, 1] to the Box, clipped, shaped as the environment wants them."""
-        unit = action.clamp(-1, 1)
-        scaled = self.low + (unit + 1) * 0.5 * (self.high - self.low)
-        return scaled.cpu().numpy().reshape(len(action), *self.shape)
+        """Scales actions `(N, size)` from [-1, 1] to the Box, clipped, as the environment wants them: whole numbers
+        where it counts in such."""
+        scaled = self.in_box(action).cpu().numpy().reshape(len(action), *self.shape)
+        if self.space.dtype.kind != "f":
+            scaled = np.clip(np.rint(scaled), *self._ends)
+        return scaled.astype(self.space.dtype)
 
     def from_env(self, action: np.ndarray) -> Tensor:
         """The inverse of `to_env`, for actions `(N, …)` of the environment."""
-        rows = torch.as_tensor(action, dtype=torch.float32, device=self.low.device).reshape(len(action), -1)
-        return (rows - self.low) / (0.5 * (self.high - self.low)) - 1
+        rows = torch.as_tensor(np.asarray(action, np.float64), device=self.reach.device).reshape(len(action), -1)
+        return ((rows - self.middle) / self.reach.clamp(min=torch.finfo(torch.float64).tiny)).float()
 
     def keep_exploring(self, spread: float) -> None:
         """Lets no spread fall below this, in half ranges of the Box."""
@@ -108,18 +117,16 @@ class GaussianHead(nn.Module):
 class StateDependentHead(GaussianHead):
     """A Gaussian whose noise is a smooth function of the features (gSDE; Raffin, Kober & Stulp 2022).
 
-    Between two `resample`s the same features get the same noise, so that exploration is a course and not a shaking.
+    As long as noise is kept the same features get the same, so that exploration is a course and not a shaking.
     """
 
     def __init__(self, features: int, space: spaces.Box, initial_std: float = 0.5) -> None:
         super().__init__(features, space, initial_std)
         start = float(np.log(initial_std / np.sqrt(features)))
         self.log_std = nn.Parameter(torch.full((features, self.size), start))
-        self._noise: Tensor | None = None
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Distribution:
         variance = (features.detach() ** 2) @ (2 * self.log_std).exp()
-        self._features = features
         normal = Normal(self.mean(features), (variance + 1e-6).sqrt(), validate_args=False)
         return Independent(normal, 1, validate_args=False)
 
@@ -127,16 +134,15 @@ class StateDependentHead(GaussianHead):
         """Lets no feature's share of the spread fall below what it is for features of size one."""
         self.log_std.data.clamp_(min=float(np.log(spread / np.sqrt(len(self.log_std)))))
 
-    def resample(self, n: int, generator: torch.Generator | None) -> None:
-        """Draws what the noise of `n` environments is from now on."""
+    def draw_noise(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """What the noise of `n` environments is until it is drawn again, `(n, features, size)`."""
         shape = (n, *self.log_std.shape)
         noise = torch.randn(shape, generator=generator, device=self.log_std.device)
-        self._noise = noise * self.log_std.detach().exp()
+        return noise * self.log_std.detach().exp()
 
-    def sample(self, distribution: Distribution, generator: torch.Generator | None) -> Tensor:
-        if self._noise is None or len(self._noise) != len(self._features):
-            self.resample(len(self._features), generator)
-        return distribution.mean + torch.einsum("nf,nfa->na", self._features, self._noise)
+    def explore(self, distribution: Distribution, features: Tensor, noise: Tensor) -> Tensor:
+        """The action that noise makes of features `(n, features)`."""
+        return distribution.mean + torch.einsum("nf,nfa->na", features, noise)
 
 
 class ChoiceHead(nn.Module):
@@ -211,13 +217,30 @@ def action_head(
     """
     if not 0 < initial_std < math.inf:
         raise OptionError(f"initial_std must be positive, not {initial_std}")
+    check_actions(space)
     if isinstance(space, spaces.Box):
         return (StateDependentHead if use_sde else GaussianHead)(features, space, initial_std)
     if use_sde:
         raise OptionError(f"state-dependent exploration needs actions of a Box, not {type(space).__name__}")
-    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return ChoiceHead(features, space)
-    raise OptionError(f"actions of {type(space).__name__} are not supported; known: Box, Discrete, MultiDiscrete")
+    assert isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
+    return ChoiceHead(features, space)
+
+
+def check_actions(space: spaces.Space) -> None:
+    """Refuses actions that no head can choose.
+
+    Raises:
+        OptionError: the space is none of Box, Discrete and MultiDiscrete, is empty, or has no bounds.
+    """
+    if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete):
+        raise OptionError(f"actions of {type(space).__name__} are not supported; known: Box, Discrete, MultiDiscrete")
+    if 0 in (space.shape or ()):
+        raise OptionError(f"there is nothing to do in {space}")
+    if isinstance(space, spaces.Box) and not np.isfinite([space.low, space.high]).all():
+        raise OptionError(
+            f"actions without bounds cannot be explored: {space}. Give them some, for instance by "
+            "gymnasium.wrappers.RescaleAction or TransformAction"
+        )
 
 
 def critic_head(size: int, normalize: bool) -> nn.Sequential:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 FARTHEST = 10.0  # spreads from the mean; numbers beyond are cut off
-LARGEST = 1e8  # number whose square can be added up
-LEAST_VARIANCE = 1e-8  # of numbers that hardly change, which would otherwise be blown up
+LARGEST = 1e15  # number whose square can be added up
+RESOLUTION = 2e-7  # of single precision: what differs by less of its mean does not differ
 
 
 class RunningMeanStd(nn.Module):
@@ -28,19 +28,20 @@ class RunningMeanStd(nn.Module):
         if which is not None:
             standardized[which] = True
         self.register_buffer("_standardized", standardized, persistent=False)
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("variance", torch.ones(size))
-        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Returns rows `(…, size)` in spreads from the mean, at most `FARTHEST`; as they are before any was shown."""
-        scaled = ((rows - self.mean) * (self.variance + LEAST_VARIANCE).rsqrt()).clamp(-FARTHEST, FARTHEST)
-        return torch.where(self._standardized, scaled, rows)  # type: ignore[arg-type]
+        floor = (RESOLUTION * self.mean) ** 2 + torch.finfo(torch.float32).tiny
+        scaled = ((rows - self.mean) * (self.variance + floor).rsqrt()).clamp(-FARTHEST, FARTHEST)
+        return torch.where(self._standardized, scaled.to(rows.dtype), rows)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
         """Takes in rows `(n, size)`, but for those that hold what is no number; none at all change nothing."""
-        rows = rows[rows.isfinite().all(dim=1)].clamp(-LARGEST, LARGEST)
+        rows = rows[rows.isfinite().all(dim=1)].double().clamp(-LARGEST, LARGEST)
         if not len(rows):
             return
         variance, mean = torch.var_mean(rows, dim=0, correction=0)

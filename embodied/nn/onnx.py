@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gymnasium import spaces
 from torch import Tensor, nn
 
-from embodied.errors import OptionError
 from embodied.extras import advice
 from embodied.nn.heads import ChoiceHead, GaussianHead
 from embodied.nn.policy import SequencePolicy
@@ -31,14 +29,15 @@ class _Step(nn.Module):
         super().__init__()
         self.policy = policy
 
-    def forward(self, row: Tensor, first: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, row: Tensor, first: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         policy = self.policy
+        mask, memory = (more[0], more[1:]) if policy.action_head.mask_size else (None, more)
         features, *memory_after = policy.core.pure_step(policy.encoder(row), first, *memory)
         belief = None
         if policy.belief_head is not None:
             belief = policy.belief_layout.probabilities(policy.belief_head(features))
         beliefs = row.new_zeros(1, 0) if belief is None else belief
-        return (_action(policy.action_head, features), beliefs, *memory_after)
+        return (_action(policy.action_head, features, mask), beliefs, *memory_after)
 
 
 def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
@@ -46,23 +45,23 @@ def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
 
     Raises:
         MissingExtraError: the packages onnx and onnxscript are not installed.
-        OptionError: the policy's observations hold a mask of actions.
     """
     with advice():
         import onnxscript  # noqa: F401
     path = Path(path)
     policy = copy.deepcopy(policy).to("cpu").eval()
-    if _has_mask(policy.observation_space):
-        raise OptionError("policies whose observations hold a mask of actions cannot be exported")
     memory = policy.core.tensors(policy.initial(1))
-    inputs = ["row", "first", *memory]
+    places = policy.action_head.mask_size
+    mask = {MASK: torch.ones(1, places, dtype=torch.bool)} if places else {}
+    inputs = ["row", "first", *mask, *memory]
     outputs = ["action", "belief", *(f"{name}_after" for name in memory)]
-    example = (torch.zeros(1, policy.codec.size), torch.ones(1, dtype=torch.bool), *memory.values())
+    example = (torch.zeros(1, policy.codec.size), torch.ones(1, dtype=torch.bool), *mask.values(), *memory.values())
     path.parent.mkdir(parents=True, exist_ok=True)
     with _quiet_exporter():
         names: Any = {"input_names": inputs, "output_names": outputs}
         torch.onnx.export(_Step(policy), example, str(path), dynamo=True, external_data=False, verbose=False, **names)
     card: dict[str, Any] = policy.card() | {"memory": {name: _describe(value) for name, value in memory.items()}}
+    card["choices"] = places
     path.with_suffix(CARD_SUFFIX).write_text(json.dumps(card, indent=1))
     return path
 
@@ -81,16 +80,12 @@ def _quiet_exporter() -> Iterator[None]:
         chatter.setLevel(before)
 
 
-def _has_mask(space: spaces.Space) -> bool:
-    return isinstance(space, spaces.Dict) and any(k == MASK or _has_mask(inner) for k, inner in space.spaces.items())
-
-
-def _action(head: GaussianHead | ChoiceHead, features: Tensor) -> Tensor:
+def _action(head: GaussianHead | ChoiceHead, features: Tensor, mask: Tensor | None) -> Tensor:
     """The most likely action, as the environment takes it, flat, `(1, …)`."""
     if isinstance(head, ChoiceHead):
-        return head.mode(head(features)) + torch.as_tensor(head.start)
-    unit = head.mean(features).clamp(-1, 1)
-    return head.low + (unit + 1) * 0.5 * (head.high - head.low)
+        return head.mode(head(features, mask)) + torch.as_tensor(head.start)
+    action = head.in_box(head.mean(features))
+    return action.float() if head.space.dtype.kind == "f" else action.round()
 
 
 def _describe(value: Tensor) -> dict[str, Any]:

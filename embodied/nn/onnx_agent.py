@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import CheckpointError
+from embodied.errors import CheckpointError, OptionError
 from embodied.extras import advice
+from embodied.spaces import MASK
 
 LARGEST = 100_000_000  # numbers of a memory; a larger one is refused
 Carry = list[dict[str, NDArray]]
@@ -23,6 +24,9 @@ class OnnxAgent:
     Raises:
         MissingExtraError: onnxruntime is not installed.
         CheckpointError: the file, or the card beside it, is missing or damaged.
+
+    Attributes:
+        allowed: which choices are allowed, `(n, …)`; to be set before `act` where some are forbidden at times.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -44,6 +48,8 @@ class OnnxAgent:
                 onnxruntime.capi.onnxruntime_pybind11_state.NoSuchFile) as error:  # fmt: skip
             raise CheckpointError(f"{path} holds no exported policy: {error}") from error
         self._belief: NDArray | None = None
+        self._places = int(self.card.get("choices", 0))
+        self.allowed: NDArray | None = None
 
     def initial(self, n: int, seed: int) -> Carry:
         """Returns `n` empty memories."""
@@ -51,7 +57,8 @@ class OnnxAgent:
 
     def act(self, carry: Carry, obs: NDArray, first: NDArray) -> tuple[Carry, NDArray]:
         """Reads observations `(n, dim)` and returns actions `(n, …)`."""
-        steps = [self._step(memory, row, start) for memory, row, start in zip(carry, obs, first, strict=True)]
+        masks = self._masks(len(first))
+        steps = [self._step(*one) for one in zip(carry, obs, first, masks, strict=True)]
         self._belief = np.stack([belief for _, _, belief in steps])
         return [memory for memory, _, _ in steps], np.stack([action for _, action, _ in steps])
 
@@ -59,8 +66,20 @@ class OnnxAgent:
         """Probabilities of the hidden variable, `(n, k)`, at the last step; None without a belief head."""
         return self._belief if self._belief is not None and self._belief.shape[1] else None
 
-    def _step(self, memory: dict[str, NDArray], row: NDArray, start: bool) -> tuple[dict[str, NDArray], Any, NDArray]:
+    def _masks(self, n: int) -> NDArray[np.bool_]:
+        """Which choices are allowed, `(n, places)`."""
+        if self.allowed is not None and self._places:
+            return np.asarray(self.allowed, bool).reshape(n, self._places)
+        if self.card["settings"].get("masked", False):
+            raise OptionError("this policy learned where some choices were forbidden: set `allowed` before it acts")
+        return np.ones((n, self._places), bool)
+
+    def _step(
+        self, memory: dict[str, NDArray], row: NDArray, start: bool, mask: NDArray[np.bool_]
+    ) -> tuple[dict[str, NDArray], Any, NDArray]:
         inputs = {"row": np.asarray(row, np.float32)[None], "first": np.array([start])} | memory
+        if self._places:
+            inputs[MASK] = mask[None]
         action, belief, *after = self._session.run(None, inputs)
         action = action[0]
         if self.card["action_space"]["kind"] == "Discrete":

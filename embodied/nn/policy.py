@@ -89,6 +89,7 @@ class SequencePolicy(BasePolicy):
         forward_model: have a head that predicts the next observation from features and action.
         normalize: bring measurements to zero mean and unit spread, as `observe` comes to know them.
         initial_std: what continuous actions are explored with at first, in half ranges of the Box.
+        masked: some choices are forbidden at times, so that it never acts without being told which.
         config: fields of `config_type`.
     """
 
@@ -105,9 +106,11 @@ class SequencePolicy(BasePolicy):
         forward_model: bool = False,
         normalize: bool = False,
         initial_std: float = 0.5,
+        masked: bool = False,
         **config: Any,
     ) -> None:
         super().__init__(observation_space, action_space)
+        self.masked = masked
         self.codec = Codec(observation_space)
         self.privilege = privilege
         self.config = self.config_type(**config)
@@ -134,6 +137,7 @@ class SequencePolicy(BasePolicy):
             "use_sde": isinstance(self.action_head, StateDependentHead),
             "forward_model": self.forward_model_head is not None,
             "normalize": self.normalize,
+            "masked": self.masked,
         }
 
     def card(self) -> dict[str, Any]:
@@ -232,12 +236,14 @@ class SequencePolicy(BasePolicy):
         """Stable-Baselines3's interface: `state` is the memory that the last call returned, None at first.
 
         `action_masks` tells which choices are allowed, as in sb3-contrib; those in an observation count by themselves.
+
+        Raises:
+            OptionError: some choices were forbidden when it learned, and nobody tells which are now.
         """
         observation, single = self.codec.batched(observation)
         rows = self.codec.rows(observation)
-        given = mask_of(observation) if action_masks is None else action_masks
-        mask = None if given is None else self._tensor(np.asarray(given).reshape(len(rows), -1), torch.bool)
-        memory = self.initial(len(rows)) if state is None else state
+        mask = self.mask_for(observation, action_masks, len(rows))
+        memory = self.initial(len(rows)) if state is None else self.core.clone(state)
         first = np.zeros(len(rows), bool) if episode_start is None else np.atleast_1d(episode_start)
         with torch.inference_mode():
             output, memory = self.step(self._tensor(rows), self._tensor(first, torch.bool), memory, mask)
@@ -245,10 +251,37 @@ class SequencePolicy(BasePolicy):
         actions = self.action_head.to_env(action)
         return (actions[0] if single else actions), memory
 
-    def choose(self, output: PolicyOutput, deterministic: bool, generator: torch.Generator | None = None) -> Tensor:
-        """Returns an action per environment: the most likely, or a sample."""
+    def mask_for(self, observation: Any, given: Any, n: int) -> Tensor | None:
+        """Which choices are allowed in `n` environments, as told, or else as observations tell, `(n, places)`.
+
+        Raises:
+            OptionError: it learned with masks and there is none, or it is of another size.
+        """
+        mask, places = mask_of(observation) if given is None else given, self.action_head.mask_size
+        if mask is None:
+            if self.masked:
+                raise OptionError(
+                    "this policy learned where some choices were forbidden, and nobody tells which are now: give "
+                    "action_masks to predict (sb3_contrib's evaluate_policy does), or use embodied.evaluation.evaluate"
+                )
+            return None
+        rows = np.asarray(mask).reshape(n, -1)
+        if rows.shape[1] != places:
+            raise OptionError(f"a mask of {rows.shape[1]} choices, where this policy has {places}")
+        return self._tensor(rows, torch.bool)
+
+    def choose(
+        self,
+        output: PolicyOutput,
+        deterministic: bool,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Returns an action per environment: the most likely, a sample, or what lasting `noise` makes of it."""
         if deterministic:
             return self.action_head.mode(output.actions)
+        if noise is not None and isinstance(self.action_head, StateDependentHead):
+            return self.action_head.explore(output.actions, output.features, noise)
         return self.action_head.sample(output.actions, generator)
 
     def belief(self, output: PolicyOutput) -> Tensor | None:

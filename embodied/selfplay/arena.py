@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.agent import Agent, Carry, act_in
 from embodied.errors import OptionError
+from embodied.hidden import Extras
 from embodied.selfplay.agents import seated_space, with_seat
 from embodied.selfplay.games import Games
 from embodied.spaces import MASK
@@ -51,7 +52,7 @@ class Arena(VectorEnv):
         self.single_action_space = games.action_space
         self.observation_space = batch_space(self.single_observation_space, n)
         self.action_space = batch_space(self.single_action_space, n)
-        self.hidden = games.hidden[0] if _alike(games.hidden) else ()
+        self.embodied_extras = Extras(games.hidden[0] if _alike(games.hidden) else ())
         ends = np.cumsum(blocks)
         self.blocks = [slice(int(end - size), int(end)) for end, size in zip(ends, blocks, strict=True)]
         self.seats = np.arange(n) % 2

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 
 from embodied.errors import NotZeroSumWarning, OptionError
+from embodied.hidden import EXTRAS, PRIVILEGED
 from embodied.spaces import MASK, Codec, mask_of
 from embodied.vector.batches import stack_observations
-from embodied.vector.vec import PRIVILEGED
+from embodied.vector.members import checked_extras
 
 
 @dataclass
@@ -184,6 +185,7 @@ class _ParallelBoard:
 
     def __init__(self, env: ParallelEnv) -> None:
         self._env, self._players = env, env.possible_agents
+        self._tells = checked_extras(getattr(env.unwrapped, EXTRAS, None)) is not None
 
     def reset(self, seed: int | None) -> None:
         self._views, self._infos = self._env.reset(seed=seed)
@@ -204,8 +206,7 @@ class _ParallelBoard:
     @property
     def void(self) -> bool:
         """Whether the physics of a duel of this project failed."""
-        tells = getattr(self._env.unwrapped, "tells_failures", False) is True
-        return tells and any(info.get("failed", False) for info in self._infos.values())
+        return self._tells and any(info.get("failed", False) for info in self._infos.values())
 
     def mask(self, seat: int, view: Any) -> NDArray | None:
         return _mask(view, self._infos.get(self._players[seat], {}))

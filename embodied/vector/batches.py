@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FLAGS = bool | int | float | np.bool_ | np.number | None
+
 
 def numbers_of(values: Any) -> NDArray[np.float32]:
     """An array of numbers, also from Gymnasium's arrays of objects, whose empty rows become zeros."""
@@ -20,6 +22,29 @@ def numbers_of(values: Any) -> NDArray[np.float32]:
 def flags_of(values: Any) -> NDArray[np.bool_]:
     """An array of flags, also from Gymnasium's arrays of objects, where None is False."""
     return np.array([bool(value) for value in values])
+
+
+def success_in(info: dict[str, Any], n: int) -> NDArray[np.bool_] | None:
+    """Whether each of `n` environments says that it succeeded (`success`, `is_success`); None where that is no flag."""
+    for key in ("success", "is_success"):
+        values = np.asarray(info[key]) if key in info else np.zeros(())
+        if values.shape == (n,) and (values.dtype.kind in "bif" or all(isinstance(v, FLAGS) for v in values)):
+            return flags_of(values)
+    return None
+
+
+def episodes_in(
+    final: dict[str, Any], info: dict[str, Any], ended: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Returns and lengths of the episodes that ended, as wrappers that count them tell in `episode`; NaN elsewhere."""
+    for told in (final, info):
+        episode = told.get("episode")
+        if isinstance(episode, dict) and {"r", "l"} <= episode.keys():
+            known = ended & np.asarray(told.get("_episode", ended), bool)
+            found = (np.asarray(episode[key], np.float64) for key in ("r", "l"))
+            returns, lengths = (np.where(known, values.reshape(len(ended)), np.nan) for values in found)
+            return returns, lengths
+    return None, None
 
 
 def row_of(obs: Any, i: int) -> Any:

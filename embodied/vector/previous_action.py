@@ -40,7 +40,6 @@ class PreviousAction(VectorWrapper):
         self.single_observation_space = spaces.Dict(parts)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         self._none = {name: _nothing(extra[name], env.num_envs) for name in what}
-        self.hidden = getattr(env.unwrapped, "hidden", ())
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts episodes, all or those of `options["reset_mask"]`, with nothing before them."""

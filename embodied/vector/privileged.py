@@ -33,7 +33,6 @@ class PrivilegedObs(VectorWrapper):
         parts = dict(seen.spaces) if isinstance(seen, spaces.Dict) else {"obs": seen}
         self.single_observation_space = spaces.Dict(parts | {"sampled_parameters": parameters})
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
-        self.hidden = getattr(env.unwrapped, "hidden", ())
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts episodes; observations hold the sampled parameters of their worlds."""

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.wrappers import FilterObservation
 from stable_baselines3.common.vec_env import VecEnv
 
-from embodied.errors import CheckpointError
+from embodied.errors import CheckpointError, UnknownNameError
+from embodied.spaces import MASK
+from embodied.vector.members import members_of
 from embodied.vector.previous_action import PreviousAction
 from embodied.vector.vec import GymVecEnv, make_vec
 
@@ -37,6 +44,7 @@ class EnvSpec:
         options: keyword arguments of its constructor.
         randomization: a file that `Randomization.save` wrote, or what is in it; None without one.
         previous: what is added to observations: "action" and "reward" of the step before.
+        observe: keys of a Dict observation that are kept, with any mask; empty for all.
         unsaved: options that were no plain values, so that the environment is another one without them.
     """
 
@@ -45,14 +53,17 @@ class EnvSpec:
     randomization: str | Mapping[str, Any] | None = None
     previous: tuple[str, ...] = ()
     unsaved: tuple[str, ...] = ()
+    observe: tuple[str, ...] = ()
 
     def make(self, num_envs: int, **more: Any) -> GymVecEnv:
         """Makes `num_envs` of it; `more` are further options.
 
         Raises:
-            UnknownNameError: no such id is registered.
+            UnknownNameError: no such id is registered, or nothing of that name is observed.
         """
-        differing = {} if self.randomization is None else {"randomize": self.randomization}
+        differing: dict[str, Any] = {} if self.randomization is None else {"randomize": self.randomization}
+        if self.observe:
+            differing["wrappers"] = [partial(_observing, self.observe)]
         env = make_vec(self.id, num_envs, **(dict(self.options) | differing | more))
         return GymVecEnv(PreviousAction(env, self.previous) if self.previous else env)
 
@@ -63,20 +74,21 @@ class EnvSpec:
         previous: tuple[str, ...] = ()
         if isinstance(gym_env, PreviousAction):
             previous, gym_env = gym_env.what, gym_env.env
-        spec = getattr(gym_env, "spec", None)
+        spec = _spec_of(gym_env)
         if spec is None:
-            return cls(type(gym_env).__name__, previous=previous)
+            return cls(_name_of(gym_env), previous=previous)
         given = {name: value for name, value in spec.kwargs.items() if name not in NOT_OPTIONS}
         plain = {name: v for name, v in given.items() if isinstance(v, str | int | float | None)}
         randomize = spec.kwargs.get("randomize")
-        return cls(spec.id, plain, _described(randomize), previous, tuple(sorted(given.keys() - plain.keys())))
+        unsaved = sorted(given.keys() - plain.keys()) + ["wrappers"] * bool(spec.additional_wrappers)
+        return cls(spec.id, plain, _described(randomize), previous, tuple(unsaved))
 
     def jsonable(self) -> dict[str, Any]:
         """As JSON."""
         data: dict[str, Any] = {"id": self.id, "options": dict(self.options)}
         if self.randomization is not None:
             data["randomization"] = self.randomization
-        for name in ("previous", "unsaved"):
+        for name in ("previous", "unsaved", "observe"):
             if getattr(self, name):
                 data[name] = list(getattr(self, name))
         return data
@@ -92,7 +104,7 @@ class EnvSpec:
             unknown = set(data) - set(cls.__dataclass_fields__)
             if unknown:
                 raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-            lists = {name: tuple(map(str, data.get(name, ()))) for name in ("previous", "unsaved")}
+            lists = {name: tuple(map(str, data.get(name, ()))) for name in ("previous", "unsaved", "observe")}
             return cls(str(data["id"]), dict(data.get("options", {})), data.get("randomization"), **lists)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{source} does not describe an environment: {error}") from error
@@ -100,6 +112,30 @@ class EnvSpec:
     def __str__(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self.options.items())
         return f"{self.id} ({options})" if options else self.id
+
+
+def _observing(keys: tuple[str, ...], env: gym.Env) -> gym.Env:
+    """An environment of whose observations some keys are left."""
+    known = env.observation_space.spaces if isinstance(env.observation_space, spaces.Dict) else {}
+    for key in keys:
+        if key not in known:
+            raise UnknownNameError("part of an observation", key, known)
+    return FilterObservation(env, [*keys, *({MASK} & known.keys() - {*keys})])
+
+
+def _spec_of(env: Any) -> gym.envs.registration.EnvSpec | None:
+    """What Gymnasium knows of how an environment was made; of several alike that were given, the first."""
+    if getattr(env, "spec", None) is not None or not isinstance(env, VectorEnv):
+        return getattr(env, "spec", None)
+    members = members_of(env)
+    return members[0].spec if members and not isinstance(env, VectorWrapper) else None
+
+
+def _name_of(env: Any) -> str:
+    """The class of an environment that nobody registered; of the members, where a vector environment has some."""
+    given = getattr(env, "given", env)
+    members = members_of(given) if isinstance(given, VectorEnv) else ()
+    return type(members[0].unwrapped if members else given).__name__
 
 
 def _described(randomize: Any) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -16,65 +15,32 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env import VecEnv as VecEnv
-from stable_baselines3.common.vec_env import VecMonitor
 
 from embodied.errors import OptionError, UnknownNameError
-from embodied.spaces import MASK, mask_of
-from embodied.vector.batches import flags_of, merged, numbers_of, row_of, stack_observations
+from embodied.hidden import PRIVILEGED, Hidden
+from embodied.vector.batches import episodes_in, flags_of, merged, numbers_of, row_of, success_in
+from embodied.vector.experience import Experience as Experience
+from embodied.vector.masks import masks_of_gym
+from embodied.vector.members import extras_of, has_method, members_of
 from embodied.vector.previous_action import PreviousAction
+from embodied.vector.soundness import sound, sound_observation
+from embodied.vector.stable import StableVecEnv
 
 IMPORT_ADVICE = "; if it is another module's, import that first (on the command line: --import MODULE)"
 SAME_STEP = AutoresetMode.SAME_STEP
 COUNTED = ("was_done", "returns", "lengths")  # what GymVecEnv itself remembers of each environment
-PRIVILEGED = ("hidden", "state", "shaping")
 
 
-@dataclass
-class Experience:
-    """One step of N environments.
-
-    Attributes:
-        obs: what the next step starts from; the first observation of a new episode where `ended`.
-        final_obs: what the step led to; equals `obs` except where `ended`.
-        reward, terminated, truncated: `(N,)`.
-        ignore: nothing is to be learned from this step, `(N,)`: the environment used it only to reset itself, or its
-            physics failed.
-        privileged, final_privileged: `hidden`, `state` and `shaping` that go with `obs` and `final_obs`;
-            empty where the environment has none.
-        success: `(N,)`, or None where the environment does not say.
-        mask: which choices are allowed next, `(N, …)`, or None where nothing is ever forbidden.
-        sampled_parameters: what each world was given in the episode of this step, `(N, k)`; None where worlds do not
-            differ.
-        void: the physics failed, and with it the whole episode that ends here counts for nothing, `(N,)`; one False for
-            all where that cannot be.
-    """
-
-    obs: Any
-    final_obs: Any
-    reward: NDArray[np.float32]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    ignore: NDArray[np.bool_]
-    privileged: dict[str, NDArray] = field(default_factory=dict)
-    final_privileged: dict[str, NDArray] = field(default_factory=dict)
-    success: NDArray[np.bool_] | None = None
-    mask: NDArray[np.bool_] | None = None
-    sampled_parameters: NDArray[np.float64] | None = None
-    void: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), bool))
-
-    @property
-    def ended(self) -> NDArray[np.bool_]:
-        """Episodes that ended with this step, `(N,)`."""
-        return self.terminated | self.truncated
-
-
-class GymVecEnv(VecEnv):
+class GymVecEnv(DummyVecEnv):
     """A Gymnasium vector environment as a Stable-Baselines3 one; `experience` keeps the last step's arrays.
 
     All autoreset modes are understood; same-step is best. With autoreset disabled, episodes are restarted
     here. In next-step mode the environment spends one step on its reset: that step is marked `ignore`, and
     its observation belongs to no episode.
+
+    It is a `DummyVecEnv` in name only: callbacks of Stable-Baselines3 compare the classes of environments.
     """
 
     def __init__(self, env: VectorEnv) -> None:
@@ -84,15 +50,18 @@ class GymVecEnv(VecEnv):
         self._was_done = np.zeros(env.num_envs, bool)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, int)
-        declared = _declared_hidden(env)
-        self.hidden: tuple[Any, ...] = declared or ()
-        self._tells = declared is not None
+        self._extras = extras_of(env)
+        self._masks = masks_of_gym(env)
         self.privileged: dict[str, NDArray] = {}
         self.mask: NDArray[np.bool_] | None = None
-        members = getattr(env, "envs", ())
-        self._asks = bool(members) and all(hasattr(member.unwrapped, "action_masks") for member in members)
         self.experience: Experience | None = None
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.steps = 0
+        VecEnv.__init__(self, env.num_envs, env.single_observation_space, env.single_action_space)
+
+    @property
+    def hidden(self) -> tuple[Hidden, ...]:
+        """The hidden variables that the environment declares."""
+        return self._extras.hidden if self._extras else ()
 
     def seed(self, seed: int | None = None) -> list[int | None]:
         """Seeds the next reset; environment `i` gets `seed + i`."""
@@ -106,7 +75,7 @@ class GymVecEnv(VecEnv):
         self._was_done[:] = False
         self._returns[:], self._lengths[:] = 0, 0
         self.privileged = self._privileged(info)
-        self.mask = self._mask_in(obs, info)
+        self.mask = self._masks.read(obs, info, np.ones(self.num_envs, bool))
         return obs
 
     def restart(self, worlds: NDArray[np.bool_]) -> Any:
@@ -114,7 +83,8 @@ class GymVecEnv(VecEnv):
         obs, info = self.gym_env.reset(options={"reset_mask": worlds})
         self._was_done[worlds] = False
         self._returns[worlds], self._lengths[worlds] = 0, 0
-        self.privileged, self.mask = self._privileged(info), self._mask_in(obs, info)
+        self.privileged = self._privileged(info)
+        self._restarted_masks(obs, info, worlds)
         return obs
 
     def step_async(self, actions: NDArray) -> None:
@@ -124,7 +94,9 @@ class GymVecEnv(VecEnv):
     def step_wait(self) -> Any:
         """Steps, and returns what Stable-Baselines3 expects; the arrays are in `experience`."""
         obs, reward, terminated, truncated, info = self.gym_env.step(self._actions)
-        void = self._failed(info.get("final_info", info))
+        self.steps += 1
+        final = info.get("final_info", info)
+        void = self._failed(final)
         only_reset = self._was_done & (self.mode is AutoresetMode.NEXT_STEP)
         experience = Experience(
             obs=obs,
@@ -136,12 +108,14 @@ class GymVecEnv(VecEnv):
             void=void,
             privileged=self._privileged(info),
             final_privileged=self._privileged(info),
-            success=flags_of(info["success"]) if "success" in info else None,
-            mask=self._mask_in(obs, info),
-            sampled_parameters=info.get("final_info", info).get("sampled_parameters"),
+            success=success_in(info, self.num_envs),
+            sampled_parameters=final.get("sampled_parameters") if self._extras else None,
         )
-        self._was_done = experience.ended
-        if experience.ended.any():
+        ended = self._was_done = experience.ended
+        acting = np.ones_like(ended) if self.mode is AutoresetMode.SAME_STEP else ~ended
+        experience.mask = self._masks.read(obs, info, acting)
+        if ended.any():
+            experience.episode_return, experience.episode_length = episodes_in(final, info, ended)
             self._separate(experience, info)
         self.privileged, self.mask = experience.privileged, experience.mask
         self.experience = experience
@@ -156,32 +130,32 @@ class GymVecEnv(VecEnv):
                 key: merged(value, final.get(key, value), experience.ended)
                 for key, value in experience.privileged.items()
             }
-            if "success" in final:
-                experience.success = flags_of(final["success"])
+            told = success_in(final, self.num_envs)
+            experience.success = experience.success if told is None else told
         elif self.mode is AutoresetMode.DISABLED:
             experience.obs, info = self.gym_env.reset(options={"reset_mask": experience.ended})
-            fresh, mask = self._privileged(info), self._mask_in(experience.obs, info)
+            fresh = self._privileged(info)
             experience.privileged = {
                 key: merged(value, fresh[key], experience.ended) for key, value in experience.privileged.items()
             }
-            if experience.mask is not None and mask is not None:
-                experience.mask = merged(experience.mask, mask, experience.ended)
+            self.mask = experience.mask
+            experience.mask = self._restarted_masks(experience.obs, info, experience.ended)
+
+    def _restarted_masks(self, obs: Any, info: dict[str, Any], worlds: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Masks of which those of some worlds are of new episodes."""
+        before, fresh = self.mask, self._masks.read(obs, info, worlds)
+        self.mask = fresh if before is None or fresh is None else np.where(worlds[:, None], fresh, before)
+        return self.mask
 
     def _failed(self, info: dict[str, Any]) -> NDArray[np.bool_]:
-        """Where the physics failed, as an environment that declares its hidden variables tells, `(N,)`."""
-        if not self._tells or "failed" not in info:
+        """Where the physics failed, as an environment that declares its extras tells, `(N,)`."""
+        if self._extras is None or "failed" not in info:
             return np.zeros(self.num_envs, bool)
         return flags_of(info["failed"])
 
-    def _mask_in(self, obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
-        """Which choices are allowed: by the environments' own method, the observation, or the info."""
-        if self._asks:
-            return _mask_rows(np.stack([member.unwrapped.action_masks() for member in self.gym_env.envs]))  # type: ignore[attr-defined]
-        return _mask_from(obs, info)
-
     def _privileged(self, info: dict[str, Any]) -> dict[str, NDArray]:
-        """What an environment that declares its hidden variables, if only to have none, tells beyond observations."""
-        if not self._tells:
+        """What an environment that declares its extras, if only to have none, tells beyond observations."""
+        if self._extras is None:
             return {}
         return {key: numbers_of(info[key]) for key in PRIVILEGED if key in info}
 
@@ -190,9 +164,10 @@ class GymVecEnv(VecEnv):
         self._returns += experience.reward
         self._lengths += ~experience.ignore
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        returns, lengths = self._counted(experience)
         for i in np.flatnonzero(experience.ended).tolist():
             infos[i] = {
-                "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])},
+                "episode": {"r": float(returns[i]), "l": int(lengths[i])},
                 "terminal_observation": row_of(experience.final_obs, i),
                 "TimeLimit.truncated": bool(experience.truncated[i]),
             }
@@ -203,6 +178,16 @@ class GymVecEnv(VecEnv):
         self._returns[experience.ended] = 0
         self._lengths[experience.ended] = 0
         return infos
+
+    def _counted(self, experience: Experience) -> tuple[NDArray, NDArray]:
+        """Returns and lengths of episodes so far: where they ended, as the environment itself has counted them."""
+        told = experience.episode_return, experience.episode_length
+        own = self._returns, self._lengths.astype(float)
+        pairs = zip(told, own, strict=True)
+        returns, lengths = (
+            mine if theirs is None else np.where(np.isfinite(theirs), theirs, mine) for theirs, mine in pairs
+        )
+        return returns, lengths
 
     def get_state(self) -> dict[str, NDArray] | None:
         """Everything that decides what happens next, by name; None if the environment cannot tell."""
@@ -232,17 +217,35 @@ class GymVecEnv(VecEnv):
         self.gym_env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Returns an attribute of the vector environment, once per environment asked for."""
+        """Returns an attribute of every environment asked for, or of the vector environment that all are one with.
+
+        Raises:
+            AttributeError: there is none of that name.
+        """
+        if has_method(self.gym_env, attr_name):
+            values = self.gym_env.unwrapped.get_attr(attr_name)  # type: ignore[attr-defined]
+            return [values[i] for i in self._get_indices(indices)]
         value = getattr(self.gym_env, attr_name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Sets an attribute of the vector environment as a whole."""
-        setattr(self.gym_env, attr_name, value)
+        """Sets an attribute of every environment asked for, or of the vector environment that all are one with."""
+        members = members_of(self.gym_env)
+        for i in self._get_indices(indices) if members else ():
+            members[i].set_wrapper_attr(attr_name, value)
+        if not members:
+            setattr(self.gym_env, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Calls a method of the vector environment as a whole."""
-        return [getattr(self.gym_env, method_name)(*args, **kwargs)]
+        """Calls a method of every environment asked for, or of the vector environment that all are one with."""
+        members = members_of(self.gym_env)
+        if members and has_method(self.gym_env, method_name):
+            return [members[i].get_wrapper_attr(method_name)(*args, **kwargs) for i in self._get_indices(indices)]
+        if has_method(self.gym_env, method_name):
+            values = self.gym_env.unwrapped.call(method_name, *args, **kwargs)  # type: ignore[attr-defined]
+            return [values[i] for i in self._get_indices(indices)]
+        value = getattr(self.gym_env, method_name)(*args, **kwargs)
+        return [value for _ in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Episode statistics are kept here, so this counts as monitored."""
@@ -255,7 +258,7 @@ class GymVecEnv(VecEnv):
 
 def as_vec_env(
     env: str | gym.Env | VectorEnv | VecEnv, num_envs: int | None = None, previous: tuple[str, ...] = (), **options: Any
-) -> VecEnv:
+) -> GymVecEnv | StableVecEnv:
     """Returns any environment in Stable-Baselines3's dialect.
 
     Args:
@@ -270,7 +273,7 @@ def as_vec_env(
     if isinstance(env, VecEnv):
         if previous:
             raise OptionError("previous needs an environment of Gymnasium, not of Stable-Baselines3")
-        return env if _is_monitored(env) else VecMonitor(env)
+        return env if isinstance(env, GymVecEnv | StableVecEnv) else StableVecEnv(env)
     if isinstance(env, str):
         vector: VectorEnv = make_vec(env, num_envs or 1, **options)
     else:
@@ -286,10 +289,11 @@ def make_vec(env_id: str, num_envs: int, **options: Any) -> VectorEnv:
     """
     if env_id not in gym.registry:
         raise UnknownNameError("environment", env_id, _similar_ids(env_id), IMPORT_ADVICE)
-    if _resets_itself(gym.spec(env_id).vector_entry_point):
+    if _resets_itself(gym.spec(env_id).vector_entry_point) and "wrappers" not in options:
         return gym.make_vec(env_id, num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
-    same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    return gym.make_vec(env_id, num_envs, vectorization_mode="sync", vector_kwargs=same_step, **options)
+    given = {"vectorization_mode": "sync"} | options
+    given["vector_kwargs"] = {"autoreset_mode": AutoresetMode.SAME_STEP} | (options.get("vector_kwargs") or {})
+    return gym.make_vec(env_id, num_envs, **given)
 
 
 def _resets_itself(entry_point: Any) -> bool:
@@ -299,69 +303,29 @@ def _resets_itself(entry_point: Any) -> bool:
     return entry_point is not None and "autoreset_mode" in inspect.signature(entry_point).parameters
 
 
-def step(env: VecEnv, actions: NDArray) -> tuple[Experience, list[dict[str, Any]]]:
-    """Steps an environment of Stable-Baselines3's dialect; returns arrays, and its infos for callbacks."""
-    obs, reward, ended, infos = env.step(actions)
-    if isinstance(env, GymVecEnv) and env.experience is not None:
-        return env.experience, infos
-    truncated = np.array([bool(info.get("TimeLimit.truncated", False)) for info in infos]) & ended
-    final = obs
-    if ended.any():
-        finals = [infos[i].get("terminal_observation", row_of(obs, i)) for i in range(env.num_envs)]
-        final = stack_observations(finals)
-    success = [bool(info.get("is_success", False)) for info in infos] if _has_success(infos) else None
-    void = np.array([bool(info.get("failed", False)) for info in infos])
-    void &= void.any() and env.has_attr("hidden")  # else it is another environment's word
-    return Experience(
-        obs=obs,
-        final_obs=final,
-        reward=np.asarray(reward, np.float32),
-        terminated=ended & ~truncated,
-        truncated=truncated,
-        ignore=void,
-        void=void,
-        success=None if success is None else np.array(success),
-    ), infos
+def step(
+    env: GymVecEnv | StableVecEnv, actions: NDArray, drop: bool = False
+) -> tuple[Experience, list[dict[str, Any]]]:
+    """Steps an environment; returns arrays, and its infos for callbacks of Stable-Baselines3.
+
+    Args:
+        drop: leave out what holds numbers that are none; else that is an error.
+
+    Raises:
+        ObservationError: an observation or a reward is no number, or too large to be learned from.
+    """
+    *_, infos = env.step(actions)
+    assert env.experience is not None
+    return sound(env.experience, f"after step {env.steps}", drop), infos
 
 
-def allowed(env: VecEnv) -> NDArray[np.bool_] | None:
-    """Which choices an environment of either dialect allows now, `(N, …)`; None if nothing is ever forbidden."""
-    if isinstance(env, GymVecEnv):
-        return env.mask
-    if not env.has_attr("action_masks"):
-        return None
-    return _mask_rows(np.stack(env.env_method("action_masks")))
+def start(env: GymVecEnv | StableVecEnv, drop: bool = False) -> tuple[Any, NDArray[np.bool_]]:
+    """Starts new episodes everywhere; returns their first observations, and which of them were mended, `(N,)`.
 
-
-def _mask_from(obs: Any, info: dict[str, Any]) -> NDArray[np.bool_] | None:
-    """Which choices are allowed, as an observation or else the info of a vector environment tells."""
-    mask = mask_of(obs)
-    if mask is None and MASK in info:
-        rows = _mask_rows(info[MASK])
-        known = np.asarray(info.get(f"_{MASK}", np.ones(len(rows), bool)))
-        return rows | ~known[:, None]  # where no mask is given, nothing is forbidden
-    return None if mask is None else _mask_rows(mask)
-
-
-def _mask_rows(mask: Any) -> NDArray[np.bool_]:
-    if isinstance(mask, tuple):  # one array per choice of a MultiDiscrete space
-        return np.concatenate([np.asarray(part) for part in mask], axis=-1).astype(bool)
-    rows = numbers_of(mask)
-    return rows.reshape(len(rows), -1).astype(bool)
-
-
-def _is_monitored(env: VecEnv) -> bool:
-    return isinstance(env, VecMonitor) or all(env.env_is_wrapped(Monitor))
-
-
-def _declared_hidden(env: VectorEnv) -> tuple[Any, ...] | None:
-    """The hidden variables that an environment, or the first of several, declares; None if it declares nothing."""
-    members = getattr(env, "envs", ())
-    return getattr(members[0].unwrapped if members else env.unwrapped, "hidden", None)
-
-
-def _has_success(infos: list[dict[str, Any]]) -> bool:
-    return any("is_success" in info for info in infos)
+    Raises:
+        ObservationError: without `drop`; one is no number, or too large to be learned from.
+    """
+    return sound_observation(env.reset(), env.num_envs, "after a reset", drop)
 
 
 def _similar_ids(env_id: str) -> list[str]:

@@ -15,7 +15,7 @@ from pettingzoo import ParallelEnv
 
 from embodied.agent import Agent
 from embodied.errors import ActionError, NotResetError, UnknownNameError
-from embodied.hidden import Hidden
+from embodied.hidden import Extras, Hidden
 from embodied.layout import Layout
 from embodied.randomization.spec import Randomization
 from embodied.robot.batched import BatchedRobot
@@ -143,6 +143,7 @@ class Versus(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.hidden: tuple[Hidden, ...] = duel.task.hidden[self.mine.hidden]
+        self.embodied_extras = Extras(self.hidden)
         self.batch = duel.env.batch
         self._sign = 1.0 if seat == 0 else -1.0
         self._late = duel.env.autoreset_mode is AutoresetMode.NEXT_STEP  # episodes begin one step after they end
@@ -229,7 +230,7 @@ class DuelEnv(ParallelEnv):
     Infos hold `failed`: the physics diverged, and the game that ends with it is void.
     """
 
-    tells_failures = True
+    embodied_extras = Extras()
 
     def __init__(self, task: DuelTask, name: str, render_mode: str | None = None) -> None:
         self.duel = Duel(task, 1, 1, AutoresetMode.DISABLED, render_mode)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import ActionError
-from embodied.hidden import Hidden
+from embodied.hidden import Extras, Hidden
 from embodied.world.duel import Versus
 from embodied.world.env import BatchEnv
 from embodied.world.task import Task, TaskMetadata
@@ -36,6 +36,11 @@ class SingleEnv(TaskMetadata, gym.Env):
     def hidden(self) -> tuple[Hidden, ...]:
         """The hidden variables, as declared."""
         return self.batch_env.hidden
+
+    @property
+    def embodied_extras(self) -> Extras:
+        """What the environment tells beyond Gymnasium's interface."""
+        return Extras(self.hidden)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
-from embodied.hidden import Hidden
+from embodied.hidden import Extras, Hidden
 from embodied.physics.batch import Batch
 from embodied.robot.batched import BatchedRobot
 from embodied.robot.robot import Robot
@@ -165,6 +165,11 @@ class TaskMetadata:
     def hidden(self) -> tuple[Hidden, ...]:
         """The hidden variables, as declared."""
         return self.task.hidden
+
+    @property
+    def embodied_extras(self) -> Extras:
+        """What the environment tells beyond Gymnasium's interface."""
+        return Extras(self.hidden)
 
     @property
     def shaping_curriculum(self) -> float:

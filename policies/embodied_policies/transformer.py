@@ -9,6 +9,7 @@ of a head, F features.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import cast
 
@@ -83,7 +84,8 @@ class TransformerCore(Core):
         self.features = config.width
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
-        rate = 1e4 ** (-torch.arange(0, config.width // config.heads, 2) / (config.width // config.heads))
+        share = torch.arange(0, config.width // config.heads, 2, dtype=torch.float64) / (config.width // config.heads)
+        rate = 1e4**-share
         self.register_buffer("rate", rate * (config.positions == "rotary"), persistent=False)
 
     def initial(self, n: int) -> Cache:
@@ -220,7 +222,7 @@ class TransformerCore(Core):
 
     def _turns(self, time_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines of the rotary angles, `(B, T, 1, 1, D / 2)` each."""
-        angle = time_BT[:, :, None, None, None] * self.rate
+        angle = (time_BT[:, :, None, None, None] * self.rate % (2 * math.pi)).float()  # exact at any age
         return angle.cos(), angle.sin()
 
 

@@ -40,6 +40,8 @@ class Train:
     """Domain randomization: a file that `Randomization.save` wrote."""
     previous: tuple[Literal["action", "reward"], ...] = ()
     """Observe the previous action and the previous reward, too."""
+    observe: tuple[str, ...] = ()
+    """Observe these keys of a Dict only."""
     adversary: float | None = None
     """Share of the episodes in which an adversary that learns where the robot fails chooses the hidden variables."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -76,7 +76,8 @@ def build(settings: Train) -> SequencePPO:
 
 
 def _worlds_of(settings: Train, threads: int) -> GymVecEnv:
-    spec = EnvSpec(settings.id, parse_options(settings.options), settings.randomize, settings.previous)
+    options = parse_options(settings.options)
+    spec = EnvSpec(settings.id, options, settings.randomize, settings.previous, observe=settings.observe)
     own: dict[str, Any] = {"threads": threads} if settings.id.startswith("embodied/") else {}
     if settings.adversary is not None:
         own["adversary"] = settings.adversary
@@ -157,7 +158,7 @@ def from_jsonable(saved: dict[str, Any], source: str) -> Train:
     """
     try:
         nested = {"ppo": PPOConfig(**saved["ppo"]), "network": NetworkConfig(**saved["network"])}
-        lists = {name: tuple(saved[name]) for name in ("options", "previous")}
+        lists = {name: tuple(saved.get(name, ())) for name in ("options", "previous", "observe")}
         return Train(**(saved | nested | lists))
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"the settings in {source} are of another version: {error}") from error
