@@ -6,7 +6,7 @@ Optional powers are protocols of their own, which `isinstance` recognizes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -98,6 +98,8 @@ def belief_of(agent: Agent, carry: Carry) -> NDArray | None:
 
 
 def worlds_of(carry: Carry, worlds: NDArray[np.intp]) -> Carry:
-    """The carry of some worlds, of a carry that is a dataclass of arrays whose first axis is worlds."""
-    arrays = {f.name: getattr(carry, f.name) for f in fields(carry)}
-    return replace(carry, **{name: a[worlds] for name, a in arrays.items() if isinstance(a, np.ndarray)})
+    """The carry of some worlds, of a carry that is a dataclass of arrays whose first axis is worlds, or of such."""
+    parts = {f.name: getattr(carry, f.name) for f in fields(carry)}
+    arrays = {name: part[worlds] for name, part in parts.items() if isinstance(part, np.ndarray)}
+    nested = {name: worlds_of(part, worlds) for name, part in parts.items() if is_dataclass(part)}
+    return replace(carry, **arrays, **nested)

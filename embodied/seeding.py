@@ -46,6 +46,29 @@ def stream_key(name: str) -> np.uint64:
     return np.uint64(zlib.crc32(data) << 32 | zlib.adler32(data))
 
 
+@dataclass(slots=True, frozen=True)
+class Draws:
+    """What an agent draws in `n` worlds, each from a key of its own: none depends on what others draw.
+
+    Attributes:
+        keys, step: of each world, and how often was drawn in it, `(n,)`.
+    """
+
+    keys: NDArray[np.uint64]
+    step: NDArray[np.uint64]
+
+    @classmethod
+    def begin(cls, n: int, seed: int) -> Draws:
+        """World i draws as the only world of seed `seed + i` does."""
+        return cls(mix(np.arange(n, dtype=np.uint64) + np.uint64(seed % 2**64) + GOLDEN), np.zeros(n, np.uint64))
+
+    def uniforms(self, size: int) -> tuple[Draws, NDArray[np.float64]]:
+        """What is drawn from afterwards, and uniforms on [0, 1), `(n, size)`."""
+        names = mix(np.arange(1, size + 1, dtype=np.uint64) * GOLDEN)
+        bits = mix(mix(self.keys + (self.step + _ONE) * GOLDEN)[:, None] ^ names)
+        return Draws(self.keys, self.step + _ONE), as_uniforms(bits)[0]
+
+
 def spawn(seed: int, name: str) -> np.random.Generator:
     """Returns an independent generator for `name`, for what is drawn once per process and not per world."""
     return np.random.default_rng([seed, int(stream_key(name))])

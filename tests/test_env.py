@@ -35,21 +35,6 @@ def test_the_checkers_of_gymnasium_and_sb3_pass_without_a_warning(options):
         sb3_check_env(gym.make(SIGNPOST, **options).unwrapped)
 
 
-def test_a_thousand_steps_are_the_same_bits_on_one_two_and_four_threads():
-    commands = actions(4, 1000)
-    one, two, four = (trace(batch(4, threads=threads), commands) for threads in (1, 2, 4))
-    assert equal(one, two)
-    assert equal(one, four)
-
-
-def test_a_world_alone_is_the_same_bits_as_in_a_batch_of_64():
-    commands = actions(64, 1000)
-    together = trace(batch(64), commands)
-    i = 17
-    alone = trace(batch(1), commands[:, i : i + 1], seed=3 + i)
-    assert equal([x[i : i + 1] for x in together], alone)
-
-
 def test_the_one_world_environment_equals_its_world_in_a_batch():
     commands = actions(3, 100)
     together = trace(batch(3, "Disabled"), commands[:40])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import UnknownNameError
 from embodied.layout import Layout
+from embodied.seeding import Draws
 from embodied.world.duel import DuelTask, Seat
 
 OPPONENTS = ("scripted", "idle", "random")
@@ -44,7 +45,7 @@ class _Roaming:
     course: NDArray[np.float64]  # (n,), from its heading to where it would rather go [rad]
     ahead: NDArray[np.float64]  # (n,), from its heading to how it stood at first [rad]
     hunt: NDArray[np.intp]  # (n,), decisions for which it keeps after what it saw
-    generator: np.random.Generator
+    draws: Draws
 
 
 class Chaser:
@@ -71,8 +72,8 @@ class Chaser:
 
     def initial(self, n: int, seed: int) -> _Roaming:
         """Returns the carry before an episode."""
-        generator = np.random.default_rng(seed)
-        return _Roaming(generator.uniform(-1, 1, n), np.zeros(n), np.zeros(n), np.zeros(n, np.intp), generator)
+        draws, side = Draws.begin(n, seed).uniforms(1)
+        return _Roaming(2 * side[:, 0] - 1, np.zeros(n), np.zeros(n), np.zeros(n, np.intp), draws)
 
     def act(self, carry: _Roaming, obs: NDArray, first: NDArray) -> tuple[_Roaming, NDArray]:
         """Returns actions `(n, 3)`: wheels, and head (kept ahead)."""
@@ -80,13 +81,15 @@ class Chaser:
         seen = robot.any(axis=1)
         bearing = (robot * self._place).sum(axis=1) / np.maximum(robot.sum(axis=1), 1)
         hunt = np.where(first, 0, np.where(seen, HUNT, np.maximum(carry.hunt - 1, 0)))
-        whim = first | ((carry.generator.random(len(obs)) < WHIM) & (hunt == 0))
+        draws, drawn = carry.draws.uniforms(3)
+        chance, turn, swerve = drawn.T
+        whim = first | ((chance < WHIM) & (hunt == 0))
         turned = DECISION_S * obs[:, self._gyro][:, 0]
         ahead = np.where(first, 0.0, carry.ahead - turned)
-        side = np.where(whim, carry.generator.uniform(-1, 1, len(obs)), carry.side)
+        side = np.where(whim, 2 * turn - 1, carry.side)
         if self._flees:
             side = np.where(seen, -np.sign(bearing + 1e-9), side)
-        course = np.where(whim, ahead + carry.generator.uniform(-1.6, 1.6, len(obs)) * ~first, carry.course - turned)
+        course = np.where(whim, ahead + 1.6 * (2 * swerve - 1) * ~first, carry.course - turned)
         course = np.where(seen & (not self._flees), bearing * self._half_view, course)
         calm = self._roam(obs, side, course) if self._roams else _spin(side)
         if self._flees and self._waits:
@@ -95,7 +98,7 @@ class Chaser:
         meet = _spin(side) if self._flees else _steer(bearing)
         wheels = np.where((seen & (near | self._flees | (not self._roams)))[:, None], meet, calm)
         actions = np.column_stack([wheels, np.zeros(len(obs))])
-        return _Roaming(side, course, ahead, hunt, carry.generator), np.clip(actions, -1, 1).astype(np.float32)
+        return _Roaming(side, course, ahead, hunt, draws), np.clip(actions, -1, 1).astype(np.float32)
 
     def _roam(self, obs: NDArray, side: NDArray, course: NDArray) -> NDArray:
         """Steers to where there is room, rather where its course points."""
@@ -123,11 +126,13 @@ class Mover:
     def __init__(self, motors: int, idle: bool = False) -> None:
         self._motors, self._idle = motors, idle
 
-    def initial(self, n: int, seed: int) -> np.random.Generator:
-        """Returns the generator of its actions."""
-        return np.random.default_rng(seed)
+    def initial(self, n: int, seed: int) -> Draws:
+        """Returns what its actions are drawn from."""
+        return Draws.begin(n, seed)
 
-    def act(self, carry: np.random.Generator, obs: NDArray, first: NDArray) -> tuple[np.random.Generator, NDArray]:
+    def act(self, carry: Draws, obs: NDArray, first: NDArray) -> tuple[Draws, NDArray]:
         """Returns actions `(n, motors)`."""
-        shape = (len(obs), self._motors)
-        return carry, np.zeros(shape, np.float32) if self._idle else carry.uniform(-1, 1, shape).astype(np.float32)
+        if self._idle:
+            return carry, np.zeros((len(obs), self._motors), np.float32)
+        draws, drawn = carry.uniforms(self._motors)
+        return draws, (2 * drawn - 1).astype(np.float32)
