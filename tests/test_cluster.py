@@ -16,7 +16,7 @@ ray = pytest.importorskip("ray")
 from embodied.nn.config import NetworkConfig  # noqa: E402
 from embodied_scripts.cli.train import MANY_WORLDS, Train  # noqa: E402
 from embodied_scripts.training.cluster import train_everywhere  # noqa: E402
-from embodied_scripts.training.run import jsonable  # noqa: E402
+from embodied_scripts.training.resuming import settings_as_json  # noqa: E402
 
 STEPS = 8 * 16 * 45
 
@@ -44,7 +44,8 @@ def test_two_workers_train_two_seeds_and_one_that_is_killed_goes_on(tmp_path):
         "threads": 1,
     }
     jobs = [
-        jsonable(Train(id="embodied/Signpost-v0", seed=seed, **small)) | {"run_dir": str(tmp_path / f"seed-{seed}")}
+        settings_as_json(Train(id="embodied/Signpost-v0", seed=seed, **small))
+        | {"run_dir": str(tmp_path / f"seed-{seed}")}
         for seed in range(2)
     ]
     killed: list[int] = []

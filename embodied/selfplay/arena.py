@@ -14,8 +14,11 @@ from embodied.agent import Agent, Carry, act_in
 from embodied.errors import OptionError
 from embodied.hidden import Extras
 from embodied.selfplay.agents import seated_space, with_seat
-from embodied.selfplay.games import Games
+from embodied.selfplay.games import Games, Tick
 from embodied.spaces import MASK
+
+LONGEST = 10_000  # moves of a game
+MOST_DEALT = 1_000  # games on end in which the learner may be left without a move
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,13 @@ class Arena(VectorEnv):
     Args:
         games: what is played.
         blocks: how many games each opponent plays; an even number, so that both seats are taken equally often.
+        longest: moves after which a game is cut off, and is what was paid until then.
+
+    Attributes:
+        finished: games that were played to their end since their block's opponent sat down, `(N,)`.
     """
 
-    def __init__(self, games: Games, blocks: tuple[int, ...]) -> None:
+    def __init__(self, games: Games, blocks: tuple[int, ...], longest: int = LONGEST) -> None:
         if sum(blocks) != games.num_games or any(size % 2 or size < 2 for size in blocks):
             raise OptionError(f"blocks of {blocks} games must be even and add up to {games.num_games}")
         self.games = games
@@ -63,11 +70,15 @@ class Arena(VectorEnv):
         self._block_of = np.repeat(np.arange(len(blocks)), blocks)
         self._first = np.ones((2, n), bool)  # of learner and opponent: whether it has not moved in this game yet
         self._return = np.zeros(n)
-        self._played = 0
+        self._owed = np.zeros(n)  # paid before the learner had moved
+        self._moves = np.zeros(n, int)
+        self._longest = longest
+        self.finished = np.zeros(n, bool)
 
     def seat(self, block: int, opponent: Agent, seed: int) -> None:
         """Lets an opponent play a block from its next games on; they are to be reset now."""
         rows = self.blocks[block]
+        self.finished[rows] = False
         self._opponents[block] = opponent
         self._carries[block] = opponent.initial(rows.stop - rows.start, seed)
 
@@ -77,9 +88,7 @@ class Arena(VectorEnv):
         """Starts all games, or those of `options["reset_mask"]`."""
         mask = (options or {}).get("reset_mask")
         fresh = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
-        self.games.reset(seed, fresh)
-        self._first[:, fresh] = True
-        self._return[fresh] = 0
+        self._begin(fresh, seed)
         self._wait(fresh)
         return self._seen(), self._info()
 
@@ -90,14 +99,15 @@ class Arena(VectorEnv):
         terminated, truncated, void = (np.zeros(n, bool) for _ in range(3))
         playing = np.ones(n, bool)
         while playing.any():
-            tick = self.games.step(self._both(actions, playing), playing)
+            tick = self._tick(actions, playing)
             reward += tick.reward
             terminated |= tick.terminated
             truncated |= tick.truncated
             void |= tick.void
             playing &= ~(tick.terminated | tick.truncated) & ~self._may_move
-        own = np.where(self.seats == 0, reward, -reward)
+        own = (np.where(self.seats == 0, reward, -reward) + self._owed).astype(np.float32)
         self._return += own
+        self._owed[:] = 0
         ended = terminated | truncated
         self._write_down(ended & ~void)
         won = ended & ~void & (self._return > 0)
@@ -109,14 +119,37 @@ class Arena(VectorEnv):
         taken, self.results = self.results, []
         return taken
 
+    def _begin(self, games: NDArray[np.bool_], seed: int | None = None) -> None:
+        self.games.reset(seed, games)
+        self._first[:, games] = True
+        self._return[games], self._owed[games], self._moves[games] = 0, 0, 0
+
+    def _tick(self, actions: NDArray, playing: NDArray[np.bool_]) -> Tick:
+        """Moves some games; cuts off those that go on for too long."""
+        tick = self.games.step(self._both(actions, playing), playing)
+        self._moves += playing
+        tick.truncated |= playing & (self._moves >= self._longest) & ~tick.terminated
+        return tick
+
     def _wait(self, games: NDArray[np.bool_]) -> None:
-        """Lets opponents begin in games in which the learner moves second."""
+        """Lets opponents begin in games in which the learner moves second.
+
+        Where a game ends before that, it counts, and another one is begun: nothing is to be learned from it.
+        """
         waiting = games & ~self._may_move
         nothing = np.zeros((self.num_envs, *(self.single_action_space.shape or ())), self.single_action_space.dtype)
+        dealt = np.zeros(self.num_envs, int)
         while waiting.any():
-            tick = self.games.step(self._both(nothing, waiting), waiting)
-            if (tick.terminated | tick.truncated).any() or tick.reward.any():
-                raise OptionError("a game that can end, or pay, before one of its players has moved cannot be learned")
+            tick = self._tick(nothing, waiting)
+            self._owed += np.where(self.seats == 0, tick.reward, -tick.reward)
+            over = waiting & (tick.terminated | tick.truncated)
+            if over.any():
+                self._return[over] = self._owed[over]
+                self._write_down(over & ~tick.void)
+                self._begin(over)
+                dealt += over
+                if dealt.max() > MOST_DEALT:
+                    raise OptionError(f"{MOST_DEALT} games on end were over before the learner could move")
             waiting &= ~self._may_move
 
     @property
@@ -144,6 +177,7 @@ class Arena(VectorEnv):
         return np.where(is_first, mine, replies), np.where(is_first, replies, mine)
 
     def _write_down(self, ended: NDArray[np.bool_]) -> None:
+        self.finished |= ended
         for i in np.flatnonzero(ended):
             score = 0.5 + 0.5 * float(np.sign(round(self._return[i], 6)))
             self.results.append(

@@ -35,14 +35,16 @@ class LeagueConfig:
     population_size: int = 24
     """How many are kept."""
     resample_interval: int = 8
-    """Rollouts after which an opponent is sampled anew."""
+    """Rollouts after which an opponent is sampled anew, at the earliest: its games are played to their end first."""
+    longest: int = 10_000
+    """Moves after which a game is cut off, and is what was paid until then."""
 
     def __post_init__(self) -> None:
         shares = {name: getattr(self, name) for name in ("latest", "anchors", "uniform", "equilibrium", "delta")}
         wrong = [name for name, share in shares.items() if not 0 <= share <= 1]
-        counts = (self.concurrent_opponents, self.checkpoints, self.resample_interval, self.rounds)
+        counts = (self.concurrent_opponents, self.checkpoints, self.resample_interval, self.rounds, self.longest)
         if wrong or min(counts) < 1:
             raise OptionError(
-                "shares must be 0 to 1; concurrent_opponents, checkpoints, resample_interval and rounds at least 1: "
-                f"{', '.join(wrong) or self}"
+                "shares must be 0 to 1; concurrent_opponents, checkpoints, resample_interval, rounds and longest at "
+                f"least 1: {', '.join(wrong) or self}"
             )

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 
 from embodied.errors import NotZeroSumWarning, OptionError
-from embodied.hidden import EXTRAS, PRIVILEGED
-from embodied.spaces import MASK, Codec, mask_of
+from embodied.hidden import PRIVILEGED
+from embodied.selfplay.boards import Board, board_of
+from embodied.selfplay.seats import SeatActions, SeatViews
 from embodied.vector.batches import stack_observations
-from embodied.vector.members import checked_extras
 
 
 @dataclass
@@ -110,35 +110,37 @@ class DuelGames:
 class PettingZooGames:
     """N copies of a game of PettingZoo, parallel or turn-based, moved one after the other.
 
+    Seats may see and do different things (see `SeatViews` and `SeatActions`).
+
     Args:
         make: builds one game.
 
     Raises:
-        OptionError: the game is not one of two players who see and do the same kind of things.
+        OptionError: the game is not one of two players, or no policy could play both seats.
     """
 
     def __init__(self, make: Callable[[], ParallelEnv | AECEnv], num_games: int) -> None:
         games = [make() for _ in range(num_games)]
-        self._boards: list[_Board] = [_board(game) for game in games]
+        self._boards: list[Board] = [board_of(game) for game in games]
         players = games[0].possible_agents
         if len(players) != 2:
-            raise OptionError(f"a league needs two players; this game has {len(players)}: {', '.join(players)}")
-        views, moves = (
-            [space(player) for player in players] for space in (games[0].observation_space, games[0].action_space)
-        )
-        if views[0] != views[1] or moves[0] != moves[1]:
-            raise OptionError("a league needs a game whose seats see and do the same kind of things")
-        self._codec = Codec(views[0])
+            raise OptionError(
+                f"a league needs two players; this game has {len(players)}: {', '.join(map(str, players))}"
+            )
+        first, second = players
+        self._views = SeatViews((games[0].observation_space(first), games[0].observation_space(second)))
+        self._moves = SeatActions((games[0].action_space(first), games[0].action_space(second)))
         self.shaping_curriculum = 0.0
         self.num_games = num_games
-        self.seats = (str(players[0]), str(players[1]))
-        self.observation_space = _row_space(self._codec)
-        self.action_space = moves[0]
+        self.seats = (str(first), str(second))
+        self.observation_space = self._views.space
+        self.action_space = self._moves.space
         self.hidden: tuple[tuple[Any, ...], tuple[Any, ...]] = ((), ())
         self.privileged: tuple[dict[str, NDArray], dict[str, NDArray]] = ({}, {})
-        self.rows = np.zeros((2, num_games, self._codec.size), np.float32)
+        self.rows = np.zeros((2, num_games, self._views.size), np.float32)
         self.to_move = np.zeros((2, num_games), bool)
-        self.allowed: NDArray[np.bool_] | None = None
+        exists = self._moves.exists
+        self.allowed = None if exists is None else np.repeat(exists[:, None], num_games, axis=1)
 
     def reset(self, seed: int | None, games: NDArray[np.bool_]) -> None:
         for i in np.flatnonzero(games):
@@ -149,8 +151,9 @@ class PettingZooGames:
         n = self.num_games
         tick = Tick(np.zeros(n, np.float32), np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool))
         for i in np.flatnonzero(games):
-            tick.reward[i], tick.terminated[i], tick.truncated[i] = self._boards[i].move((actions[0][i], actions[1][i]))
-            tick.void[i] = self._boards[i].void
+            pair = self._moves.own(0, actions[0][i]), self._moves.own(1, actions[1][i])
+            earned, tick.terminated[i], tick.truncated[i] = self._boards[i].move(pair)
+            tick.reward[i], tick.void[i] = _payoff(earned), self._boards[i].void
         self._look(games)
         return tick
 
@@ -158,97 +161,25 @@ class PettingZooGames:
         """Takes in what both seats of some games see now."""
         rows = np.flatnonzero(games)
         for seat in (0, 1):
-            seen = [self._boards[i].see(seat) for i in rows]
-            self.rows[seat, rows] = self._codec.rows(stack_observations(seen))
-            self.to_move[seat, rows] = [self._boards[i].is_turn(seat) for i in rows]
-            masks = [self._boards[i].mask(seat, view) for i, view in zip(rows, seen, strict=True)]
+            boards = [self._boards[i] for i in rows]
+            self.rows[seat, rows] = self._views.rows(seat, stack_observations([board.see(seat) for board in boards]))
+            self.to_move[seat, rows] = [board.is_turn(seat) for board in boards]
+            masks = [board.mask(seat) for board in boards]
             mask = next((mask for mask in masks if mask is not None), None)
             if mask is not None and self.allowed is None:
                 self.allowed = np.ones((2, self.num_games, np.size(mask)), bool)
             if self.allowed is not None:  # without a mask, everything is allowed
-                everything = np.ones(self.allowed.shape[-1], bool)
-                self.allowed[seat, rows] = [everything if mask is None else mask for mask in masks]
+                everything = (
+                    np.ones(self.allowed.shape[-1], bool) if self._moves.exists is None else self._moves.exists[seat]
+                )
+                self.allowed[seat, rows] = [
+                    everything if mask is None else self._moves.placed(seat, mask) for mask in masks
+                ]
 
 
-class _Board(Protocol):
-    def reset(self, seed: int | None) -> None: ...
-    def move(self, actions: tuple[Any, Any]) -> tuple[float, bool, bool]: ...
-    def see(self, seat: int) -> Any: ...
-    def is_turn(self, seat: int) -> bool: ...
-    def mask(self, seat: int, view: Any) -> NDArray | None: ...
-    @property
-    def void(self) -> bool: ...
-
-
-class _ParallelBoard:
-    """One game in which both move at once."""
-
-    def __init__(self, env: ParallelEnv) -> None:
-        self._env, self._players = env, env.possible_agents
-        self._tells = checked_extras(getattr(env.unwrapped, EXTRAS, None)) is not None
-
-    def reset(self, seed: int | None) -> None:
-        self._views, self._infos = self._env.reset(seed=seed)
-
-    def move(self, actions: tuple[Any, Any]) -> tuple[float, bool, bool]:
-        given = dict(zip(self._players, actions, strict=True))
-        views, rewards, terminations, truncations, infos = self._env.step(given)
-        self._views, self._infos = {**self._views, **views}, {**self._infos, **infos}
-        over = any(terminations.values())
-        return _payoff(self._players, rewards), over, any(truncations.values()) and not over
-
-    def see(self, seat: int) -> Any:
-        return self._views[self._players[seat]]
-
-    def is_turn(self, seat: int) -> bool:
-        return True
-
-    @property
-    def void(self) -> bool:
-        """Whether the physics of a duel of this project failed."""
-        return self._tells and any(info.get("failed", False) for info in self._infos.values())
-
-    def mask(self, seat: int, view: Any) -> NDArray | None:
-        return _mask(view, self._infos.get(self._players[seat], {}))
-
-
-class _TurnBoard:
-    """One game in which they move in turn."""
-
-    def __init__(self, env: AECEnv) -> None:
-        self._env, self._players = env, env.possible_agents
-
-    def reset(self, seed: int | None) -> None:
-        self._env.reset(seed=seed)
-
-    def move(self, actions: tuple[Any, Any]) -> tuple[float, bool, bool]:
-        env = self._env
-        env.step(actions[self._players.index(env.agent_selection)])
-        over = any(env.terminations.values())
-        return _payoff(self._players, env.rewards), over, any(env.truncations.values()) and not over
-
-    def see(self, seat: int) -> Any:
-        return self._env.observe(self._players[seat])
-
-    def is_turn(self, seat: int) -> bool:
-        return self._env.agent_selection == self._players[seat]
-
-    @property
-    def void(self) -> bool:
-        """A game of turns has no physics that fail."""
-        return False
-
-    def mask(self, seat: int, view: Any) -> NDArray | None:
-        return _mask(view, self._env.infos.get(self._players[seat], {}))
-
-
-def _board(env: ParallelEnv | AECEnv) -> _Board:
-    return _ParallelBoard(env) if isinstance(env, ParallelEnv) else _TurnBoard(env)
-
-
-def _payoff(players: list[Any], rewards: dict[Any, float]) -> float:
+def _payoff(earned: tuple[float, float]) -> float:
     """What the first player wins from the second: its reward, or half the difference where they do not add up to 0."""
-    first, second = (float(rewards.get(player, 0.0)) for player in players)
+    first, second = earned
     if abs(first + second) > 1e-6:
         warnings.warn(
             f"rewards of {first:g} and {second:g}: this game is not zero-sum; half the difference is played for",
@@ -256,23 +187,3 @@ def _payoff(players: list[Any], rewards: dict[Any, float]) -> float:
             stacklevel=2,
         )
     return (first - second) / 2
-
-
-def _mask(view: Any, info: dict[str, Any]) -> NDArray | None:
-    """Which choices are allowed, by the observation or the info; all where none is, as when it is not one's turn."""
-    mask = mask_of(view)
-    mask = info.get(MASK) if mask is None else mask
-    if mask is None:
-        return None
-    mask = np.asarray(mask, bool).reshape(-1)
-    return mask if mask.any() else np.ones_like(mask)
-
-
-def _row_space(codec: Codec) -> spaces.Box:
-    """The space of a codec's rows; numbers without bounds stay without."""
-    low, high = np.full(codec.size, -np.inf, np.float32), np.full(codec.size, np.inf, np.float32)
-    for part in codec.parts:
-        box = part.space
-        known = (box.low.reshape(-1), box.high.reshape(-1)) if isinstance(box, spaces.Box) else (0.0, 1.0)
-        low[part.start : part.stop], high[part.start : part.stop] = known
-    return spaces.Box(low, high, dtype=np.float32)

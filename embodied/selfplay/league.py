@@ -76,7 +76,7 @@ class League:
         self._settings = {name: value for name, value in learner.items() if name != "expert"}  # of exploiters
         self.population = Population(folder / POPULATION, config.population_size, writable, self._check)
         self.population.add_anchors(list(self._anchors))
-        self.arena = Arena(games, block_sizes(games.num_games, config))
+        self.arena = Arena(games, block_sizes(games.num_games, config), config.longest)
         self._generator = np.random.default_rng([seed, self.population.made])
         self._payoffs = Payoffs(folder / POPULATION / PAYOFFS, writable)
         self._mixture: tuple[list[str], NDArray[np.float64]] = ([], np.zeros(0))
@@ -167,7 +167,7 @@ class League:
 
         Its mean score above one half is a lower bound of how exploitable the target is.
         """
-        arena = Arena(self.games, (self.games.num_games,))
+        arena = Arena(self.games, (self.games.num_games,), self.config.longest)
         arena.seat(0, target, seed)
         rival = SequencePPO(self._policy, GymVecEnv(arena), self._ppo, seed=seed + 1, **self._settings)
         rival.learn(steps)
@@ -230,6 +230,7 @@ class _Keeper(BaseCallback):
     def __init__(self, league: League, every: int) -> None:
         super().__init__()
         self._league, self._every, self._rollouts = league, every, 0
+        self._waiting: set[int] = set()  # blocks whose opponents leave when their games are over
 
     def _on_rollout_start(self) -> None:
         league = self._league
@@ -237,7 +238,9 @@ class _Keeper(BaseCallback):
         solved = self.snapshot_if_due() and league.solve()
         self._rollouts += 1
         blocks = range(1 if league.config.latest else 0, len(league.arena.blocks))
-        due = [block for block in blocks if (self._rollouts + block) % league.config.resample_interval == 0]
+        self._waiting |= {b for b in blocks if (self._rollouts + b) % league.config.resample_interval == 0}
+        due = [block for block in sorted(self._waiting) if league.arena.finished[league.arena.blocks[block]].all()]
+        self._waiting -= {*due}
         for block in due:
             league.fill(block, league.sample())
         if self._rollouts == 1 or solved:

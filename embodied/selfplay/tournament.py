@@ -134,8 +134,10 @@ class _FirstGames(Observer):
         self.results: list[Result] = []
 
     def on_step(self, decision: Decision, experience: Experience) -> None:
-        self.results += [result for result in self._arena.take_results() if not self._over[result.game]]
-        self._over |= experience.ended & ~experience.void
+        for result in self._arena.take_results():
+            if not self._over[result.game]:
+                self._over[result.game] = True
+                self.results.append(result)
 
 
 def at_once(others: list[T], games: Games) -> list[list[T]]:

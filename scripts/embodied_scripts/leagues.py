@@ -22,6 +22,7 @@ from embodied.selfplay.config import LeagueConfig
 from embodied.selfplay.games import DuelGames, Games, PettingZooGames
 from embodied.selfplay.league import League
 from embodied.world.duel import Duel, Versus
+from embodied_envs.scene import randomization_of
 from embodied_scripts.cli.league import TrainLeague
 from embodied_scripts.ids import own_ids, parse_options, resolve_id
 
@@ -35,10 +36,14 @@ def games_of(name: str, count: int, threads: int = 0, **options: Any) -> tuple[G
     if "." in name:
         games: Games = PettingZooGames(_maker(name, options), count)
         return games, {"random": lambda: RandomAgent(games.action_space)}
+    for word in ("seat", "opponent"):
+        if word in options:
+            raise OptionError(f"a league has no option {word!r}: its learner sits in both seats, against many")
     vec: Any = gym.make_vec(resolve_id(name), num_envs=1, **options).unwrapped
     if not isinstance(vec, Versus):
         raise UnknownNameError("duel", name, duels())
-    duel = Duel(vec.task, count, threads or default_threads(), "Disabled")
+    different = randomization_of(options.get("randomize"))
+    duel = Duel(vec.task, count, threads or default_threads(), "Disabled", None, different)
     scripted = lambda: SeatedPair(_scripted(duel))  # noqa: E731
     return DuelGames(duel), {"scripted": scripted, "random": lambda: RandomAgent(duel.seats[0].action_space)}
 

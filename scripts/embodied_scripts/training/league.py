@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from embodied.agent import Agent
-from embodied.errors import UnknownNameError
+from embodied.errors import CheckpointError, UnknownNameError
 from embodied.learn.run import RunFolder
 from embodied.nn.agent import NetworkAgent
 from embodied.selfplay.league import League
 from embodied.selfplay.population import Population
 from embodied.selfplay.tournament import interval
 from embodied_scripts.cli.league import ExploitLeague, TrainLeague
+from embodied_scripts.ids import resolve_id
 from embodied_scripts.leagues import build_league, open_league, saved_league
 from embodied_scripts.training.progress import Progress, Stop, on_interrupt
+from embodied_scripts.training.resuming import refuse_changes, settings_as_json
 
 
 def train_league(asked: TrainLeague) -> None:
@@ -50,20 +52,36 @@ def _train(asked: TrainLeague) -> bool:
     folder = RunFolder(asked.run_dir)
     folder.check_free(asked.resume)
     if asked.resume:
-        steps = asked.steps
-        asked = saved_league(folder.path)
-        asked = replace(asked, steps=steps if steps != TrainLeague(id=asked.id).steps else asked.steps)
+        asked = _resumed(folder, asked)
     assert asked.run_dir is not None
     league = build_league(asked)
     if not asked.resume and not (asked.run_dir / "run.json").exists():
-        settings = {key: value for key, value in asdict(asked).items() if key not in ("run_dir", "resume")}
-        folder.begin(settings)
+        folder.begin(settings_as_json(asked))
         league.save()
     league.learner.set_logger(folder.logger())
     stop = Stop()
     with on_interrupt(stop.request), Progress(asked.steps, str(folder.path)) as progress:
         league.learn(asked.steps, [stop, progress])
     return league.learner.num_timesteps >= asked.steps
+
+
+def _resumed(folder: RunFolder, given: TrainLeague) -> TrainLeague:
+    """The settings with which a league was begun; only the number of steps may be another.
+
+    Raises:
+        CheckpointError: the folder holds no such league.
+        OptionError: settings were given that the league does not have.
+    """
+    begun, plain = saved_league(folder.path), TrainLeague(id=given.id)
+    if _plain(begun.id) != _plain(given.id):
+        raise CheckpointError(f"{folder.path} is a league of {begun.id}, not of {given.id}")
+    refuse_changes(folder.path, begun, given, plain)
+    return replace(begun, resume=True, steps=begun.steps if given.steps == plain.steps else given.steps)
+
+
+def _plain(game: str) -> str:
+    """The name of a game, however it was written."""
+    return game if "." in game else resolve_id(game)
 
 
 def _target(league: League, name: str) -> Agent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,9 +25,9 @@ from embodied_scripts.training.initialization import clone_demonstrations, exper
 from embodied_scripts.training.live import Live
 from embodied_scripts.training.progress import Checkpoints, Progress, Stop, on_interrupt
 from embodied_scripts.training.randomization_log import RandomizationLog
+from embodied_scripts.training.resuming import refuse_changes, settings_as_json
 
 STEPS = 1_500_000
-OF_THIS_CALL = {"run_dir", "resume", "seeds", "with_memoryless", "ray", "view", "view_every"}  # not of the run
 
 
 def train_one(given: Train) -> bool:
@@ -42,7 +42,7 @@ def train_one(given: Train) -> bool:
         model.resume(folder.policy)
     else:
         clone_demonstrations(model, settings)
-        folder.begin(jsonable(settings))
+        folder.begin(settings_as_json(settings))
         model.save(folder.policy)
     model.set_logger(folder.logger())
     model.logger.output_formats.extend(one.writer() for one in live)
@@ -136,22 +136,13 @@ def settings_of(folder: RunFolder, given: Train) -> Train:
     begun = from_jsonable(folder.settings(), str(folder.path))
     if begun.id != given.id:
         raise CheckpointError(f"{folder.path} is a run of {begun.id}, not of {given.id}")
-    plain, wanted, had = (_flat(one) for one in (Train(id=given.id), given, begun))
-    for name in had.keys() - {"steps"}:
-        if wanted[name] not in (plain[name], had[name]):
-            before = "its default" if had[name] is None else repr(had[name])
-            raise OptionError(f"{folder.path} was begun with {name} = {before}, which --resume cannot change")
+    refuse_changes(folder.path, begun, given, Train(id=given.id))
     kept = {name: getattr(given, name) for name in ("view", "view_every")}
     return replace(begun, run_dir=folder.path, resume=True, steps=given.steps or begun.steps, **kept)
 
 
-def jsonable(settings: Train) -> dict[str, Any]:
-    """The settings of a run as JSON."""
-    return {key: value for key, value in asdict(settings).items() if key not in OF_THIS_CALL}
-
-
 def from_jsonable(saved: dict[str, Any], source: str) -> Train:
-    """The inverse of `jsonable`.
+    """The inverse of `settings_as_json`.
 
     Raises:
         CheckpointError: these are no settings of this version.
@@ -162,9 +153,3 @@ def from_jsonable(saved: dict[str, Any], source: str) -> Train:
         return Train(**(saved | nested | lists))
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"the settings in {source} are of another version: {error}") from error
-
-
-def _flat(settings: Train) -> dict[str, Any]:
-    """All settings of a run on one level, as on the command line."""
-    data = jsonable(settings)
-    return {key: v for key, v in data.items() if not isinstance(v, dict)} | data["ppo"] | data["network"]

@@ -15,7 +15,8 @@ from embodied.nn.config import NetworkConfig
 from embodied_scripts.cli.train import Train
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.training.cluster import train_everywhere
-from embodied_scripts.training.run import jsonable, train_one
+from embodied_scripts.training.resuming import settings_as_json
+from embodied_scripts.training.run import train_one
 
 FILES = ("start_from", "demonstrations", "randomize")
 
@@ -95,7 +96,9 @@ def _runs_of(study: Train) -> list[Train]:
 
 def _train_on_ray(runs: list[Train], address: str) -> None:
     threads = max(1, runs[0].threads)
-    jobs = [jsonable(run) | {"run_dir": str(Path(str(run.run_dir)).absolute()), "threads": threads} for run in runs]
+    jobs = [
+        settings_as_json(run) | {"run_dir": str(Path(str(run.run_dir)).absolute()), "threads": threads} for run in runs
+    ]
     for run in runs:
         RunFolder(Path(str(run.run_dir))).check_free(run.resume)
     failures = []
