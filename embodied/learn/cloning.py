@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from embodied.agent import Agent
 from embodied.errors import CheckpointError, OptionError
 from embodied.evaluation.loop import Decision, Observer, play
+from embodied.files import checked
 from embodied.learn.rollout import Rollout
 from embodied.nn.checkpoint import check_spaces, describe_space, load_json, load_tensors, save_json, save_tensors
 from embodied.nn.policy import SequencePolicy
@@ -27,6 +29,16 @@ from embodied.vector.vec import Experience, GymVecEnv
 
 FORMAT = 1
 STEPS, CARD = "steps.safetensors", "demonstrations.json"
+
+
+AXES = {"obs": 2, "first": 1, "reward": 1, "shaping": 1}  # how many what is always there has
+
+
+class _Card(msgspec.Struct):
+    format: int
+    success: list[bool]
+    observation_space: dict[str, Any]
+    action_space: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,10 +74,14 @@ class Demonstrations:
             CheckpointError: files are missing or damaged, do not fit each other, or hold numbers that are none.
         """
         card, tensors = load_json(folder / CARD), load_tensors(folder / STEPS)
-        steps = {name: tensor.numpy() for name, tensor in tensors.items()}
-        success, format_ = np.array(card.pop("success", []), bool), card.pop("format", None)
-        if format_ != FORMAT or {"obs", "action", "first", "reward", "shaping"} - steps.keys():
+        steps = {name: (t.float() if t.dtype is torch.bfloat16 else t).numpy() for name, t in tensors.items()}
+        saved = checked(card, _Card, folder / CARD, CheckpointError)
+        success = np.array(saved.success, bool)
+        if saved.format != FORMAT or {*AXES, "action"} - steps.keys():
             raise CheckpointError(f"{folder} holds no demonstrations of this version")
+        odd = [name for name, array in steps.items() if array.ndim != AXES.get(name, max(array.ndim, 1))]
+        if odd:
+            raise CheckpointError(f"{folder / STEPS}: {', '.join(odd)} are of another shape")
         first = steps["first"]
         counts = {len(array) for array in steps.values()}
         if len(counts) != 1 or not len(first) or first.dtype != bool or not first[0] or first.sum() != len(success):
@@ -73,7 +89,8 @@ class Demonstrations:
         wrong = [name for name, array in steps.items() if not np.isfinite(array).all()]
         if wrong:
             raise CheckpointError(f"{folder / STEPS} holds numbers that are none, in {', '.join(wrong)}")
-        return cls(card, steps, success)
+        rest = {name: value for name, value in card.items() if name not in ("success", "format")}
+        return cls(rest, steps, success)
 
     def check(self, policy: SequencePolicy) -> None:
         """Refuses to teach a policy of other observations or actions.

@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import torch
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor
 
 from embodied.errors import CheckpointError
+from embodied.files import DAMAGED, checked, one_line
 from embodied.learn.collect import RolloutCollector
 from embodied.learn.config import PPOConfig
 from embodied.nn.checkpoint import (
@@ -48,6 +50,35 @@ class TrainerSettings:
     unsaved: tuple[str, ...]
 
 
+class SavedSettings(msgspec.Struct):
+    """Settings in a trainer's card."""
+
+    n_envs: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+    previous: tuple[Literal["action", "reward"], ...]
+    seed: int | None
+
+
+class TrainerCard(msgspec.Struct):
+    """What `trainer.json` must hold."""
+
+    num_timesteps: Annotated[int, msgspec.Meta(ge=0)]
+    n_updates: Annotated[int, msgspec.Meta(ge=0)]
+    config: dict[str, Any]
+    settings: SavedSettings
+    unsaved: tuple[str, ...]
+
+
+def refuse_no_numbers(tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Refuses a file that holds what is no number.
+
+    Raises:
+        CheckpointError: it names which.
+    """
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise CheckpointError(f"{source} holds numbers that are none, in {', '.join(broken[:3])}")
+
+
 def save_trainer(model: RolloutCollector, folder: Path) -> None:
     """Writes policy and trainer into `folder`, as safetensors and JSON."""
     save_policy(folder, model.policy, model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()})
@@ -71,15 +102,14 @@ def saved_settings(folder: Path) -> TrainerSettings:
     Raises:
         CheckpointError: the folder holds none.
     """
-    saved = load_json(folder / TRAINER_CARD)
-    try:
-        unsaved = tuple(map(str, saved["unsaved"]))
-        config = {name: value for name, value in saved["config"].items() if name not in unsaved}
-        own = saved["settings"]
-        previous = tuple(map(str, own["previous"]))
-        return TrainerSettings(PPOConfig().with_settings(config), int(own["n_envs"]), previous, own["seed"], unsaved)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{folder / TRAINER_CARD} holds no settings of a trainer: {error}") from error
+    saved, own = (card := _trainer_card(folder)), card.settings
+    known = {name: value for name, value in saved.config.items() if name not in saved.unsaved}
+    config = checked(known, PPOConfig, folder / TRAINER_CARD, CheckpointError)
+    return TrainerSettings(config, own.n_envs, own.previous, own.seed, saved.unsaved)
+
+
+def _trainer_card(folder: Path) -> TrainerCard:
+    return checked(load_json(folder / TRAINER_CARD), TrainerCard, folder / TRAINER_CARD, CheckpointError)
 
 
 def warn_of_unsaved(folder: Path, settings: TrainerSettings, spec: EnvSpec | None, given: Mapping[str, Any]) -> None:
@@ -101,23 +131,25 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
         CheckpointError: the folder is incomplete or damaged, or its network is another one.
     """
     load_weights(folder, model.policy)
-    tensors = load_tensors(folder / TRAINER)
-    counters = load_json(folder / TRAINER_CARD)
-    try:
-        generator_state = tensors.pop(_RNG)
-        _restore_normalizer(model, tensors, folder)
-        model.num_timesteps, model._n_updates = int(counters["num_timesteps"]), int(counters["n_updates"])
-        if (
-            generator_state.numel() == model.generator.get_state().numel()
-        ):  # else it was saved on another kind of device
+    tensors, counters = load_tensors(folder / TRAINER), _trainer_card(folder)
+    if _RNG not in tensors:
+        raise CheckpointError(f"{folder / TRAINER} is incomplete: it has no {_RNG}")
+    generator_state = tensors.pop(_RNG)
+    refuse_no_numbers(tensors, folder / TRAINER)
+    _restore_normalizer(model, tensors, folder)
+    model.num_timesteps, model._n_updates = counters.num_timesteps, counters.n_updates
+    if generator_state.numel() == model.generator.get_state().numel():  # else of another kind of device
+        try:
             model.generator.set_state(generator_state)
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder / TRAINER} is incomplete: {error}") from error
+        except (RuntimeError, TypeError) as error:
+            raise CheckpointError(f"{folder / TRAINER} holds no {_RNG}: {one_line(error)}") from error
     restore_optimizer(model.policy.optimizer, tensors)
-    if (folder / WORLDS).is_file() and _resume_worlds(model, load_tensors(folder / WORLDS)):
-        return
+    if (folder / WORLDS).is_file():
+        try:
+            if _resume_worlds(model, load_tensors(folder / WORLDS)):
+                return
+        except (*DAMAGED, AssertionError) as error:
+            raise CheckpointError(f"{folder / WORLDS} does not fit: {one_line(error)}") from error
     assert model.env is not None
     model.env.seed(int(np.random.SeedSequence([model.seed or 0, model.num_timesteps]).generate_state(1)[0]) >> 1)
     model._last_obs = None
@@ -176,6 +208,8 @@ def _resume_worlds(model: RolloutCollector, saved: dict[str, Tensor]) -> bool:
     if not isinstance(model.env, GymVecEnv) or not same:
         return False
     worlds = {name.removeprefix(_WORLD): value.numpy() for name, value in saved.items() if name.startswith(_WORLD)}
+    policy_state = {name: value for name, value in saved.items() if not name.startswith(_WORLD)}
+    refuse_no_numbers(policy_state, Path(WORLDS))
     model.env.set_state(worlds)
     model._last_obs, model._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
     model.prediction_error.moments.copy_(saved["prediction_error"])

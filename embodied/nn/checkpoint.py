@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -16,10 +17,33 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from embodied.errors import CheckpointError
+from embodied.files import DAMAGED, checked, one_line, read_json
 
 FORMAT = 2
-LARGEST_SPACE = 10_000_000  # numbers; a larger space in a card is refused
+LARGEST_SPACE = 3_000_000  # numbers; a larger space in a card is refused
+KINDS = {
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+    torch.uint64, torch.uint32, torch.uint16, torch.uint8, torch.bool,
+}  # fmt: skip
 WEIGHTS, CARD = "policy.safetensors", "policy.json"
+
+
+class SavedPrivilege(msgspec.Struct):
+    """Privileged information in a card (see `Privilege`)."""
+
+    state: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SPACE)]
+    hidden: list[int | tuple[float, float, bool]]
+
+
+class Card(msgspec.Struct):
+    """What `policy.json` must hold."""
+
+    format: int
+    policy: str
+    settings: dict[str, Any]
+    privilege: SavedPrivilege
+    observation_space: dict[str, Any]
+    action_space: dict[str, Any]
 
 
 def save_policy(folder: Path, policy: nn.Module, card: dict[str, Any]) -> None:
@@ -45,6 +69,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     card = load_json(folder / CARD)
     if card.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CARD} has format {card.get('format')!r}, this version reads {FORMAT}")
+    checked(card, Card, folder / CARD, CheckpointError)
     return card
 
 
@@ -86,9 +111,22 @@ def build_space(description: dict[str, Any]) -> spaces.Space:
         CheckpointError: the description is not one.
     """
     try:
+        if (numbers := _numbers_in(description)) > LARGEST_SPACE:
+            raise ValueError(f"{numbers} numbers are more than {LARGEST_SPACE}")
         return _BUILDERS[description["kind"]](description)
-    except (KeyError, TypeError, ValueError, AssertionError, AttributeError, OverflowError, RecursionError) as error:
-        raise CheckpointError(f"a saved space cannot be understood: {error}") from error
+    except (*DAMAGED, AssertionError, RecursionError) as error:
+        raise CheckpointError(f"a saved space cannot be understood: {one_line(error)}") from error
+
+
+def _numbers_in(description: dict[str, Any]) -> int:
+    """How many numbers a described space has, without building it."""
+    inner = description.get("spaces")
+    if inner is not None:
+        return sum(map(_numbers_in, inner.values() if isinstance(inner, dict) else inner))
+    if description["kind"] == "Box":
+        return math.prod(map(int, description["shape"]))
+    sizes: Any = description.get("n", description.get("nvec"))
+    return int(np.prod(sizes) if description["kind"] == "MultiBinary" else np.sum(sizes))
 
 
 def check_spaces(card: dict[str, Any], observation: spaces.Space, action: spaces.Space, env: str) -> None:
@@ -124,9 +162,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """
     _check_exists(path)
     try:
-        return load_file(path)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
+        tensors = load_file(path)
+    except (SafetensorError, RecursionError, *DAMAGED) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file: {one_line(error)}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in KINDS:
+            raise CheckpointError(f"{path} is damaged: {name} holds numbers of {tensor.dtype}")
+    return tensors
 
 
 def save_json(path: Path, data: dict[str, Any]) -> None:
@@ -143,10 +185,7 @@ def load_json(path: Path) -> dict[str, Any]:
         CheckpointError: it is missing or damaged.
     """
     _check_exists(path)
-    try:
-        data = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    data = read_json(path, CheckpointError)
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} does not hold a JSON object")
     return data
@@ -176,8 +215,13 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
         for name, value in tensors.items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        for number, entry in state.items():
+            shapes = {value.shape for key, value in entry.items() if key != "step"}
+            if shapes != {weights[number].shape}:
+                raise ValueError(f"moments of weight {number} are of another shape")
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, IndexError) as error:
         raise CheckpointError(f"the saved optimizer does not fit the policy: {error}") from error
 
 
@@ -186,27 +230,18 @@ def _build_box(description: dict[str, Any]) -> spaces.Box:
     if dtype.kind not in "fiub":
         raise ValueError(f"a Box of {dtype} is none")
     shape = tuple(map(int, description["shape"]))
-    if math.prod(shape) > LARGEST_SPACE:
-        raise ValueError(f"a Box of shape {shape} is beyond {LARGEST_SPACE} numbers")
     low, high = (np.broadcast_to(_unlisted(description[side]), shape).astype(dtype) for side in ("low", "high"))
     return spaces.Box(low, high, shape, dtype.type)
 
 
 _BUILDERS: dict[str, Callable[[dict[str, Any]], spaces.Space]] = {
     "Box": _build_box,
-    "Discrete": lambda d: spaces.Discrete(min(int(d["n"]), LARGEST_SPACE), start=int(d["start"])),
-    "MultiDiscrete": lambda d: spaces.MultiDiscrete(_choices(d["nvec"]), start=np.array(d["start"], int)),
+    "Discrete": lambda d: spaces.Discrete(int(d["n"]), start=int(d["start"])),
+    "MultiDiscrete": lambda d: spaces.MultiDiscrete(np.array(d["nvec"], int), start=np.array(d["start"], int)),
     "MultiBinary": lambda d: spaces.MultiBinary(d["n"] if isinstance(d["n"], int) else [int(n) for n in d["n"]]),
     "Dict": lambda d: spaces.Dict({str(key): build_space(inner) for key, inner in d["spaces"].items()}),
     "Tuple": lambda d: spaces.Tuple([build_space(inner) for inner in d["spaces"]]),
 }
-
-
-def _choices(saved: Any) -> np.ndarray:
-    choices = np.array(saved, int)
-    if choices.sum() > LARGEST_SPACE:
-        raise ValueError(f"{choices.sum()} choices are beyond {LARGEST_SPACE}")
-    return choices
 
 
 def _bound(array: np.ndarray) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import CheckpointError, OptionError
 from embodied.extras import advice
+from embodied.files import DAMAGED, one_line, read_json
 from embodied.spaces import MASK
 
 LARGEST = 100_000_000  # numbers of a memory; a larger one is refused
@@ -36,17 +36,17 @@ class OnnxAgent:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the network is small: more threads only wait for each other
         try:
-            self.card: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+            self.card: dict[str, Any] = read_json(path.with_suffix(".json"), CheckpointError)
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             if any(math.prod(d["shape"]) > LARGEST for d in self.card["memory"].values()):
                 raise ValueError("its memory is too large")
             self._memory = {
                 name: np.full(d["shape"], d["initial"], np.dtype(d["dtype"])) for name, d in self.card["memory"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+        except (*DAMAGED, RecursionError, onnxruntime.capi.onnxruntime_pybind11_state.Fail,
                 onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
                 onnxruntime.capi.onnxruntime_pybind11_state.NoSuchFile) as error:  # fmt: skip
-            raise CheckpointError(f"{path} holds no exported policy: {error}") from error
+            raise CheckpointError(f"{path} holds no exported policy: {one_line(error)}") from error
         self._belief: NDArray | None = None
         self._places = int(self.card.get("choices", 0))
         self.allowed: NDArray | None = None

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied.files import DAMAGED, one_line
 from embodied.nn.belief_head import BeliefHeadLayout, Form
 from embodied.nn.checkpoint import (
     LARGEST_SPACE,
+    WEIGHTS,
     build_space,
     describe_space,
-    load_weights,
+    load_tensors,
     policy_folder,
     read_card,
     save_policy,
@@ -322,21 +324,36 @@ def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Sequenc
         CheckpointError: the folder holds no intact policy, or one of an unknown class.
     """
     folder = policy_folder(path)
-    card = read_card(folder)
+    card, weights = read_card(folder), load_tensors(folder / WEIGHTS)
+    with torch.device("meta"):  # whatever a card claims, what is built is as large as its weights
+        claimed = {name: tensor.shape for name, tensor in _built(card, folder).state_dict().items()}
+    _check_weights(weights, claimed, folder)
+    policy = _built(card, folder)
+    policy.load_state_dict(weights)
+    return policy.to(device).eval()
+
+
+def _built(card: dict[str, Any], folder: Path) -> SequencePolicy:
     try:
-        policy = policy_class(card["policy"])(
+        return policy_class(card["policy"])(
             build_space(card["observation_space"]),
             build_space(card["action_space"]),
             privilege=_privilege(card["privilege"]),
             **card["settings"],
         )
-    except (KeyError, TypeError, ValueError, OptionError, RuntimeError, MemoryError, OverflowError) as error:
-        raise CheckpointError(f"the card in {folder} does not describe a policy: {error}") from error
-    load_weights(folder, policy)
-    broken = [name for name, weight in policy.state_dict().items() if not torch.isfinite(weight).all()]
+    except (*DAMAGED, RecursionError, AssertionError) as error:
+        raise CheckpointError(f"the card in {folder} does not describe a policy: {one_line(error)}") from error
+
+
+def _check_weights(weights: dict[str, Tensor], claimed: dict[str, torch.Size], folder: Path) -> None:
+    """Refuses weights of another network, and those that are no numbers."""
+    shapes = {name: tensor.shape for name, tensor in weights.items()}
+    if shapes != claimed:
+        odd = sorted(name for name in {*shapes, *claimed} if shapes.get(name) != claimed.get(name))
+        raise CheckpointError(f"{folder / WEIGHTS} does not fit its card: {', '.join(odd[:3])}")
+    broken = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
     if broken:
         raise CheckpointError(f"the weights in {folder} are no numbers: {', '.join(broken[:3])}")
-    return policy.to(device).eval()
 
 
 def policy_class(name: str) -> type[SequencePolicy]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from embodied.errors import OptionError, UnknownNameError
+from embodied.files import DAMAGED, one_line, read_json
 from embodied.randomization.distributions import Distribution
 
 How = Literal["set", "scale", "add"]
@@ -165,12 +166,7 @@ class Randomization:
         Raises:
             OptionError: there is no such file, or it is no randomization.
         """
-        try:
-            return cls.from_jsonable(json.loads(Path(path).read_text(encoding="utf-8")), path)
-        except (OSError, ValueError) as error:
-            if isinstance(error, OptionError | UnknownNameError):
-                raise
-            raise OptionError(f"{path} is no randomization: {error}") from error
+        return cls.from_jsonable(read_json(Path(path), OptionError), path)
 
     @classmethod
     def from_jsonable(cls, data: Any, path: Path | str = "this") -> Randomization:
@@ -185,10 +181,10 @@ class Randomization:
                     f"{path} is no randomization: {', '.join(sorted(unknown))} beside terms and curriculum"
                 )
             return cls(tuple(_term(one) for one in data["terms"]), _curriculum(data.get("curriculum")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (*DAMAGED, RecursionError) as error:
             if isinstance(error, OptionError | UnknownNameError):
                 raise
-            raise OptionError(f"{path} is no randomization: {error}") from error
+            raise OptionError(f"{path} is no randomization: {one_line(error)}") from error
 
 
 def _curriculum(data: dict[str, Any] | None) -> Curriculum | None:

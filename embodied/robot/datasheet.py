@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embodied.errors import ModelError
+from embodied.files import one_line
 from embodied.robot.actuators.battery import Battery
 from embodied.robot.actuators.motors import GearMotor, LuGre, ServoMotor, Thermal
 from embodied.robot.rays.spec import RaySensor
@@ -215,9 +216,11 @@ class _Sheet:
     def __init__(self, path: Path, kind: str) -> None:
         self._path = path
         try:
-            self._data = tomllib.loads(path.read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ModelError(f"datasheet {path.name} cannot be read: {error}") from error
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelError(f"datasheet {path.name} cannot be read: {one_line(error)}") from error
+        tables = ("name", "kind")
+        self._data = {key: value for key, value in data.items() if isinstance(value, dict) or key in tables}
         found = self._data.get("kind")
         if found != kind:
             raise ModelError(f"datasheet {path.name}: kind is {found!r}, expected {kind!r}")

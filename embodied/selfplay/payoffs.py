@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.agent import Agent
+from embodied.errors import CheckpointError
+from embodied.files import checked
 from embodied.nn.checkpoint import load_json, save_json
 from embodied.selfplay.games import Games
 from embodied.selfplay.tournament import at_once, play
@@ -24,7 +26,7 @@ class Payoffs:
     def __init__(self, path: Path, writable: bool = True) -> None:
         self._path, self._writable = path, writable
         saved = load_json(path) if path.exists() else {}
-        self._of: dict[str, dict[str, float]] = {one: dict(row) for one, row in saved.items() if isinstance(row, dict)}
+        self._of = checked(saved, dict[str, dict[str, float]], path, CheckpointError)
 
     def complete(self, games: Games, players: dict[str, Agent], rounds: int, seed: int) -> bool:
         """Lets those play who have not met, and forgets those who are gone; whether anyone played."""

@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from embodied.errors import CheckpointError, OptionError
+from embodied.files import checked
 from embodied.nn.checkpoint import load_json, save_json
 from embodied.nn.policy import SequencePolicy, load_policy
 
@@ -54,6 +56,18 @@ class Score:
     def share(self) -> float:
         """The share won, one half before any game."""
         return self.wins / self.games if self.games else 0.5
+
+
+class _Saved(msgspec.Struct):
+    format: int
+    made: int
+    members: list[Member]
+    scores: dict[str, Score]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a folder, and of no path."""
+    return bool(name) and not name.startswith(".") and not {"/", "\\", "\0"} & {*name}
 
 
 class Population:
@@ -169,20 +183,18 @@ class Population:
         return gone
 
     def _take_up(self, saved: dict[str, Any]) -> None:
-        try:
-            if saved["format"] != FORMAT:
-                raise ValueError(f"format {saved['format']!r}")
-            self.members = {m["name"]: Member(str(m["name"]), str(m["kind"]), int(m["step"])) for m in saved["members"]}
-            self.scores = {name: Score(float(s["games"]), float(s["wins"])) for name, s in saved["scores"].items()}
-            self.made = int(saved["made"])
-            if set(self.scores) != set(self.members) or any(
-                "/" in name or name.startswith(".") for name in self.members
-            ):
-                raise ValueError("members and scores do not go together")
-            if not all(0 <= score.wins <= score.games < math.inf for score in self.scores.values()):
-                raise ValueError("scores are no shares of games")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{self.folder / LEAGUE} is no league of this version: {error}") from error
+        league = checked(saved, _Saved, self.folder / LEAGUE, CheckpointError)
+        self.members = {member.name: member for member in league.members}
+        self.scores, self.made = dict(league.scores), league.made
+        wrong = ""
+        if league.format != FORMAT:
+            wrong = f"format {league.format}"
+        elif set(self.scores) != set(self.members) or not all(map(_is_plain, self.members)):
+            wrong = "members and scores do not go together"
+        elif not all(0 <= score.wins <= score.games < math.inf for score in self.scores.values()):
+            wrong = "scores are no shares of games"
+        if wrong:
+            raise CheckpointError(f"{self.folder / LEAGUE} is no league of this version: {wrong}")
         for path in (self.folder / MEMBERS).glob("*") if self.writable else ():
             if path.is_dir() and not path.is_symlink() and path.name not in self.members:
                 shutil.rmtree(path)  # was being added, or taken out, when the process died

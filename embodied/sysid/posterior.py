@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from embodied.errors import OptionError, RecordingError, UnknownNameError
+from embodied.files import DAMAGED, one_line
 from embodied.randomization.distributions import Correlated
 from embodied.randomization.spec import Randomization, RandomizationTerm
 
@@ -144,8 +145,8 @@ class Fit:
                 columns=columns,
                 starts=tuple(map(float, data.get("starts", ()))),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordingError(f"this is no saved fit: {error}") from error
+        except (*DAMAGED, RecursionError) as error:
+            raise RecordingError(f"this is no saved fit: {one_line(error)}") from error
         sizes = {
             len(fit.names),
             len(fit.targets),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
+import msgspec
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.wrappers import FilterObservation
 from stable_baselines3.common.vec_env import VecEnv
 
-from embodied.errors import CheckpointError, UnknownNameError
+from embodied.errors import CheckpointError, OptionError, UnknownNameError
+from embodied.files import checked, read_json
 from embodied.spaces import MASK
 from embodied.vector.members import members_of
 from embodied.vector.previous_action import PreviousAction
@@ -33,6 +34,15 @@ NOT_OPTIONS = (
     "wrappers",
     "randomize",
 )
+
+
+class _SavedSpec(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    options: dict[str, str | int | float | bool | None] = {}
+    randomization: dict[str, Any] | None = None
+    previous: tuple[Literal["action", "reward"], ...] = ()
+    unsaved: tuple[str, ...] = ()
+    observe: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,14 +110,11 @@ class EnvSpec:
         Raises:
             CheckpointError: it describes no environment.
         """
-        try:
-            unknown = set(data) - set(cls.__dataclass_fields__)
-            if unknown:
-                raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-            lists = {name: tuple(map(str, data.get(name, ()))) for name in ("previous", "unsaved", "observe")}
-            return cls(str(data["id"]), dict(data.get("options", {})), data.get("randomization"), **lists)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{source} does not describe an environment: {error}") from error
+        saved = checked(data, _SavedSpec, f"{source}: what describes an environment there", CheckpointError)
+        paths = [name for name, value in saved.options.items() if isinstance(value, str) and {"/", "\\"} & {*value}]
+        if paths:
+            raise CheckpointError(f"{source} asks for an environment with the path {paths[0]}: make it yourself")
+        return cls(**{name: getattr(saved, name) for name in cls.__dataclass_fields__})
 
     def __str__(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self.options.items())
@@ -142,4 +149,4 @@ def _described(randomize: Any) -> Any:
     """A randomization as JSON, whether it was given as an object, a file or JSON."""
     if hasattr(randomize, "jsonable"):
         return randomize.jsonable()
-    return json.loads(Path(randomize).read_text(encoding="utf-8")) if isinstance(randomize, str | Path) else randomize
+    return read_json(Path(randomize), OptionError) if isinstance(randomize, str | Path) else randomize

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,20 @@ import torch
 from embodied.agent import Agent
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.evaluation.agents import RandomAgent
-from embodied.learn.config import PPOConfig
+from embodied.files import checked
 from embodied.learn.run import RunFolder
-from embodied.nn.config import NetworkConfig
 from embodied.physics.threads import default_threads
 from embodied.selfplay.agents import SeatedPair
-from embodied.selfplay.config import LeagueConfig
 from embodied.selfplay.games import DuelGames, Games, PettingZooGames
 from embodied.selfplay.league import League
 from embodied.world.duel import Duel, Versus
 from embodied_envs.scene import randomization_of
 from embodied_scripts.cli.league import TrainLeague
+from embodied_scripts.cli.options import import_module
 from embodied_scripts.ids import own_ids, parse_options, resolve_id
+from embodied_scripts.training.resuming import kept_randomization, refuse_paths
+
+RANDOMIZE = "randomize="
 
 
 def games_of(name: str, count: int, threads: int = 0, **options: Any) -> tuple[Games, dict[str, Callable[[], Agent]]]:
@@ -55,8 +58,8 @@ def duels() -> list[str]:
 
 def _maker(name: str, options: dict[str, Any]) -> Callable[[], Any]:
     try:
-        module = importlib.import_module(name)
-    except ImportError as error:
+        module = import_module(name)
+    except OptionError as error:
         raise OptionError(
             f"no game {name!r}: {error} (a module with parallel_env or env, such as pettingzoo.classic.rps_v2)"
         ) from error
@@ -75,24 +78,25 @@ def open_league(folder: Path, writable: bool = True) -> League:
     return build_league(saved_league(folder), writable)
 
 
-def saved_league(path: Path) -> TrainLeague:
+def saved_league(path: Path, given: Sequence[str] = ()) -> TrainLeague:
     """With what the league of a folder was begun.
 
+    Args:
+        given: options that are given again, as those that are paths must be.
+
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: there is none, it is damaged, or its game is of a module that nobody has imported.
+        OptionError: an option is a path outside of the folder.
     """
     folder = RunFolder(path)
-    saved = folder.settings()
-    try:
-        nested: dict[str, Any] = {
-            "options": tuple(saved["options"]),
-            "network": NetworkConfig(**saved["network"]),
-            "ppo": PPOConfig(**saved["ppo"]),
-            "league": LeagueConfig(**saved["league"]),
-        }
-        return TrainLeague(**(saved | nested), run_dir=folder.path)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder.path} is no league of this version: {error}") from error
+    saved = checked(folder.settings(), TrainLeague, folder.path / "run.json", CheckpointError)
+    if "." in saved.id and saved.id not in sys.modules:
+        raise CheckpointError(f"{path} is a league of the module {saved.id}: import it yourself (--import {saved.id})")
+    kept = [option for option in saved.options if not option.startswith(RANDOMIZE)]
+    refuse_paths(path, kept, given)
+    if len(kept) < len(saved.options):
+        kept.append(RANDOMIZE + kept_randomization(path))
+    return replace(saved, run_dir=folder.path, options=tuple(kept))
 
 
 def build_league(asked: TrainLeague, writable: bool = True) -> League:

@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embodied.extras import advice
+from embodied.files import read_arrays
 from embodied.sysid.readers.table import MOST_BYTES, MOST_NUMBERS, Table, table_of
 
 DEEPEST = 16  # levels of nested objects
@@ -112,11 +112,7 @@ def read_mat(path: Path) -> list[Table]:
 
 def read_npz(path: Path) -> list[Table]:
     """Reads the arrays of NumPy's archive; nothing in it is executed."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
-            raise ValueError(f"it unpacks to more than {MOST_BYTES >> 30} GiB")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = read_arrays(path)
     about = json.loads(str(arrays.pop("about"))) if "about" in arrays else {}
     return [table_of(arrays, about=about)]
 

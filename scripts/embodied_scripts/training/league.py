@@ -15,10 +15,11 @@ from embodied.selfplay.league import League
 from embodied.selfplay.population import Population
 from embodied.selfplay.tournament import interval
 from embodied_scripts.cli.league import ExploitLeague, TrainLeague
-from embodied_scripts.ids import resolve_id
+from embodied_scripts.cli.options import import_flags, import_module
+from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.leagues import build_league, open_league, saved_league
 from embodied_scripts.training.progress import Progress, Stop, on_interrupt
-from embodied_scripts.training.resuming import refuse_changes, settings_as_json
+from embodied_scripts.training.resuming import keep_randomization, refuse_changes, settings_as_json
 
 
 def train_league(asked: TrainLeague) -> None:
@@ -28,6 +29,7 @@ def train_league(asked: TrainLeague) -> None:
     finished = _train(asked)
     command = "embodied league show" if finished else f"embodied league train {asked.id} --resume --run"
     done = f"{'Trained' if finished else 'Stopped'}; saved in {asked.run_dir}. Next: {command} {asked.run_dir}"
+    done += import_flags()
     Console(soft_wrap=True).print(done, markup=False, highlight=False)
 
 
@@ -57,6 +59,7 @@ def _train(asked: TrainLeague) -> bool:
     league = build_league(asked)
     if not asked.resume and not (asked.run_dir / "run.json").exists():
         folder.begin(settings_as_json(asked))
+        keep_randomization(folder.path, parse_options(asked.options).get("randomize"))
         league.save()
     league.learner.set_logger(folder.logger())
     stop = Stop()
@@ -72,7 +75,9 @@ def _resumed(folder: RunFolder, given: TrainLeague) -> TrainLeague:
         CheckpointError: the folder holds no such league.
         OptionError: settings were given that the league does not have.
     """
-    begun, plain = saved_league(folder.path), TrainLeague(id=given.id)
+    if "." in given.id:
+        import_module(given.id)
+    begun, plain = saved_league(folder.path, given.options), TrainLeague(id=given.id)
     if _plain(begun.id) != _plain(given.id):
         raise CheckpointError(f"{folder.path} is a league of {begun.id}, not of {given.id}")
     refuse_changes(folder.path, begun, given, plain)

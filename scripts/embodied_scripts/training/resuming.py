@@ -1,4 +1,8 @@
-"""Going on with what was begun: only what may change does."""
+"""Going on with what was begun: only what may change does, and no folder names what lies outside of it.
+
+A run may come from somebody else. What its settings say of modules, devices and paths is not followed: a randomization
+is kept in the folder, and the rest is to be given again.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from embodied.errors import OptionError
+from embodied.errors import CheckpointError, OptionError
+from embodied.learn.run import POLICY
+from embodied.nn.checkpoint import save_json
+from embodied.nn.policy import load_policy
+from embodied.randomization.spec import Randomization
 
-OF_THIS_CALL = {"run_dir", "resume", "seeds", "with_memoryless", "ray", "view", "view_every"}  # not of the run
+# what is not of the run
+OF_THIS_CALL = {"run_dir", "resume", "seeds", "with_memoryless", "ray", "view", "view_every", "device"}
+RANDOMIZATION, EXPERT = "randomization.json", "expert"
 
 
 def settings_as_json(asked: Any) -> dict[str, Any]:
@@ -32,6 +42,40 @@ def refuse_changes(folder: Path, begun: Any, given: Any, plain: Any, free: Colle
         if wanted[name] not in (usual[name], had[name]):
             before = "its default" if had[name] is None else repr(had[name])
             raise OptionError(f"{folder} was begun with {name} = {before}, which --resume cannot change")
+
+
+def keep_randomization(folder: Path, file: str | None) -> None:
+    """Writes the randomization of a file into a run's folder."""
+    if file is not None:
+        save_json(folder / RANDOMIZATION, Randomization.load(file).jsonable())
+
+
+def kept_randomization(folder: Path) -> str:
+    """The file that `keep_randomization` wrote.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not (folder / RANDOMIZATION).is_file():
+        raise CheckpointError(f"{folder} was begun with a randomization, and holds none: is {RANDOMIZATION} missing?")
+    return str(folder / RANDOMIZATION)
+
+
+def keep_expert(folder: Path, expert: str | None) -> None:
+    """Copies an expert that is the policy of a run into another run's folder."""
+    if expert is not None and (Path(expert) / POLICY).is_dir():
+        load_policy(Path(expert) / POLICY).save(folder / EXPERT / POLICY)
+
+
+def refuse_paths(folder: Path, begun: Collection[str], given: Collection[str]) -> None:
+    """Refuses options that are paths, as a folder has them, unless they are given again.
+
+    Raises:
+        OptionError: there is one.
+    """
+    paths = [option for option in begun if {"/", "\\"} & {*option} and option not in given]
+    if paths:
+        raise OptionError(f"{folder} was begun with {paths[0]}, a path outside of it: give it again (--options)")
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from rich.console import Console
 
 import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.errors import CheckpointError, OptionError
-from embodied.learn.config import PPOConfig
+from embodied.files import checked
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.resources import footprint
 from embodied.learn.run import RunFolder
-from embodied.nn.config import NetworkConfig
 from embodied.physics.threads import default_threads
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
@@ -25,7 +24,15 @@ from embodied_scripts.training.initialization import clone_demonstrations, exper
 from embodied_scripts.training.live import Live
 from embodied_scripts.training.progress import Checkpoints, Progress, Stop, on_interrupt
 from embodied_scripts.training.randomization_log import RandomizationLog
-from embodied_scripts.training.resuming import refuse_changes, settings_as_json
+from embodied_scripts.training.resuming import (
+    EXPERT,
+    keep_expert,
+    keep_randomization,
+    kept_randomization,
+    refuse_changes,
+    refuse_paths,
+    settings_as_json,
+)
 
 STEPS = 1_500_000
 
@@ -43,6 +50,8 @@ def train_one(given: Train) -> bool:
     else:
         clone_demonstrations(model, settings)
         folder.begin(settings_as_json(settings))
+        keep_randomization(folder.path, settings.randomize)
+        keep_expert(folder.path, settings.expert)
         model.save(folder.policy)
     model.set_logger(folder.logger())
     model.logger.output_formats.extend(one.writer() for one in live)
@@ -137,7 +146,12 @@ def settings_of(folder: RunFolder, given: Train) -> Train:
     if begun.id != given.id:
         raise CheckpointError(f"{folder.path} is a run of {begun.id}, not of {given.id}")
     refuse_changes(folder.path, begun, given, Train(id=given.id))
-    kept = {name: getattr(given, name) for name in ("view", "view_every")}
+    refuse_paths(folder.path, begun.options, given.options)
+    kept = {name: getattr(given, name) for name in ("view", "view_every", "device")}
+    if begun.randomize is not None:
+        kept["randomize"] = kept_randomization(folder.path)
+    if begun.expert not in (None, "heuristic"):
+        kept["expert"] = str(folder.path / EXPERT)
     return replace(begun, run_dir=folder.path, resume=True, steps=given.steps or begun.steps, **kept)
 
 
@@ -147,9 +161,4 @@ def from_jsonable(saved: dict[str, Any], source: str) -> Train:
     Raises:
         CheckpointError: these are no settings of this version.
     """
-    try:
-        nested = {"ppo": PPOConfig(**saved["ppo"]), "network": NetworkConfig(**saved["network"])}
-        lists = {name: tuple(saved.get(name, ())) for name in ("options", "previous", "observe")}
-        return Train(**(saved | nested | lists))
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"the settings in {source} are of another version: {error}") from error
+    return checked(saved, Train, f"{source}/run.json", CheckpointError)

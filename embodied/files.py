@@ -1,0 +1,108 @@
+"""Files that others wrote, read within limits: nothing in them is executed, and what is wrong is said in one line.
+
+What comes out of a file goes through a schema: a dataclass or a `msgspec.Struct` that says which fields there are, and
+of which type.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tokenize
+import zipfile
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.errors import EmbodiedError
+
+T = TypeVar("T")
+MOST_JSON = 64 << 20  # bytes
+MOST_EXPANDED, EXPANDED = 64 << 20, 8  # bytes that an archive may unpack to, and how many times its own size
+DAMAGED = (
+    ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError,
+    NotImplementedError, RuntimeError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+def read_json(path: Path, error: type[EmbodiedError]) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        error: it is missing, damaged, nested too deeply or too large.
+    """
+    try:
+        if (size := path.stat().st_size) > MOST_JSON:
+            raise ValueError(f"{size} bytes are more than {MOST_JSON}")
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError:
+        raise error(f"{path} is damaged: it is nested too deeply") from None
+    except OSError as wrong:
+        raise error(f"{path} cannot be read: {wrong.strerror or wrong}") from None
+    except (ValueError, MemoryError) as wrong:
+        raise error(f"{path} is damaged: {one_line(wrong)}") from None
+
+
+def checked(data: Any, schema: type[T], source: Path | str, error: type[EmbodiedError], strict: bool = True) -> T:
+    """Data as a schema has it.
+
+    Args:
+        source: where the data is from, for the message.
+        strict: whether numbers written as words are refused.
+
+    Raises:
+        error: a field is missing, of another type, or of an impossible value; it names the field.
+    """
+    try:
+        return msgspec.convert(data, schema, strict=strict)
+    except (msgspec.ValidationError, RecursionError) as wrong:
+        raise error(f"{source} does not hold what it should: {one_line(wrong)}") from None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray]:
+    """The arrays of NumPy's archive (npz).
+
+    Raises:
+        ValueError: it is damaged, encrypted, holds objects, or unpacks to far more than its size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            most = max(EXPANDED * path.stat().st_size, MOST_EXPANDED)
+            if (total := sum(entry.file_size for entry in entries)) > most:
+                raise ValueError(f"it unpacks to {total} bytes, more than {most}")
+            named = [entry for entry in entries if entry.filename.endswith(".npy")]
+            return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in named}
+    except OSError as wrong:
+        if isinstance(wrong, FileNotFoundError | PermissionError | IsADirectoryError):
+            raise
+        raise ValueError(one_line(wrong)) from None
+    except DAMAGED as wrong:
+        raise ValueError(one_line(wrong)) from None
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray:
+    """One array, whose header promises no more than there is."""
+    if entry.flag_bits & 1:
+        raise ValueError(f"{entry.filename} is encrypted")
+    data = BytesIO(archive.read(entry))
+    version = np.lib.format.read_magic(data)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(data, max_header_size=10_000)
+    if dtype.hasobject:
+        raise ValueError(f"{entry.filename} holds objects")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > len(data.getbuffer()):
+        raise ValueError(f"{entry.filename} holds less than it says")
+    data.seek(0)
+    return np.lib.format.read_array(data, allow_pickle=False)
+
+
+def one_line(error: BaseException) -> str:
+    """A message without line breaks, of no more than a few hundred letters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "…"
