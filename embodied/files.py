@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tokenize
 import zipfile
 import zlib
@@ -46,6 +47,16 @@ def read_json(path: Path, error: type[EmbodiedError]) -> Any:
         raise error(f"{path} cannot be read: {wrong.strerror or wrong}") from None
     except (ValueError, MemoryError) as wrong:
         raise error(f"{path} is damaged: {one_line(wrong)}") from None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes JSON in one move."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(data, indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def checked(data: Any, schema: type[T], source: Path | str, error: type[EmbodiedError], strict: bool = True) -> T:

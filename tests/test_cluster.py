@@ -15,8 +15,8 @@ ray = pytest.importorskip("ray")
 
 from embodied.nn.config import NetworkConfig  # noqa: E402
 from embodied_scripts.cli.train import MANY_WORLDS, Train  # noqa: E402
+from embodied_scripts.resuming import settings_as_json  # noqa: E402
 from embodied_scripts.training.cluster import train_everywhere  # noqa: E402
-from embodied_scripts.training.resuming import settings_as_json  # noqa: E402
 
 STEPS = 8 * 16 * 45
 

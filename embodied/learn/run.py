@@ -6,6 +6,8 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 
 from embodied.errors import CheckpointError
 from embodied.nn.checkpoint import load_json, save_json
+from embodied.nn.generation import locked
 
 RUN, METRICS, POLICY = "run.json", "metrics.jsonl", "policy"
 LIBRARIES = ("embodied-sim2real", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
@@ -42,6 +45,37 @@ class RunFolder:
                 f"{self.path} already holds a run: choose another --run, go on with --resume, or delete it"
             )
 
+    def make(self) -> None:
+        """Creates the folder, if it is not there.
+
+        Raises:
+            CheckpointError: it cannot be.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"{self.path} cannot be a run's folder: {error.strerror or error}") from None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes from training in the folder meanwhile.
+
+        Raises:
+            CheckpointError: one does, or the folder cannot be made.
+        """
+        self.make()
+        with locked(self.path):
+            yield
+
+    def check_there(self) -> None:
+        """Checks that the folder was not deleted.
+
+        Raises:
+            CheckpointError: it was.
+        """
+        if not (self.path / RUN).is_file():
+            raise CheckpointError(f"{self.path} was deleted while it was trained in: nothing more is saved there")
+
     def begin(self, settings: dict[str, Any]) -> None:
         """Creates the folder and writes down where the run comes from.
 
@@ -49,7 +83,7 @@ class RunFolder:
             CheckpointError: the folder already holds a run.
         """
         self.check_free(False)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make()
         origin = {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "git": _git_revision(),

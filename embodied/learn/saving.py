@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +28,7 @@ from embodied.nn.checkpoint import (
     save_policy,
     save_tensors,
 )
+from embodied.nn.generation import current, has_file, verify
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 
@@ -68,8 +69,8 @@ class TrainerCard(msgspec.Struct):
     unsaved: tuple[str, ...]
 
 
-def refuse_no_numbers(tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Refuses a file that holds what is no number.
+def refuse_no_numbers(tensors: Mapping[str, Tensor], source: Path | str) -> None:
+    """Refuses what holds numbers that are none.
 
     Raises:
         CheckpointError: it names which.
@@ -80,20 +81,28 @@ def refuse_no_numbers(tensors: Mapping[str, Tensor], source: Path) -> None:
 
 
 def save_trainer(model: RolloutCollector, folder: Path) -> None:
-    """Writes policy and trainer into `folder`, as safetensors and JSON."""
-    save_policy(folder, model.policy, model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()})
+    """Writes policy and trainer into `folder`, as safetensors and JSON, as one generation.
+
+    Raises:
+        CheckpointError: the folder cannot be written to, or weights are no numbers; what was saved before is intact.
+    """
+    refuse_no_numbers(model.policy.state_dict(), "the policy that is to be saved")
+    files: dict[str, Callable[[Path], None]] = {}
     tensors = optimizer_tensors(model.policy.optimizer)
-    save_tensors(folder / TRAINER, tensors | {_RNG: model.generator.get_state()} | _normalizer_tensors(model))
-    _save_worlds(model, folder / WORLDS)
+    tensors |= {_RNG: model.generator.get_state()} | _normalizer_tensors(model)
+    files[TRAINER] = lambda path: save_tensors(path, tensors)
+    worlds = _worlds_tensors(model)
+    if worlds is not None:
+        files[WORLDS] = lambda path: save_tensors(path, worlds)
     config = model.config.jsonable()
     settings = {"n_envs": model.n_envs, "previous": list(model.previous), "seed": model.seed}
     unsaved = [name for name in config if callable(getattr(model.config, name))]
     unsaved += ["expert"] * (model.dagger is not None)
-    save_json(
-        folder / TRAINER_CARD,
-        {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates, "config": config}
-        | {"settings": settings, "unsaved": unsaved},
-    )
+    counters = {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
+    card = counters | {"config": config, "settings": settings, "unsaved": unsaved}
+    files[TRAINER_CARD] = lambda path: save_json(path, card)
+    own = model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()}
+    save_policy(folder, model.policy, own, files, obsolete=(WORLDS,))
 
 
 def saved_settings(folder: Path) -> TrainerSettings:
@@ -109,7 +118,7 @@ def saved_settings(folder: Path) -> TrainerSettings:
 
 
 def _trainer_card(folder: Path) -> TrainerCard:
-    return checked(load_json(folder / TRAINER_CARD), TrainerCard, folder / TRAINER_CARD, CheckpointError)
+    return checked(load_json(current(folder, TRAINER_CARD)), TrainerCard, folder / TRAINER_CARD, CheckpointError)
 
 
 def warn_of_unsaved(folder: Path, settings: TrainerSettings, spec: EnvSpec | None, given: Mapping[str, Any]) -> None:
@@ -131,7 +140,7 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
         CheckpointError: the folder is incomplete or damaged, or its network is another one.
     """
     load_weights(folder, model.policy)
-    tensors, counters = load_tensors(folder / TRAINER), _trainer_card(folder)
+    tensors, counters = load_tensors(current(folder, TRAINER)), _trainer_card(folder)
     if _RNG not in tensors:
         raise CheckpointError(f"{folder / TRAINER} is incomplete: it has no {_RNG}")
     generator_state = tensors.pop(_RNG)
@@ -144,9 +153,12 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
         except (RuntimeError, TypeError) as error:
             raise CheckpointError(f"{folder / TRAINER} holds no {_RNG}: {one_line(error)}") from error
     restore_optimizer(model.policy.optimizer, tensors)
-    if (folder / WORLDS).is_file():
+    verify(folder, [TRAINER, TRAINER_CARD])
+    if has_file(folder, WORLDS):
+        worlds = load_tensors(current(folder, WORLDS))
+        verify(folder, [WORLDS])
         try:
-            if _resume_worlds(model, load_tensors(folder / WORLDS)):
+            if _resume_worlds(model, worlds):
                 return
         except (*DAMAGED, AssertionError) as error:
             raise CheckpointError(f"{folder / WORLDS} does not fit: {one_line(error)}") from error
@@ -188,18 +200,17 @@ def _restore_normalizer(model: RolloutCollector, tensors: dict[str, Tensor], fol
         one.mean, one.var, one.count = saved[f"{name}/mean"], saved[f"{name}/var"], float(saved[f"{name}/count"])
 
 
-def _save_worlds(model: RolloutCollector, path: Path) -> None:
-    """Writes down where the worlds stand and what the policy remembers, if the environment can tell."""
+def _worlds_tensors(model: RolloutCollector) -> dict[str, Tensor] | None:
+    """Where the worlds stand and what the policy remembers, if the environment can tell."""
     state = model.env.get_state() if isinstance(model.env, GymVecEnv) and model._last_obs is not None else None
     if state is None:
-        path.unlink(missing_ok=True)
-        return
+        return None
     memory = model.policy.core.tensors(model.memory if model.memory is not None else model.policy.initial(model.n_envs))
     arrays: dict[str, Any] = {f"{_WORLD}{name}": value for name, value in state.items()}
     arrays |= {"obs": model._last_obs, "first": model._last_episode_starts, "num_timesteps": model.num_timesteps}
     tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
     tensors |= {f"{_MEMORY}{name}": value.contiguous() for name, value in memory.items()}
-    save_tensors(path, tensors | {"prediction_error": model.prediction_error.moments})
+    return tensors | {"prediction_error": model.prediction_error.moments}
 
 
 def _resume_worlds(model: RolloutCollector, saved: dict[str, Tensor]) -> bool:

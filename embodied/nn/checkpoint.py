@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from embodied.errors import CheckpointError
-from embodied.files import DAMAGED, checked, one_line, read_json
+from embodied.files import DAMAGED, checked, one_line, read_json, write_json
+from embodied.nn.generation import CARD, current, verify, write_generation
 
 FORMAT = 2
 LARGEST_SPACE = 3_000_000  # numbers; a larger space in a card is refused
@@ -25,7 +26,7 @@ KINDS = {
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
     torch.uint64, torch.uint32, torch.uint16, torch.uint8, torch.bool,
 }  # fmt: skip
-WEIGHTS, CARD = "policy.safetensors", "policy.json"
+WEIGHTS = "policy.safetensors"
 
 
 class SavedPrivilege(msgspec.Struct):
@@ -46,11 +47,21 @@ class Card(msgspec.Struct):
     action_space: dict[str, Any]
 
 
-def save_policy(folder: Path, policy: nn.Module, card: dict[str, Any]) -> None:
-    """Writes `policy.safetensors` and `policy.json`; a reader never sees half of either."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(folder / WEIGHTS, {k: v.contiguous() for k, v in policy.state_dict().items()})
-    save_json(folder / CARD, {"format": FORMAT, **card})
+def save_policy(
+    folder: Path,
+    policy: nn.Module,
+    card: dict[str, Any],
+    more: Mapping[str, Callable[[Path], None]] = MappingProxyType({}),
+    obsolete: Collection[str] = (),
+) -> None:
+    """Writes `policy.safetensors` and `policy.json`, and more files, as one generation (see `write_generation`).
+
+    Raises:
+        CheckpointError: the folder cannot be written to; what was saved there before is intact.
+    """
+    weights = {name: weight.contiguous() for name, weight in policy.state_dict().items()}
+    files = {WEIGHTS: lambda path: save_tensors(path, weights)}
+    write_generation(folder, {"format": FORMAT, **card}, files | dict(more), obsolete)
 
 
 def policy_folder(path: str | Path) -> Path:
@@ -79,11 +90,12 @@ def load_weights(folder: Path, policy: nn.Module) -> None:
     Raises:
         CheckpointError: the file is missing, damaged, or belongs to another architecture.
     """
-    tensors = load_tensors(folder / WEIGHTS)
+    tensors = load_tensors(current(folder, WEIGHTS))
     try:
         policy.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{folder / WEIGHTS} does not fit its card: {error}") from error
+    verify(folder, [WEIGHTS])
 
 
 def describe_space(space: spaces.Space) -> dict[str, Any]:
@@ -148,10 +160,17 @@ def check_spaces(card: dict[str, Any], observation: spaces.Space, action: spaces
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes a safetensors file in one move."""
-    part = path.with_suffix(".part")
-    save_file(tensors, part)
-    part.replace(path)
+    """Writes a safetensors file in one move.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, part)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be written: {one_line(error)}") from None
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -172,10 +191,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def save_json(path: Path, data: dict[str, Any]) -> None:
-    """Writes JSON in one move."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(data, indent=1))
-    part.replace(path)
+    """Writes JSON in one move.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    try:
+        write_json(path, data)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def load_json(path: Path) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from embodied.nn.checkpoint import (
 )
 from embodied.nn.core import Core
 from embodied.nn.encoder import Encoder
+from embodied.nn.generation import current, verify
 from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head
 from embodied.nn.normalization import RunningMeanStd
 from embodied.spaces import Codec, mask_of
@@ -324,11 +325,12 @@ def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Sequenc
         CheckpointError: the folder holds no intact policy, or one of an unknown class.
     """
     folder = policy_folder(path)
-    card, weights = read_card(folder), load_tensors(folder / WEIGHTS)
+    card, weights = read_card(folder), load_tensors(current(folder, WEIGHTS))
     with torch.device("meta"):  # whatever a card claims, what is built is as large as its weights
         claimed = {name: tensor.shape for name, tensor in _built(card, folder).state_dict().items()}
     _check_weights(weights, claimed, folder)
     policy = _built(card, folder)
+    verify(folder, [WEIGHTS])
     policy.load_state_dict(weights)
     return policy.to(device).eval()
 

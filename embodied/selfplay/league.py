@@ -25,6 +25,7 @@ from embodied.learn.saving import TRAINER_CARD
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.checkpoint import check_spaces
 from embodied.nn.config import NetworkConfig
+from embodied.nn.generation import has_file
 from embodied.nn.policy import SequencePolicy
 from embodied.selfplay.agents import Mixture
 from embodied.selfplay.arena import Arena
@@ -84,7 +85,7 @@ class League:
         for block in range(len(self.arena.blocks)):
             self.arena.seat(block, RandomAgent(games.action_space), seed)
         self.learner = SequencePPO(policy, GymVecEnv(self.arena), ppo, seed=seed, **learner)
-        if (folder / LEARNER / TRAINER_CARD).is_file():  # what is written last
+        if has_file(folder / LEARNER, TRAINER_CARD):
             self.learner.resume(folder / LEARNER)
 
     @property

@@ -25,7 +25,7 @@ from embodied_envs.scene import randomization_of
 from embodied_scripts.cli.league import TrainLeague
 from embodied_scripts.cli.options import import_module
 from embodied_scripts.ids import own_ids, parse_options, resolve_id
-from embodied_scripts.training.resuming import kept_randomization, refuse_paths
+from embodied_scripts.resuming import kept_randomization, refuse_paths
 
 RANDOMIZE = "randomize="
 

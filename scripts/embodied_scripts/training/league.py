@@ -18,8 +18,8 @@ from embodied_scripts.cli.league import ExploitLeague, TrainLeague
 from embodied_scripts.cli.options import import_flags, import_module
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.leagues import build_league, open_league, saved_league
+from embodied_scripts.resuming import keep_randomization, refuse_changes, settings_as_json
 from embodied_scripts.training.progress import Progress, Stop, on_interrupt
-from embodied_scripts.training.resuming import keep_randomization, refuse_changes, settings_as_json
 
 
 def train_league(asked: TrainLeague) -> None:
@@ -52,6 +52,11 @@ def exploit_league(asked: ExploitLeague) -> None:
 def _train(asked: TrainLeague) -> bool:
     assert asked.run_dir is not None
     folder = RunFolder(asked.run_dir)
+    with folder.held():
+        return _train_in(folder, asked)
+
+
+def _train_in(folder: RunFolder, asked: TrainLeague) -> bool:
     folder.check_free(asked.resume)
     if asked.resume:
         asked = _resumed(folder, asked)

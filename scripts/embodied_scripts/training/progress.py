@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from stable_baselines3.common.callbacks import BaseCallback
+
+from embodied.learn.run import RunFolder
 
 UPDATES_BETWEEN_CHECKPOINTS = 20
 UPDATES_BETWEEN_LINES = 15
@@ -56,14 +57,15 @@ class Stop(BaseCallback):
 class Checkpoints(BaseCallback):
     """Saves the model after every few updates."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         self._folder = folder
         self._rollouts = 0
 
     def _on_rollout_start(self) -> None:
         if self._rollouts and self._rollouts % UPDATES_BETWEEN_CHECKPOINTS == 0:
-            self.model.save(self._folder)
+            self._folder.check_there()
+            self.model.save(self._folder.policy)
         self._rollouts += 1
 
     def _on_step(self) -> bool:

@@ -20,11 +20,7 @@ from embodied.vector.vec import GymVecEnv
 from embodied_scripts.cli.options import import_flags
 from embodied_scripts.cli.train import Train
 from embodied_scripts.ids import parse_options
-from embodied_scripts.training.initialization import clone_demonstrations, expert_of, start_of
-from embodied_scripts.training.live import Live
-from embodied_scripts.training.progress import Checkpoints, Progress, Stop, on_interrupt
-from embodied_scripts.training.randomization_log import RandomizationLog
-from embodied_scripts.training.resuming import (
+from embodied_scripts.resuming import (
     EXPERT,
     keep_expert,
     keep_randomization,
@@ -33,6 +29,10 @@ from embodied_scripts.training.resuming import (
     refuse_paths,
     settings_as_json,
 )
+from embodied_scripts.training.initialization import clone_demonstrations, expert_of, start_of
+from embodied_scripts.training.live import Live
+from embodied_scripts.training.progress import Checkpoints, Progress, Stop, on_interrupt
+from embodied_scripts.training.randomization_log import RandomizationLog
 
 STEPS = 1_500_000
 
@@ -41,6 +41,11 @@ def train_one(given: Train) -> bool:
     """Trains one run to its end; False if the person stopped it."""
     assert given.run_dir is not None
     folder = RunFolder(given.run_dir)
+    with folder.held():
+        return _train(folder, given)
+
+
+def _train(folder: RunFolder, given: Train) -> bool:
     settings = settings_of(folder, given) if given.resume else replace(given, steps=given.steps or STEPS)
     folder.check_free(given.resume)
     model = build(settings)
@@ -57,6 +62,7 @@ def train_one(given: Train) -> bool:
     model.logger.output_formats.extend(one.writer() for one in live)
     Console().print(_size_of(model), highlight=False)
     finished = _learn(model, settings, folder, live)
+    folder.check_there()
     model.save(folder.policy)
     command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
     done = (
@@ -110,7 +116,7 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: lis
     stop = Stop()
     try:
         with on_interrupt(stop.request), Progress(settings.steps, str(folder.path)) as progress:
-            callbacks = [stop, progress, Checkpoints(folder.policy), *_randomization_log(model, folder), *watching]
+            callbacks = [stop, progress, Checkpoints(folder), *_randomization_log(model, folder), *watching]
             model.learn(left, callback=callbacks, reset_num_timesteps=False)
     finally:
         for live in watching:

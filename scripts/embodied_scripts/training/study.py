@@ -14,8 +14,8 @@ from embodied.learn.run import RunFolder
 from embodied.nn.config import NetworkConfig
 from embodied_scripts.cli.train import Train
 from embodied_scripts.ids import parse_options, resolve_id
+from embodied_scripts.resuming import settings_as_json
 from embodied_scripts.training.cluster import train_everywhere
-from embodied_scripts.training.resuming import settings_as_json
 from embodied_scripts.training.run import train_one
 
 FILES = ("start_from", "demonstrations", "randomize")

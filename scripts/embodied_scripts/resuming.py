@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from embodied.errors import CheckpointError, OptionError
-from embodied.learn.run import POLICY
 from embodied.nn.checkpoint import save_json
 from embodied.nn.policy import load_policy
 from embodied.randomization.spec import Randomization
 
 # what is not of the run
 OF_THIS_CALL = {"run_dir", "resume", "seeds", "with_memoryless", "ray", "view", "view_every", "device"}
-RANDOMIZATION, EXPERT = "randomization.json", "expert"
+RANDOMIZATION, EXPERT, POLICY = "randomization.json", "expert", "policy"
 
 
 def settings_as_json(asked: Any) -> dict[str, Any]:
