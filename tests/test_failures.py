@@ -3,6 +3,7 @@
 import warnings
 
 import gymnasium as gym
+import mujoco.batch
 import numpy as np
 import pytest
 
@@ -13,9 +14,10 @@ from embodied.evaluation.report import evaluate
 from embodied.selfplay.arena import Arena
 from embodied.selfplay.games import DuelGames, PettingZooGames
 from embodied.selfplay.tournament import play
-from embodied.vector.vec import GymVecEnv, as_vec_env, step
+from embodied.vector.vec import GymVecEnv, as_vec_env, make_vec, step
 from embodied.world.duel import Duel
 from embodied_envs.sumo import Sumo, SumoOptions, parallel_env
+from embodied_scripts.ids import own_ids
 
 SIGNPOST = "embodied/Signpost-v0"
 MODES = ["SameStep", "NextStep", "Disabled"]
@@ -124,3 +126,41 @@ def test_a_duel_of_this_project_is_void_through_pettingzoo_too():
     diverge(games._boards[1]._env.duel.env, [0])
     still = np.zeros((2, *games.action_space.shape))
     assert games.step((still, still), np.ones(2, bool)).void.tolist() == [False, True]
+
+
+BREAKABLE = sorted({*mujoco.batch.MODEL_FIELDS})
+BROKEN_STATE = ("qpos", "qvel", "ctrl", "act", "qfrc_applied", "xfrc_applied", "mocap_pos")
+
+
+def told(env, commands, do_break) -> tuple[list[np.ndarray], np.ndarray]:
+    """What a batch of three tells over a few steps, after something was broken, and whose physics failed."""
+    out = list(env.reset(seed=0)[:1])
+    do_break()
+    failed = np.zeros(3, bool)
+    for command in commands:
+        obs, reward, terminated, truncated, info = env.step(command)
+        failed |= info.get("final_info", info)["failed"]
+        out += [obs, reward, terminated, truncated, *(info[key] for key in ("hidden", "state", "shaping"))]
+    return out, failed
+
+
+@pytest.mark.parametrize("name", own_ids())
+def test_whatever_breaks_in_one_world_is_void_and_finite_and_the_others_are_the_same_bits(name):
+    env = make_vec(name, 3, threads=1)
+    batch = env.unwrapped.batch
+    commands = np.random.default_rng(0).uniform(-1, 1, (2, *env.action_space.shape))
+    sane, _ = told(env, commands, lambda: None)
+    fields = {field: batch.field(field) for field in BREAKABLE}
+    fields = {field: array for field, array in fields.items() if array.dtype.kind == "f" and array[1].size}
+    states = {field: batch.array(field) for field in BROKEN_STATE}
+    voided = 0
+    for field, array in (fields | {field: array for field, array in states.items() if array.size}).items():
+        for value in (np.nan, 1e300):
+            before = array[1].copy()
+            out, failed = told(env, commands, lambda array=array, value=value: array.__setitem__(1, value))
+            array[1] = before
+            assert all(np.isfinite(part).all() for part in out), field
+            assert not failed[[0, 2]].any(), field
+            assert all(np.array_equal(a[[0, 2]], b[[0, 2]]) for a, b in zip(out, sane, strict=True)), field
+            voided += failed[1]
+    assert voided > 20

@@ -91,8 +91,11 @@ class Batch:
             self._unscaled[name] = np.array(own).reshape(self.n, -1, own.shape[-1])
         return self._unscaled[name]
 
-    def derive(self, worlds: NDArray[np.intp] | None = None) -> None:
+    def derive(self, worlds: NDArray[np.intp] | None = None, strict: bool = True) -> None:
         """Recomputes the model constants that follow from fields (`mj_setConst`).
+
+        Args:
+            strict: whether values that MuJoCo refuses are an error; else such a world fails when it moves.
 
         Raises:
             OptionError: MuJoCo cannot, with the values that fields have.
@@ -100,6 +103,8 @@ class Batch:
         try:
             self._engine.set_const(worlds)
         except mujoco.batch.SimulationError as error:
+            if not strict:
+                return
             raise OptionError(f"fields of worlds {list(error.ids)} have values that MuJoCo refuses: {error}") from error
 
     def sensor(self, name: str) -> NDArray:
@@ -173,9 +178,21 @@ class Batch:
             groups: groups of the geoms that rays meet.
 
         Returns:
-            Distance [m] and geom id, `(n, rays)` each; −1 and −1 where nothing was hit.
+            Distance [m] and geom id, `(n, rays)` each; −1 and −1 where nothing was hit, or where the world's numbers
+            are none.
         """
-        return self._engine.ray(origin, direction, geomgroup=group_mask(groups), bodyexclude=ignore_body, ids=worlds)
+        how: dict[str, Any] = {"geomgroup": group_mask(groups), "bodyexclude": ignore_body}
+        try:
+            return self._engine.ray(origin, direction, ids=worlds, **how)
+        except mujoco.batch.SimulationError as error:  # a world has diverged, and with it what is looked along
+            ids = np.arange(self.n) if worlds is None else worlds
+            distance, geom = np.full(direction.shape[:2], -1.0), np.full(direction.shape[:2], -1, np.int32)
+            sound = ~np.isin(ids, error.ids)
+            if sound.any():
+                distance[sound], geom[sound] = self.rays(
+                    origin[sound], direction[sound], ignore_body, ids[sound], groups
+                )
+            return distance, geom
 
     def snapshot(self) -> NDArray:
         """Returns the physical state of all worlds, `(N, …)`, to be given back to `restore`.

@@ -156,6 +156,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
         failed = self._advance(commands, stale)
         outcome, truncated = self._judge(failed, stale)
         self._observe(failed)
+        failed = self._void_unsound(failed, stale, outcome, truncated)
         self._begin(stale)
         self._ended = outcome.terminated | truncated
         won = outcome.success.reshape(self.num_envs, -1)[:, 0]
@@ -333,6 +334,28 @@ class BatchEnv(TaskMetadata, VectorEnv):
         self._obs[failed] = last
         self.task.after_observation()
 
+    def _void_unsound(self, failed: Rows, stale: Rows, outcome: Outcome, truncated: NDArray[np.bool_]) -> Rows:
+        """Adds to the failed worlds those in which something that is told is no number; they earn nothing either."""
+        told = (self._obs, outcome.reward, self.task.state(), self.task.potential(), self.task.truth())
+        sound = np.logical_and.reduce([np.isfinite(part.reshape(self.num_envs, -1)).all(axis=1) for part in told])
+        if sound.all():
+            return failed
+        lost = np.setdiff1d(np.flatnonzero(~sound), np.concatenate([failed, stale]))
+        if lost.size:
+            self._lay_to_rest(lost)
+        for part in (outcome.reward, outcome.terminated, outcome.success):
+            part[lost] = 0
+        truncated[lost] = True
+        self._mend()
+        return np.union1d(failed, lost)
+
+    def _mend(self) -> None:
+        """Observes the middle of what is possible where an observation is no number: its world fails when it moves."""
+        if not np.isfinite(self._obs).all():
+            space = self.single_observation_space
+            assert isinstance(space, spaces.Box)
+            np.copyto(self._obs, (space.low + space.high) / 2, where=~np.isfinite(self._obs))
+
     def _begin(self, worlds: Rows, replay: NDArray | None = None) -> None:
         """Starts a new episode in `worlds` and senses its first observation."""
         if not worlds.size:
@@ -357,6 +380,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
         self.task.before_observation()
         for body, view in zip(self.bodies, self._views, strict=True):
             body.sense(view, self._steps, worlds)
+        self._mend()
         self.task.after_observation()
 
     def _restart(self, info: dict[str, Any]) -> dict[str, Any]:
@@ -376,15 +400,20 @@ class BatchEnv(TaskMetadata, VectorEnv):
         flags = np.zeros(self.num_envs, bool)
         flags[failed if failed is not None else []] = True
         values = {
-            "hidden": self.task.truth(),
-            "state": self.task.state(),
-            "shaping": self.task.potential(),
+            "hidden": _numbers(self.task.truth()),
+            "state": _numbers(self.task.state()),
+            "shaping": _numbers(self.task.potential()),
             "success": np.zeros(self.num_envs, bool) if success is None else success,
             "failed": flags,
         }
         if self.sampled_parameter_names:
             values["sampled_parameters"] = self.randomizer.sampled.copy()
         return values | {f"_{key}": self._all for key in values}
+
+
+def _numbers(values: NDArray) -> NDArray:
+    """Values with 0 in place of what is no number: that of a world that has failed."""
+    return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _adopt_options(robot: mujoco.MjSpec, arena: mujoco.MjSpec) -> None:

@@ -100,7 +100,7 @@ class Sumo(DuelTask):
             heading = place + draw.uniform(f"heading{i}", 1, -math.pi, math.pi)[:, 0]
             body.place(worlds, apart[:, None] * np.column_stack([np.cos(place), np.sin(place)]), heading, RIDE_HEIGHT)
             self._equip(i, worlds, draw.uniform(f"mass{i}", 1, *MASS), draw.uniform(f"grip{i}", 1, *GRIP))
-        self._world.batch.derive(worlds)
+        self._world.batch.derive(worlds, strict=False)
 
     def _equip(self, player: int, worlds: NDArray[np.intp], mass: NDArray, grip: NDArray) -> None:
         built_mass, built_inertia, built_friction = self._as_built

@@ -133,7 +133,7 @@ class Weigh(Task):
         """Gives the boxes masses `(n, K)` [kg]."""
         self._mass[worlds[:, None], self._bodies] = mass
         self._inertia[worlds[:, None], self._bodies] = mass[..., None] * self._unit_inertia
-        self._world.batch.derive(worlds)
+        self._world.batch.derive(worlds, strict=False)
 
     def _boxes(self) -> NDArray[np.float64]:
         """Where the boxes are, `(N, K, 2)` [m]."""
