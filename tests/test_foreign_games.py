@@ -274,7 +274,7 @@ def test_a_game_without_an_end_is_cut_off_and_judged_by_what_was_paid(tmp_path):
     assert len(league.arena.take_results()) == 0  # counted
     assert sum(score.games for score in league.population.scores.values()) > 0
     games = PettingZooGames(Endless, 2)
-    scores, payoffs = play(games, RandomAgent(games.action_space), [RandomAgent(games.action_space)], 1, 0)
+    scores, payoffs = play(games, RandomAgent(games.action_space), [RandomAgent(games.action_space)], 1, 0, 50)
     assert (scores == 0.5).all()
     assert (payoffs == 0).all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections import deque
 from typing import Any
 
@@ -47,6 +48,10 @@ class RolloutCollector(OnPolicyAlgorithm):
     _stopping: bool
     _exploration: Tensor | None  # lasting noise, where it is explored with such
     _unsound: np.ndarray  # environments whose present observation holds numbers that are none
+
+    @abstractmethod
+    def begin_anew(self, reseed: bool = True) -> None:
+        """Forgets the worlds, and what was remembered of them."""
 
     def collect_rollouts(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """Acts for `n_rollout_steps` and fills the rollout; False if a callback asks to stop."""

@@ -227,13 +227,7 @@ class SequencePPO(RolloutCollector):
             0 if self.env.mask is None else self.policy.action_head.mask_size,
             self.device,
         )
-        self.dagger = (
-            None
-            if self._expert is None
-            else DAgger(self._expert, config.dagger_share, self.n_envs, self.seed or 0, config.kickstarting_coef)
-        )
-        self.memory: Any = None
-        self.prediction_error = PredictionError().to(self.device)
+        self.begin_anew(reseed=False)
         self._stopping = False
         self._exploration = None
         self._privileged_now: dict[str, np.ndarray] = {}
@@ -330,6 +324,26 @@ class SequencePPO(RolloutCollector):
             CheckpointError: the folder is incomplete or damaged, or its network is another one.
         """
         resume_trainer(self, folder)
+
+    def begin_anew(self, reseed: bool = True) -> None:
+        """Forgets the worlds, and what was remembered of them: new episodes begin with the next steps.
+
+        A trainer that is resumed without its worlds goes on like this.
+
+        Args:
+            reseed: whether the worlds' seed is one of its own for this number of steps.
+        """
+        config = self.config
+        if reseed and self.env is not None:
+            sequence = np.random.SeedSequence([self.seed or 0, self.num_timesteps])
+            self.env.seed(int(sequence.generate_state(1)[0]) >> 1)
+            self._last_obs = None
+        self.dagger = None
+        if self._expert is not None:
+            share, reminders = config.dagger_share, config.kickstarting_coef
+            self.dagger = DAgger(self._expert, share, self.n_envs, self.seed or 0, reminders)
+        self.memory: Any = None
+        self.prediction_error = PredictionError().to(self.device)
 
     def stop(self) -> None:
         """Ends `learn` before the next rollout, where it can be resumed as if it had never stopped."""

@@ -162,10 +162,7 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
                 return
         except (*DAMAGED, AssertionError) as error:
             raise CheckpointError(f"{folder / WORLDS} does not fit: {one_line(error)}") from error
-    assert model.env is not None
-    model.env.seed(int(np.random.SeedSequence([model.seed or 0, model.num_timesteps]).generate_state(1)[0]) >> 1)
-    model._last_obs = None
-    model.memory = None
+    model.begin_anew()
 
 
 def _normalizers(model: RolloutCollector) -> dict[str, RunningMeanStd]:

@@ -95,16 +95,31 @@ class League:
 
     def learn(self, steps: int, callbacks: list[BaseCallback] | None = None) -> None:
         """Trains up to `steps` steps in all; a member is made every `steps / config.checkpoints`."""
-        left = steps - self.learner.num_timesteps
-        if left > 0:
-            self.solve()
-            for block in range(len(self.arena.blocks)):
-                self.fill(block, None if block == 0 and self.config.latest else self.sample())
-            keeper = _Keeper(self, max(1, steps // self.config.checkpoints))
-            self.learner.learn(left, callback=[*(callbacks or []), keeper], reset_num_timesteps=False)
-            self.count()
-            keeper.snapshot_if_due()
+        every = max(1, steps // self.config.checkpoints)
+        went_on = True
+        while went_on:
+            due = self.learner.num_timesteps - self.population.newest_step >= every
+            if due:
+                self.snapshot()
+            went_on = self.learner.num_timesteps < steps and self._learn_until(
+                self.population.newest_step + every, steps, callbacks or []
+            )
         self.save()
+
+    def _learn_until(self, member: int, steps: int, callbacks: list[BaseCallback]) -> bool:
+        """Trains up to the step at which the next member is due; whether it got there.
+
+        It begins as a league that was taken up from its folder does, so that it does not matter whether it was.
+        """
+        self._generator = np.random.default_rng([self.seed, self.population.made])
+        self.learner.begin_anew()
+        self.solve()
+        for block in range(len(self.arena.blocks)):
+            self.fill(block, None if block == 0 and self.config.latest else self.sample())
+        keeper, left = _Keeper(self, member), steps - self.learner.num_timesteps
+        self.learner.learn(left, callback=[*callbacks, keeper], reset_num_timesteps=False)
+        self.count()
+        return self.learner.num_timesteps >= member
 
     def _check(self, policy: SequencePolicy) -> None:
         """Refuses policies of another game."""
@@ -226,17 +241,16 @@ class League:
 
 
 class _Keeper(BaseCallback):
-    """Between rollouts: counts games, changes opponents one block at a time, and makes members."""
+    """Between rollouts: counts games, changes opponents one block at a time, and ends when a member is due."""
 
-    def __init__(self, league: League, every: int) -> None:
+    def __init__(self, league: League, member: int) -> None:
         super().__init__()
-        self._league, self._every, self._rollouts = league, every, 0
+        self._league, self._member, self._rollouts = league, member, 0
         self._waiting: set[int] = set()  # blocks whose opponents leave when their games are over
 
     def _on_rollout_start(self) -> None:
         league = self._league
         league.count()
-        solved = self.snapshot_if_due() and league.solve()
         self._rollouts += 1
         blocks = range(1 if league.config.latest else 0, len(league.arena.blocks))
         self._waiting |= {b for b in blocks if (self._rollouts + b) % league.config.resample_interval == 0}
@@ -244,20 +258,14 @@ class _Keeper(BaseCallback):
         self._waiting -= {*due}
         for block in due:
             league.fill(block, league.sample())
-        if self._rollouts == 1 or solved:
+        if self._rollouts == 1:
             due = list(range(len(league.arena.blocks)))
         if due:
             self._restart(due)
 
-    def snapshot_if_due(self) -> bool:
-        """Makes a member if the last one is old enough; whether it did."""
-        newest = max(
-            (self._league.population.members[name].step for name in self._league.population.with_weights), default=0
-        )
-        due = self._league.learner.num_timesteps - newest >= self._every
-        if due:
-            self._league.snapshot()
-        return due
+    def _on_rollout_end(self) -> None:
+        if self._league.learner.num_timesteps >= self._member:
+            self._league.learner.stop()
 
     def _restart(self, blocks: list[int]) -> None:
         """Begins the games of some blocks anew, without a word to the learner but that they are new."""

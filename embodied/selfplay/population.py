@@ -111,6 +111,11 @@ class Population:
         """Names of the members that are networks, but for those that were refused."""
         return [m.name for m in self.members.values() if m.kind != "anchor" and m.name not in self._refused]
 
+    @property
+    def newest_step(self) -> int:
+        """Of the learner, when the newest network was added; 0 before there is one."""
+        return max((self.members[name].step for name in self.with_weights), default=0)
+
     def add_anchors(self, names: list[str]) -> None:
         """Adds scripted members, which have no files."""
         for name in names:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embodied.agent import Agent
 from embodied.evaluation.loop import Decision, Observer, run
 from embodied.extras import advice
-from embodied.selfplay.arena import Arena, Result
+from embodied.selfplay.arena import LONGEST, Arena, Result
 from embodied.selfplay.equilibrium import cycles, cyclic_share, nash_mixture
 from embodied.selfplay.games import Games
 from embodied.vector.vec import Experience, GymVecEnv
@@ -98,19 +98,19 @@ def interval(wins: float, games: float) -> tuple[float, float]:
 
 
 def play(
-    games: Games, player: Agent, others: list[Agent], rounds: int, seed: int
+    games: Games, player: Agent, others: list[Agent], rounds: int, seed: int, longest: int = LONGEST
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores (1, ½ or 0) and pay-offs of `player` against each of `others`, `(len(others), games)` each.
 
     Every world is played `rounds` times, each time from both seats with the same seed. Each player has seeds of its
-    own.
+    own. A game of more than `longest` moves is cut off, and is what was paid until then.
     """
     share = games.num_games // len(others) // 2 * 2  # of the worlds; what is left of the last block is not counted
     blocks = (*[share] * (len(others) - 1), games.num_games - share * (len(others) - 1))
     table = np.zeros((len(others), rounds, 2, share, 2))
     for turn in range(rounds):
         for swapped in (0, 1):
-            arena = Arena(games, blocks)
+            arena = Arena(games, blocks, longest)
             if swapped:
                 arena.seats = 1 - arena.seats
             seeds = np.random.SeedSequence([seed, turn, swapped]).generate_state(1 + len(others)).tolist()

@@ -80,6 +80,7 @@ class Progress(BaseCallback):
         self._console = Console()
         self._total = total
         self._rollouts = 0
+        self._begun_at: int | None = None
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -99,6 +100,9 @@ class Progress(BaseCallback):
     def __exit__(self, *_: Any) -> None:
         self._bar.stop()
 
+    def _on_training_start(self) -> None:
+        self._begun_at = self.model.num_timesteps if self._begun_at is None else self._begun_at
+
     def _on_rollout_end(self) -> None:
         figures = self._figures()
         self._rollouts += 1
@@ -113,7 +117,7 @@ class Progress(BaseCallback):
     def _figures(self) -> str:
         model: Any = self.model
         seconds = self._bar.tasks[0].elapsed or self._seconds()
-        parts = [f"{(model.num_timesteps - model._num_timesteps_at_start) / max(seconds, 1e-9):,.0f} steps/s"]
+        parts = [f"{(model.num_timesteps - (self._begun_at or 0)) / max(seconds, 1e-9):,.0f} steps/s"]
         if model.ep_info_buffer:
             parts.append(f"return {np.mean([e['r'] for e in model.ep_info_buffer]):+.2f}")
         if model.ep_success_buffer:

@@ -61,7 +61,11 @@ def _train(folder: RunFolder, given: Train) -> bool:
     model.set_logger(folder.logger())
     model.logger.output_formats.extend(one.writer() for one in live)
     Console().print(_size_of(model), highlight=False)
-    finished = _learn(model, settings, folder, live)
+    try:
+        finished = _learn(model, settings, folder, live)
+    except OSError as error:
+        folder.check_there()
+        raise CheckpointError(f"{folder.path} cannot be written to: {error.strerror or error}") from error
     folder.check_there()
     model.save(folder.policy)
     command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
