@@ -10,6 +10,7 @@ import json
 import math
 import os
 import tokenize
+import tomllib
 import zipfile
 import zlib
 from io import BytesIO
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from embodied.errors import EmbodiedError
 
 T = TypeVar("T")
-MOST_JSON = 64 << 20  # bytes
+MOST_JSON, MOST_TOML = 64 << 20, 1 << 20  # bytes
 MOST_EXPANDED, EXPANDED = 64 << 20, 8  # bytes that an archive may unpack to, and how many times its own size
 DAMAGED = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError,
@@ -46,6 +47,24 @@ def read_json(path: Path, error: type[EmbodiedError]) -> Any:
     except OSError as wrong:
         raise error(f"{path} cannot be read: {wrong.strerror or wrong}") from None
     except (ValueError, MemoryError) as wrong:
+        raise error(f"{path} is damaged: {one_line(wrong)}") from None
+
+
+def read_toml(path: Path, error: type[EmbodiedError]) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        error: it is missing, damaged, nested too deeply or too large.
+    """
+    try:
+        if (size := path.stat().st_size) > MOST_TOML:
+            raise ValueError(f"{size} bytes are more than {MOST_TOML}")
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError:
+        raise error(f"{path} is damaged: it is nested too deeply") from None
+    except OSError as wrong:
+        raise error(f"{path} cannot be read: {wrong.strerror or wrong}") from None
+    except ValueError as wrong:
         raise error(f"{path} is damaged: {one_line(wrong)}") from None
 
 

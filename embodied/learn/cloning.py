@@ -63,7 +63,7 @@ class Demonstrations:
     def save(self, folder: Path) -> None:
         """Writes numbers as safetensors and the rest as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_tensors(folder / STEPS, {name: torch.as_tensor(array) for name, array in self.steps.items()})
+        save_tensors(folder / STEPS, {name: torch.as_tensor(np.array(array)) for name, array in self.steps.items()})
         save_json(folder / CARD, {"format": FORMAT, **self.card, "success": self.success.tolist()})
 
     @classmethod

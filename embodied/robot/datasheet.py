@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embodied.errors import ModelError
-from embodied.files import one_line
+from embodied.files import read_toml
 from embodied.robot.actuators.battery import Battery
 from embodied.robot.actuators.motors import GearMotor, LuGre, ServoMotor, Thermal
 from embodied.robot.rays.spec import RaySensor
@@ -215,10 +214,7 @@ class _Sheet:
 
     def __init__(self, path: Path, kind: str) -> None:
         self._path = path
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"datasheet {path.name} cannot be read: {one_line(error)}") from error
+        data = read_toml(path, ModelError)
         tables = ("name", "kind")
         self._data = {key: value for key, value in data.items() if isinstance(value, dict) or key in tables}
         found = self._data.get("kind")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import RecordingError, UnknownNameError
+from embodied.files import checked, read_toml
 from embodied.patterns import matches
 from embodied.sysid.readers.ros import commands
 from embodied.sysid.readers.table import Table
@@ -169,10 +169,7 @@ def read_map(given: Path | str) -> LogMap:
     path = Path(given)
     if not path.is_file():
         raise UnknownNameError("map", str(given), PRESETS, " (or a TOML file)")
-    try:
-        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), LogMap)
-    except (OSError, ValueError, msgspec.ValidationError) as error:
-        raise RecordingError(f"{path} is no map of columns: {error}") from error
+    found = checked(read_toml(path, RecordingError), LogMap, f"{path}, a map of columns,", RecordingError)
     for name, columns in [*found.signals.items(), *([("command", found.command)] if found.command else [])]:
         if columns.unit and columns.unit not in COUNTS and spelled(columns.unit) not in TO_SI:
             raise UnknownNameError(f"unit of {name}", columns.unit, [*TO_SI, *COUNTS])

@@ -10,7 +10,8 @@ from embodied_scripts.cli.lazy import load
 
 @dataclass
 class Fuzz:
-    """Damage logs, MJCFs and URDFs in all manners, and see that each is read, or refused in one line."""
+    """Damage logs, robot files, checkpoints, runs, leagues and datasheets in all manners, and see that each is read, or
+    refused in one line."""
 
     count: int = 100_000
     """How many files."""
@@ -18,10 +19,10 @@ class Fuzz:
     """Decides how they are damaged."""
     processes: int = 2
     """How many read at the same time."""
-    seconds: float = 20.0
+    seconds: float = 5.0
     """How long one file may take."""
-    gigabytes: float = 4.0
-    """How much memory one process may take."""
+    gigabytes: float = 8.0
+    """How many addresses one process may take; of memory, a file may take 300 MB."""
     keep: Path | None = None
     """A folder for the files that were neither read nor refused."""
 

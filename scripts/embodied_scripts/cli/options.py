@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 import tyro
 
 from embodied.errors import OptionError, UnknownNameError
+from embodied.files import read_toml
 
 CONFIG, IMPORT = "--config", "--import"
 NOT_IN_A_FILE = ("resume", "config")
@@ -37,7 +37,7 @@ def parse(name: str, options: type, arguments: list[str]) -> Any:
         import_module(module)
     default: dict[str, Any] = {}
     for file in files:
-        default = {"default": _with_file(options, Path(file), default.get("default"))}
+        default = {"default": options_in(options, Path(file), default.get("default"))}
     more = f"Also: {CONFIG} FILE.toml (defaults for these options), {IMPORT} MODULE (registers environments, policies)."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of tyro: a required option whose default comes from a file
@@ -92,12 +92,9 @@ def _taken(arguments: list[str], flag: str) -> tuple[list[str], list[str]]:
     return rest, values
 
 
-def _with_file(options: type, path: Path, before: Any) -> Any:
+def options_in(options: type, path: Path, before: Any = None) -> Any:
     """Options as a file has them, those it does not name as they were."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"{path} cannot be read: {error}") from error
+    data = read_toml(path, OptionError)
     if before is None:
         required = [one.name for one in fields(options) if one.default is one.default_factory]
         before = options(**{name: data.get(name, tyro.MISSING) for name in required})

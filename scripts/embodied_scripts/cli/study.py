@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from embodied_scripts.cli.study_adaptation import Adaptation
+from embodied_scripts.cli.study_foreign import Foreign, Kills
 from embodied_scripts.cli.study_hopper_transfer import HopperTransfer
 from embodied_scripts.cli.study_memory import NoVelocity, PopGym, Recall
 from embodied_scripts.cli.study_transfer import Transfer
@@ -19,6 +20,8 @@ StudyCommand = (
     | Annotated[Transfer, tyro.conf.subcommand("transfer")]
     | Annotated[HopperTransfer, tyro.conf.subcommand("hopper")]
     | Annotated[Adaptation, tyro.conf.subcommand("adapt")]
+    | Annotated[Foreign, tyro.conf.subcommand("foreign")]
+    | Annotated[Kills, tyro.conf.subcommand("kills")]
 )
 
 

@@ -26,6 +26,7 @@ from embodied.extras import advice
 from embodied.physics.loading import read_model
 from embodied.sysid import Recording, clean, lint
 from embodied_scripts.cli.fuzz import Fuzz
+from embodied_scripts.studies.fuzz_runs import read_damaged, sound_files
 
 TOKENS = (
     b"", b"nan", b"-1", b"1e308", b"1e-320", b"99999999999", b"0", b"inf", b"\0", b"\xff\xfe", b"<", b">", b'"', b"{}",
@@ -33,6 +34,7 @@ TOKENS = (
 )  # fmt: skip
 SLOW, RARELY = (".mat",), 200  # kinds that other processes read, and how seldom they are tried
 PER_PROCESS = 2_000  # cases after which a process is replaced
+MOST_MB, SETTLING = 300, 50  # by which one file may make memory grow, once a process has read some
 MJCF = """<mujoco><option timestep="0.002"/><default><geom rgba=".5 .5 .5 1"/><joint damping=".1"/></default><asset>
 <material name="m" rgba="1 0 0 1"/><mesh name="t" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/></asset><worldbody>
 <geom type="plane" size="1 1 .1"/><body name="a" pos="0 0 1"><freejoint/><geom name="g" type="capsule" size=".1 .2"/>
@@ -105,19 +107,32 @@ def work(seed: str, first: str, last: str, seconds: str, gigabytes: str, out: st
     limit = int(float(gigabytes) * 2**30)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     warnings.simplefilter("ignore")
+    peak = _peak()
     with Path(out).open("w", buffering=1) as told, tempfile.TemporaryDirectory() as folder:
         for number in range(int(first), int(last)):
             kind, data = case(int(seed), number)
             file = Path(folder) / f"case{kind}"
             file.write_bytes(data)
-            told.write(json.dumps([number, kind, attempt(file, float(seconds))]) + "\n")
+            outcome, now = attempt(file, float(seconds)), _peak()
+            grown, peak = now - peak, max(now, peak)
+            if grown > MOST_MB and number > int(first) + SETTLING:
+                outcome = f"took {grown:.0f} MB"
+            told.write(json.dumps([number, kind, outcome]) + "\n")
+
+
+def _peak() -> float:
+    """The most memory that this process has used [MB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def attempt(file: Path, seconds: float) -> str:
     """What becomes of a file: "read", "refused", or what happened instead."""
     try:
         with _at_most(seconds):
-            if file.suffix in (".xml", ".urdf"):
+            kind = file.name.removeprefix("case")
+            if kind in RUN_FILES:
+                read_damaged(file, kind)
+            elif file.suffix in (".xml", ".urdf"):
                 read_model(file)
             else:
                 for recording in Recording.load_all(file):
@@ -275,6 +290,8 @@ _SOUND: dict[str, Callable[[], bytes]] = {
     ".mat": _mat,
     ".mcap": _mcap,
 }
+RUN_FILES = sound_files()
+_SOUND |= RUN_FILES
 _MADE: dict[str, bytes] = {}
 
 
