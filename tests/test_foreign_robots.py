@@ -9,6 +9,7 @@ import pytest
 
 from embodied.errors import ModelError
 from embodied.physics.batch import Batch
+from embodied.physics.loading import read_model
 from embodied.robot.actuators.motors import Thermal
 from embodied.robot.actuators.spec import DCMotor, ForceMotor, Servo, TorqueMotor, VelocityMotor
 from embodied.robot.batched import BatchedRobot
@@ -318,3 +319,29 @@ def test_a_motor_that_can_get_hot_is_as_hot_as_the_current_that_acted_made_it(tm
         power = body.actuators.power
         heats.append([power.electrical[0], power.heat[0], power.mechanical[0], power.heating[0, 0]])
     np.testing.assert_allclose(heats[0], heats[1], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("xml", "why"),
+    [
+        ('<option timestep="0"/>', "time step of 0 s"),
+        ('<option timestep="-0.002"/>', "time step of -0.002 s"),
+        ('<option timestep="1e-300"/>', "time step of 1e-300 s"),
+        (
+            "<worldbody><replicate count='1000'><replicate count='1000'><geom/></replicate></replicate></worldbody>",
+            "elem",
+        ),
+        (
+            "<worldbody><composite type='cable' count='1000000 1 1' size='1'/></worldbody>",
+            "<composite> '' is of 1000000",
+        ),
+        ("<asset><hfield name='hills' nrow='100000' ncol='100000' size='1 1 1 1'/></asset>", "<hfield> 'hills' is of"),
+        ("<worldbody><flexcomp name='f' type='grid' count='999 999 999' dim='3'/></worldbody>", "<flexcomp> 'f' is of"),
+    ],
+)
+def test_models_in_which_no_time_passes_or_that_are_too_large_to_be_built_are_refused_at_once(tmp_path, xml, why):
+    for name in ("part.xml", "whole.xml"):
+        inner = xml if name == "part.xml" else "<include file='part.xml'/>"
+        (tmp_path / name).write_text(f"<mujoco>{inner}</mujoco>")
+        with pytest.raises(ModelError, match=why):
+            read_model(tmp_path / name)

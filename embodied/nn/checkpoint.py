@@ -152,7 +152,7 @@ def check_spaces(card: dict[str, Any], observation: spaces.Space, action: spaces
         if saved != space:
             differ = f"{saved.shape}, but {env} has {space.shape}"
             if saved.shape == space.shape:
-                differ = f"{saved}, but {env} has {space}"
+                differ = one_line(f"{saved}, but {env} has {space}")
             raise CheckpointError(
                 f"this policy was trained on {card.get('env', {}).get('id', 'another environment')} with "
                 f"{name} {differ}; use it on the environment it was trained on"

@@ -16,8 +16,10 @@ from typing import TypeVar
 import mujoco
 
 from embodied.errors import ModelError, ModelWarning, OptionError
+from embodied.physics.extent import check_extent
 
 MOST_BYTES = 64 << 20  # of an XML file
+SHORTEST, LONGEST = 1e-7, 10.0  # s, of a time step
 MESHES = (".stl", ".obj", ".msh")  # what MuJoCo reads
 SCHEMES = ("package://", "model://", "file://")
 NO_PACKAGES: Mapping[str, Path] = MappingProxyType({})
@@ -47,6 +49,7 @@ def read_spec(path: Path | str, packages: Mapping[str, Path] = NO_PACKAGES, *, v
         raise ModelError(f"{path} cannot be read: {error}") from error
     if _root(text) == "robot":
         return _urdf(path, text, packages, visuals)
+    check_extent(path, text)
     return _guarded(path, lambda: mujoco.MjSpec.from_file(str(path)))
 
 
@@ -74,8 +77,11 @@ def compile_spec(spec: mujoco.MjSpec, what: Path | str) -> mujoco.MjModel:
     """Compiles a spec.
 
     Raises:
-        ModelError: MuJoCo does not compile it; the message begins with `what`.
+        ModelError: MuJoCo does not compile it, or no time passes in it; the message begins with `what`.
     """
+    step = spec.option.timestep
+    if not SHORTEST <= step <= LONGEST:
+        raise ModelError(f"{what} has a time step of {step:g} s, which is not from {SHORTEST:g} to {LONGEST:g}")
     return _guarded(what, spec.compile)
 
 
