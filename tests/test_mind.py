@@ -157,7 +157,7 @@ def tiger_value(threshold):
 def test_the_planner_plays_the_tiger_as_well_as_can_be():
     problem, rng = Tiger(), np.random.default_rng(5)
     planner = Planner(problem, seed=0, simulations=200, particles=500)
-    earned = [play(problem, planner, rng) for _ in range(300)]
+    earned = [play(problem, planner, rng) for _ in range(150)]
     best = max(tiger_value(k) for k in (1, 2, 3, 4))
     assert np.mean(earned) > best - 2.5 * np.std(earned) / math.sqrt(len(earned))
 

@@ -48,7 +48,10 @@ def read_spec(path: Path | str, packages: Mapping[str, Path] = NO_PACKAGES, *, v
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if _root(text) == "robot":
-        return _urdf(path, text, packages, visuals)
+        try:
+            return _urdf(path, text, packages, visuals)
+        except RecursionError:
+            raise ModelError(f"{path} is nested too deeply") from None
     check_extent(path, text)
     return _guarded(path, lambda: mujoco.MjSpec.from_file(str(path)))
 

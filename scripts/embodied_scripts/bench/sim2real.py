@@ -65,8 +65,8 @@ def show_sim2real(small: bool = False) -> dict[str, list[float]]:
     """Prints coverage of intervals, what proposals are worth, and fits of real robots; returns the first two."""
     console = Console(soft_wrap=True)
     figures = {
-        "share of truth within its interval": _show_coverage(console, 2 if small else 40),
-        "volume after a proposal, beside random": _show_proposals(console, 2 if small else 20),
+        "share of truth within its interval": _show_coverage(console, 1 if small else 40),
+        "volume after a proposal, beside random": _show_proposals(console, 1 if small else 20),
     }
     shared = Path(__file__).parents[3] / "shared"
     data = Path(os.environ.get("EMBODIED_REALDATA", shared / "realdata"))
