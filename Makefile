@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STEPS ?= 1500000
 
-.PHONY: setup demo test lint docs clean
+OLDEST := .venv-oldest
+SMOKE := env spaces seeding same_bits failures checkpoints foreign_games recording transformer demonstrations league
+
+.PHONY: setup demo test test-oldest lint docs clean
 
 setup: $(VENV)/.installed
 
@@ -27,6 +30,14 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
+# The oldest versions that pyproject.toml allows, on a part of the tests.
+test-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints.txt torch pytest pytest-xdist hypothesis
+	$(OLDEST)/bin/python scripts/oldest.py learn cli view sysid > $(OLDEST)/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/oldest.txt --editable '.[cli,view,sysid]'
+	$(OLDEST)/bin/python -m pytest $(SMOKE:%=tests/test_%.py)
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,4 +49,4 @@ docs: setup
 	@echo "Open site/index.html"
 
 clean:
-	rm -rf $(VENV) site .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(OLDEST) site .pytest_cache .ruff_cache .mypy_cache

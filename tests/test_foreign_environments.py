@@ -20,7 +20,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from embodied.agent import act
-from embodied.errors import CheckpointError, ObservationError, OptionError
+from embodied.errors import CheckpointError, ObservationError, OptionError, UnknownNameError
 from embodied.evaluation import evaluate
 from embodied.hidden import Discrete, Extras
 from embodied.learn import SequencePPO
@@ -28,6 +28,7 @@ from embodied.nn.agent import NetworkAgent
 from embodied.nn.heads import action_head
 from embodied.nn.normalization import RunningMeanStd
 from embodied.spaces import Codec
+from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv, as_vec_env, step
 from embodied_policies import MlpPolicy, TransformerPolicy
 
@@ -612,3 +613,37 @@ def test_vector_wrappers_may_stand_around_the_environments(mode):
     model = SequencePPO(MlpPolicy, env, **SMALL)
     model.learn(64)
     assert all(one["r"] == one["l"] > 7 for one in model.ep_info_buffer)
+
+
+class Reader(gym.Env):
+    """A picture-less Dict, of which a part is text."""
+
+    observation_space = spaces.Dict(
+        {"text": spaces.Text(5), "number": spaces.Box(-1, 1, (2,)), "action_mask": spaces.MultiBinary(2)}
+    )
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.look(), {}
+
+    def step(self, action):
+        assert action == 1
+        return self.look(), 1.0, True, False, {}
+
+    def look(self):
+        return {"text": "abc", "number": np.zeros(2, np.float32), "action_mask": np.array([0, 1], np.int8)}
+
+
+def test_of_a_dict_some_keys_are_observed_and_that_is_known_to_the_policy(tmp_path, monkeypatch):
+    monkeypatch.setitem(gym.registry, "Reader-v0", gym.envs.registration.EnvSpec("Reader-v0", Reader))
+    with pytest.raises(OptionError, match=r"observations of Text are not supported; .*leave 'text' out: --observe"):
+        SequencePPO(MlpPolicy, "Reader-v0", **SMALL)
+    with pytest.raises(UnknownNameError, match="part of an observation 'texts'; did you mean 'text'"):
+        EnvSpec("Reader-v0", observe=("texts",)).make(2)
+    model = SequencePPO(MlpPolicy, EnvSpec("Reader-v0", observe=("number",)).make(2), **SMALL)
+    model.learn(32)
+    model.save(tmp_path)
+    again = SequencePPO.load(tmp_path)
+    assert EnvSpec.of(again.env) == EnvSpec.of(model.env) == EnvSpec("Reader-v0", observe=("number",))
+    assert [*again.observation_space] == ["action_mask", "number"]

@@ -71,7 +71,9 @@ class Table:
         for order in rated:
             players = [model.rating() for _ in self.names]
             for i, j, won in met[rng.permutation(len(met))]:
-                [players[i]], [players[j]] = model.rate([[players[i]], [players[j]]], scores=[won, 1 - won])
+                [players[i]], [players[j]] = model.rate(
+                    [[players[i]], [players[j]]], scores=[float(won), float(1 - won)]
+                )
             order[:] = [(player.mu, player.sigma) for player in players]
         means = rated.mean(axis=0).tolist()
         return {name: (mu, sigma) for name, (mu, sigma) in zip(self.names, means, strict=True)}

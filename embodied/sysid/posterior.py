@@ -152,6 +152,8 @@ class Fit:
             len(fit.targets),
             *(len(getattr(fit, n)) for n in ("estimate", "start", "low", "high")),
         }
+        if not 0 <= fit.clusters < 2**31:
+            raise RecordingError(f"this is no saved fit: {fit.clusters} clusters")
         if len(sizes) > 1 or fit.covariance.shape != (len(fit.names),) * 2 or not np.isfinite(fit.estimate).all():
             raise RecordingError("this is no saved fit: its parts do not belong together")
         return fit

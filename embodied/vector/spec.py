@@ -90,8 +90,9 @@ class EnvSpec:
         given = {name: value for name, value in spec.kwargs.items() if name not in NOT_OPTIONS}
         plain = {name: v for name, v in given.items() if isinstance(v, str | int | float | None)}
         randomize = spec.kwargs.get("randomize")
-        unsaved = sorted(given.keys() - plain.keys()) + ["wrappers"] * bool(spec.additional_wrappers)
-        return cls(spec.id, plain, _described(randomize), previous, tuple(unsaved))
+        observe = _observed(gym_env)
+        unsaved = sorted(given.keys() - plain.keys()) + ["wrappers"] * (bool(spec.additional_wrappers) and not observe)
+        return cls(spec.id, plain, _described(randomize), previous, tuple(unsaved), observe)
 
     def jsonable(self) -> dict[str, Any]:
         """As JSON."""
@@ -128,6 +129,16 @@ def _observing(keys: tuple[str, ...], env: gym.Env) -> gym.Env:
         if key not in known:
             raise UnknownNameError("part of an observation", key, known)
     return FilterObservation(env, [*keys, *({MASK} & known.keys() - {*keys})])
+
+
+def _observed(env: Any) -> tuple[str, ...]:
+    """The keys that `_observing` has left of what the members of a vector environment observe."""
+    member = next(iter(members_of(env)), None) if isinstance(env, VectorEnv) else None
+    while isinstance(member, gym.Wrapper):
+        if isinstance(member, FilterObservation):
+            return tuple(str(key) for key in member.filter_keys if key != MASK)
+        member = member.env
+    return ()
 
 
 def _spec_of(env: Any) -> gym.envs.registration.EnvSpec | None:
