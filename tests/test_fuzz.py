@@ -2,7 +2,7 @@
 
 from command import embodied
 
-from embodied_scripts.studies.fuzz import attempt, case
+from embodied_scripts.trials.fuzz import attempt, case
 
 
 def test_a_part_of_the_corpus_is_read_or_refused(tmp_path):
@@ -20,7 +20,7 @@ def test_what_is_neither_read_nor_refused_would_be_named(tmp_path, monkeypatch):
     file = tmp_path / "log.csv"
     file.write_text("time_s,command[0]\n0,1\n1,2\n")
     assert attempt(file, 5.0) == "read"
-    monkeypatch.setattr("embodied_scripts.studies.fuzz.lint", lambda recording: 1 / 0)
+    monkeypatch.setattr("embodied_scripts.trials.fuzz.lint", lambda recording: 1 / 0)
     assert attempt(file, 5.0) == "ZeroDivisionError: division by zero"
-    monkeypatch.setattr("embodied_scripts.studies.fuzz.lint", lambda recording: [None for _ in iter(int, 1)])
+    monkeypatch.setattr("embodied_scripts.trials.fuzz.lint", lambda recording: [None for _ in iter(int, 1)])
     assert attempt(file, 0.2) == "TimeoutError: more than 0.2 s"

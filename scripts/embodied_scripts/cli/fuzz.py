@@ -28,4 +28,4 @@ class Fuzz:
 
     def run(self) -> None:
         """Prints how many of each kind were read and refused, and every one that was neither."""
-        load("studies.fuzz:fuzz")(self)
+        load("trials.fuzz:fuzz")(self)

@@ -23,7 +23,7 @@ class Foreign:
 
     def run(self) -> None:
         """Prints the table."""
-        load("studies.foreign:try_foreign")(self)
+        load("trials.foreign:try_foreign")(self)
 
 
 @dataclass
@@ -39,4 +39,4 @@ class Kills:
 
     def run(self) -> None:
         """Prints what was lost, and whether the weights are the same."""
-        load("studies.kills:kill_again_and_again")(self)
+        load("trials.kills:kill_again_and_again")(self)

@@ -26,7 +26,7 @@ from embodied.extras import advice
 from embodied.physics.loading import read_model
 from embodied.sysid import Recording, clean, lint
 from embodied_scripts.cli.fuzz import Fuzz
-from embodied_scripts.studies.fuzz_runs import read_damaged, sound_files
+from embodied_scripts.trials.fuzz_runs import read_damaged, sound_files
 
 TOKENS = (
     b"", b"nan", b"-1", b"1e308", b"1e-320", b"99999999999", b"0", b"inf", b"\0", b"\xff\xfe", b"<", b">", b'"', b"{}",
@@ -97,7 +97,7 @@ def outcomes(asked: Fuzz) -> Iterator[tuple[int, str, str]]:
 
 
 def _start(asked: Fuzz, numbers: range, out: Path) -> subprocess.Popen[str]:
-    code = "import sys; from embodied_scripts.studies.fuzz import work; work(*sys.argv[1:])"
+    code = "import sys; from embodied_scripts.trials.fuzz import work; work(*sys.argv[1:])"
     given = (asked.seed, numbers.start, numbers.stop, asked.seconds, asked.gigabytes, out)
     return subprocess.Popen([sys.executable, "-c", code, *map(str, given)], stderr=subprocess.DEVNULL, text=True)
 
