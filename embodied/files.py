@@ -32,8 +32,11 @@ DAMAGED = (
 )  # fmt: skip
 
 
-def read_json(path: Path, error: type[EmbodiedError]) -> Any:
+def read_json(path: Path, error: type[EmbodiedError], what: str = "is damaged") -> Any:
     """What a JSON file holds.
+
+    Args:
+        what: what is said of a file that is missing or damaged.
 
     Raises:
         error: it is missing, damaged, nested too deeply or too large.
@@ -43,15 +46,15 @@ def read_json(path: Path, error: type[EmbodiedError]) -> Any:
             raise ValueError(f"{size} bytes are more than {MOST_JSON}")
         return json.loads(path.read_bytes().decode("utf-8-sig"))
     except RecursionError:
-        raise error(f"{path} is damaged: it is nested too deeply") from None
+        raise error(f"{path} {what}: it is nested too deeply") from None
     except OSError as wrong:
-        raise error(f"{path} cannot be read: {wrong.strerror or wrong}") from None
+        raise error(f"{path} {what}: {wrong.strerror or wrong}") from None
     except (ValueError, MemoryError) as wrong:
-        raise error(f"{path} is damaged: {one_line(wrong)}") from None
+        raise error(f"{path} {what}: {one_line(wrong)}") from None
 
 
-def read_toml(path: Path, error: type[EmbodiedError]) -> dict[str, Any]:
-    """What a TOML file holds.
+def read_toml(path: Path, error: type[EmbodiedError], what: str = "cannot be read") -> dict[str, Any]:
+    """What a TOML file holds; arguments as in `read_json`.
 
     Raises:
         error: it is missing, damaged, nested too deeply or too large.
@@ -61,11 +64,11 @@ def read_toml(path: Path, error: type[EmbodiedError]) -> dict[str, Any]:
             raise ValueError(f"{size} bytes are more than {MOST_TOML}")
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except RecursionError:
-        raise error(f"{path} is damaged: it is nested too deeply") from None
+        raise error(f"{path} {what}: it is nested too deeply") from None
     except OSError as wrong:
-        raise error(f"{path} cannot be read: {wrong.strerror or wrong}") from None
+        raise error(f"{path} {what}: {wrong.strerror or wrong}") from None
     except ValueError as wrong:
-        raise error(f"{path} is damaged: {one_line(wrong)}") from None
+        raise error(f"{path} {what}: {one_line(wrong)}") from None
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -78,20 +81,19 @@ def write_json(path: Path, data: Any) -> None:
     part.replace(path)
 
 
-def checked(data: Any, schema: type[T], source: Path | str, error: type[EmbodiedError], strict: bool = True) -> T:
+def checked(data: Any, schema: type[T], what: str, error: type[EmbodiedError]) -> T:
     """Data as a schema has it.
 
     Args:
-        source: where the data is from, for the message.
-        strict: whether numbers written as words are refused.
+        what: what is wrong where it is not, such as "card.json is no card".
 
     Raises:
         error: a field is missing, of another type, or of an impossible value; it names the field.
     """
     try:
-        return msgspec.convert(data, schema, strict=strict)
+        return msgspec.convert(data, schema)
     except (msgspec.ValidationError, RecursionError) as wrong:
-        raise error(f"{source} does not hold what it should: {one_line(wrong)}") from None
+        raise error(f"{what}: {one_line(wrong)}") from None
 
 
 def read_arrays(path: Path) -> dict[str, NDArray]:

@@ -468,7 +468,7 @@ class MaskedKuhn(KuhnPoker):
 def test_a_damaged_list_of_members_is_refused(tmp_path):
     Population(tmp_path).add_anchors(["random"])
     (tmp_path / "league.json").write_text('{"format": 1, "members": 3}')
-    with pytest.raises(CheckpointError, match=r"league.json does not hold what it should: .*members"):
+    with pytest.raises(CheckpointError, match=r"league.json is no league of this version: .*members"):
         Population(tmp_path)
 
 

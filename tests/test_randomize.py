@@ -333,7 +333,7 @@ def former():
         (lambda: Uniform(1, 1), OptionError, "low must be below high"),
         (lambda: Correlated((1.0,), ((-1.0,),)), OptionError, "negative directions"),
         (lambda: Distribution.from_jsonable({"kind": "Unifrom"}), UnknownNameError, "did you mean 'Uniform'"),
-        (lambda: Randomization.load("nowhere.json"), OptionError, "nowhere.json cannot be read: No such file"),
+        (lambda: Randomization.load("nowhere.json"), OptionError, "nowhere.json is no randomization: No such file"),
         (lambda: former(), OptionError, "vary, widening beside terms and curriculum"),
     ],
 )  # fmt: skip

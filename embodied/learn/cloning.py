@@ -75,7 +75,7 @@ class Demonstrations:
         """
         card, tensors = load_json(folder / CARD), load_tensors(folder / STEPS)
         steps = {name: (t.float() if t.dtype is torch.bfloat16 else t).numpy() for name, t in tensors.items()}
-        saved = checked(card, _Card, folder / CARD, CheckpointError)
+        saved = checked(card, _Card, f"{folder} holds no demonstrations of this version", CheckpointError)
         success = np.array(saved.success, bool)
         if saved.format != FORMAT or {*AXES, "action"} - steps.keys():
             raise CheckpointError(f"{folder} holds no demonstrations of this version")

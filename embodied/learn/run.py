@@ -63,9 +63,14 @@ class RunFolder:
         Raises:
             CheckpointError: one does, or the folder cannot be made.
         """
+        was_there = self.path.exists()
         self.make()
-        with locked(self.path):
-            yield
+        try:
+            with locked(self.path):
+                yield
+        finally:
+            if not was_there and self.path.is_dir() and not any(self.path.iterdir()):
+                self.path.rmdir()  # nothing was begun
 
     def check_there(self) -> None:
         """Checks that the folder was not deleted.

@@ -113,12 +113,13 @@ def saved_settings(folder: Path) -> TrainerSettings:
     """
     saved, own = (card := _trainer_card(folder)), card.settings
     known = {name: value for name, value in saved.config.items() if name not in saved.unsaved}
-    config = checked(known, PPOConfig, folder / TRAINER_CARD, CheckpointError)
+    config = checked(known, PPOConfig, f"{folder / TRAINER_CARD} holds no settings of a trainer", CheckpointError)
     return TrainerSettings(config, own.n_envs, own.previous, own.seed, saved.unsaved)
 
 
 def _trainer_card(folder: Path) -> TrainerCard:
-    return checked(load_json(current(folder, TRAINER_CARD)), TrainerCard, folder / TRAINER_CARD, CheckpointError)
+    saved, path = load_json(current(folder, TRAINER_CARD)), folder / TRAINER_CARD
+    return checked(saved, TrainerCard, f"{path} holds no settings of a trainer", CheckpointError)
 
 
 def warn_of_unsaved(folder: Path, settings: TrainerSettings, spec: EnvSpec | None, given: Mapping[str, Any]) -> None:

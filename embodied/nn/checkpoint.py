@@ -80,7 +80,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     card = load_json(folder / CARD)
     if card.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CARD} has format {card.get('format')!r}, this version reads {FORMAT}")
-    checked(card, Card, folder / CARD, CheckpointError)
+    checked(card, Card, f"the card in {folder} does not describe a policy", CheckpointError)
     return card
 
 

@@ -110,7 +110,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _files(folder: Path) -> dict[str, str]:
     """The hashes of the other files that a card names; none where there is no card, or it is damaged."""
     try:
-        return checked(read_json(folder / CARD, CheckpointError), _Card, folder / CARD, CheckpointError).files
+        return checked(read_json(folder / CARD, CheckpointError), _Card, "", CheckpointError).files
     except CheckpointError:
         return {}
 

@@ -36,7 +36,9 @@ class OnnxAgent:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the network is small: more threads only wait for each other
         try:
-            self.card: dict[str, Any] = read_json(path.with_suffix(".json"), CheckpointError)
+            self.card: dict[str, Any] = read_json(
+                path.with_suffix(".json"), CheckpointError, "holds no exported policy"
+            )
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             if any(math.prod(d["shape"]) > LARGEST for d in self.card["memory"].values()):
                 raise ValueError("its memory is too large")

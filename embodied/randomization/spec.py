@@ -166,7 +166,7 @@ class Randomization:
         Raises:
             OptionError: there is no such file, or it is no randomization.
         """
-        return cls.from_jsonable(read_json(Path(path), OptionError), path)
+        return cls.from_jsonable(read_json(Path(path), OptionError, "is no randomization"), path)
 
     @classmethod
     def from_jsonable(cls, data: Any, path: Path | str = "this") -> Randomization:

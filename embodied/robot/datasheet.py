@@ -214,7 +214,7 @@ class _Sheet:
 
     def __init__(self, path: Path, kind: str) -> None:
         self._path = path
-        data = read_toml(path, ModelError)
+        data = read_toml(path, ModelError, "is a datasheet that cannot be read")
         tables = ("name", "kind")
         self._data = {key: value for key, value in data.items() if isinstance(value, dict) or key in tables}
         found = self._data.get("kind")

@@ -26,7 +26,7 @@ class Payoffs:
     def __init__(self, path: Path, writable: bool = True) -> None:
         self._path, self._writable = path, writable
         saved = load_json(path) if path.exists() else {}
-        self._of = checked(saved, dict[str, dict[str, float]], path, CheckpointError)
+        self._of = checked(saved, dict[str, dict[str, float]], f"{path} holds no pay-offs", CheckpointError)
 
     def complete(self, games: Games, players: dict[str, Agent], rounds: int, seed: int) -> bool:
         """Lets those play who have not met, and forgets those who are gone; whether anyone played."""

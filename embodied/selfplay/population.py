@@ -188,7 +188,7 @@ class Population:
         return gone
 
     def _take_up(self, saved: dict[str, Any]) -> None:
-        league = checked(saved, _Saved, self.folder / LEAGUE, CheckpointError)
+        league = checked(saved, _Saved, f"{self.folder / LEAGUE} is no league of this version", CheckpointError)
         self.members = {member.name: member for member in league.members}
         self.scores, self.made = dict(league.scores), league.made
         wrong = ""

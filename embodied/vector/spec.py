@@ -111,7 +111,7 @@ class EnvSpec:
         Raises:
             CheckpointError: it describes no environment.
         """
-        saved = checked(data, _SavedSpec, f"{source}: what describes an environment there", CheckpointError)
+        saved = checked(data, _SavedSpec, f"{source} does not describe an environment", CheckpointError)
         paths = [name for name, value in saved.options.items() if isinstance(value, str) and {"/", "\\"} & {*value}]
         if paths:
             raise CheckpointError(f"{source} asks for an environment with the path {paths[0]}: make it yourself")

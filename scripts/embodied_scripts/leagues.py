@@ -89,7 +89,7 @@ def saved_league(path: Path, given: Sequence[str] = ()) -> TrainLeague:
         OptionError: an option is a path outside of the folder.
     """
     folder = RunFolder(path)
-    saved = checked(folder.settings(), TrainLeague, folder.path / "run.json", CheckpointError)
+    saved = checked(folder.settings(), TrainLeague, f"{path} is no league of this version", CheckpointError)
     if "." in saved.id and saved.id not in sys.modules:
         raise CheckpointError(f"{path} is a league of the module {saved.id}: import it yourself (--import {saved.id})")
     kept = [option for option in saved.options if not option.startswith(RANDOMIZE)]

@@ -20,6 +20,9 @@ from embodied.sysid.readers.units import TO_SI, known_unit, spelled
 COUNTS = {"counts": ("rad", 1.0), "counts/s": ("rad/s", 1.0)}
 
 
+NO_MAP = "is no map of columns"
+
+
 class Columns(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Which columns make a signal, and what their numbers mean: value = sign · scale · (number − offset), in `unit`.
 
@@ -169,7 +172,7 @@ def read_map(given: Path | str) -> LogMap:
     path = Path(given)
     if not path.is_file():
         raise UnknownNameError("map", str(given), PRESETS, " (or a TOML file)")
-    found = checked(read_toml(path, RecordingError), LogMap, f"{path}, a map of columns,", RecordingError)
+    found = checked(read_toml(path, RecordingError, NO_MAP), LogMap, f"{path} {NO_MAP}", RecordingError)
     for name, columns in [*found.signals.items(), *([("command", found.command)] if found.command else [])]:
         if columns.unit and columns.unit not in COUNTS and spelled(columns.unit) not in TO_SI:
             raise UnknownNameError(f"unit of {name}", columns.unit, [*TO_SI, *COUNTS])

@@ -171,4 +171,4 @@ def from_jsonable(saved: dict[str, Any], source: str) -> Train:
     Raises:
         CheckpointError: these are no settings of this version.
     """
-    return checked(saved, Train, f"{source}/run.json", CheckpointError)
+    return checked(saved, Train, f"the settings in {source} are of another version", CheckpointError)
