@@ -13,6 +13,7 @@ import tokenize
 import tomllib
 import zipfile
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,16 +42,7 @@ def read_json(path: Path, error: type[EmbodiedError], what: str = "is damaged") 
     Raises:
         error: it is missing, damaged, nested too deeply or too large.
     """
-    try:
-        if (size := path.stat().st_size) > MOST_JSON:
-            raise ValueError(f"{size} bytes are more than {MOST_JSON}")
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except RecursionError:
-        raise error(f"{path} {what}: it is nested too deeply") from None
-    except OSError as wrong:
-        raise error(f"{path} {what}: {wrong.strerror or wrong}") from None
-    except (ValueError, MemoryError) as wrong:
-        raise error(f"{path} {what}: {one_line(wrong)}") from None
+    return _read(path, MOST_JSON, json.loads, error, what)
 
 
 def read_toml(path: Path, error: type[EmbodiedError], what: str = "cannot be read") -> dict[str, Any]:
@@ -59,16 +51,21 @@ def read_toml(path: Path, error: type[EmbodiedError], what: str = "cannot be rea
     Raises:
         error: it is missing, damaged, nested too deeply or too large.
     """
+    return _read(path, MOST_TOML, tomllib.loads, error, what)
+
+
+def _read(path: Path, most: int, parse: Callable[[str], Any], error: type[EmbodiedError], what: str) -> Any:
     try:
-        if (size := path.stat().st_size) > MOST_TOML:
-            raise ValueError(f"{size} bytes are more than {MOST_TOML}")
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        if (size := path.stat().st_size) > most:
+            raise ValueError(f"{size} bytes are more than {most}")
+        return parse(path.read_bytes().decode("utf-8-sig"))
     except RecursionError:
-        raise error(f"{path} {what}: it is nested too deeply") from None
+        reason = "it is nested too deeply"
     except OSError as wrong:
-        raise error(f"{path} {what}: {wrong.strerror or wrong}") from None
-    except ValueError as wrong:
-        raise error(f"{path} {what}: {one_line(wrong)}") from None
+        reason = wrong.strerror or str(wrong)
+    except (ValueError, MemoryError) as wrong:
+        reason = one_line(wrong)
+    raise error(f"{path} {what}: {reason}")
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -132,6 +129,11 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray:
         raise ValueError(f"{entry.filename} holds less than it says")
     data.seek(0)
     return np.lib.format.read_array(data, allow_pickle=False)
+
+
+def is_path(text: str) -> bool:
+    """Whether a word leads somewhere else."""
+    return bool({"/", "\\", "\0"} & {*text})
 
 
 def one_line(error: BaseException | str) -> str:

@@ -41,9 +41,9 @@ class Returns(Observer):
         self.void += int(experience.void.sum())
 
     def on_end(self, worlds: NDArray[np.intp], decision: Decision, experience: Experience) -> None:
-        counted = _counted(self._total, experience.episode_return), _counted(self._steps, experience.episode_length)
-        self.reward += counted[0][worlds].tolist()
-        self.steps += counted[1][worlds].astype(int).tolist()
+        returns, lengths = experience.counted(self._total, self._steps)
+        self.reward += returns[worlds].tolist()
+        self.steps += lengths[worlds].astype(int).tolist()
         if experience.success is not None:
             self.success += experience.success[worlds].tolist()
 
@@ -128,8 +128,3 @@ class Endings(Observer):
         assert experience.success is not None
         self.success += experience.success[worlds].tolist()
         self.hidden += list(experience.final_privileged["hidden"][worlds])
-
-
-def _counted(own: NDArray, told: NDArray | None) -> NDArray:
-    """What an environment itself counted of its episodes: wrappers may have changed what is seen here."""
-    return own if told is None else np.where(np.isfinite(told), told, own)

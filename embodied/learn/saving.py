@@ -23,6 +23,7 @@ from embodied.nn.checkpoint import (
     load_tensors,
     load_weights,
     optimizer_tensors,
+    refuse_no_numbers,
     restore_optimizer,
     save_json,
     save_policy,
@@ -69,24 +70,13 @@ class TrainerCard(msgspec.Struct):
     unsaved: tuple[str, ...]
 
 
-def refuse_no_numbers(tensors: Mapping[str, Tensor], source: Path | str) -> None:
-    """Refuses what holds numbers that are none.
-
-    Raises:
-        CheckpointError: it names which.
-    """
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        raise CheckpointError(f"{source} holds numbers that are none, in {', '.join(broken[:3])}")
-
-
 def save_trainer(model: RolloutCollector, folder: Path) -> None:
     """Writes policy and trainer into `folder`, as safetensors and JSON, as one generation.
 
     Raises:
         CheckpointError: the folder cannot be written to, or weights are no numbers; what was saved before is intact.
     """
-    refuse_no_numbers(model.policy.state_dict(), "the policy that is to be saved")
+    refuse_no_numbers(model.policy.state_dict(), "the policy that is to be saved holds numbers that are none")
     files: dict[str, Callable[[Path], None]] = {}
     tensors = optimizer_tensors(model.policy.optimizer)
     tensors |= {_RNG: model.generator.get_state()} | _normalizer_tensors(model)
@@ -145,7 +135,7 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
     if _RNG not in tensors:
         raise CheckpointError(f"{folder / TRAINER} is incomplete: it has no {_RNG}")
     generator_state = tensors.pop(_RNG)
-    refuse_no_numbers(tensors, folder / TRAINER)
+    refuse_no_numbers(tensors, f"{folder / TRAINER} holds numbers that are none")
     _restore_normalizer(model, tensors, folder)
     model.num_timesteps, model._n_updates = counters.num_timesteps, counters.n_updates
     if generator_state.numel() == model.generator.get_state().numel():  # else of another kind of device
@@ -218,7 +208,7 @@ def _resume_worlds(model: RolloutCollector, saved: dict[str, Tensor]) -> bool:
         return False
     worlds = {name.removeprefix(_WORLD): value.numpy() for name, value in saved.items() if name.startswith(_WORLD)}
     policy_state = {name: value for name, value in saved.items() if not name.startswith(_WORLD)}
-    refuse_no_numbers(policy_state, Path(WORLDS))
+    refuse_no_numbers(policy_state, f"{WORLDS} holds numbers that are none")
     model.env.set_state(worlds)
     model._last_obs, model._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
     model.prediction_error.moments.copy_(saved["prediction_error"])

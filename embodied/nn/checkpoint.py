@@ -159,6 +159,17 @@ def check_spaces(card: dict[str, Any], observation: spaces.Space, action: spaces
             )
 
 
+def refuse_no_numbers(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Refuses tensors of which some are no numbers; `what` begins the message.
+
+    Raises:
+        CheckpointError: it names them.
+    """
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise CheckpointError(f"{what}: {', '.join(broken[:3])}")
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Writes a safetensors file in one move.
 

@@ -29,6 +29,7 @@ from embodied.nn.checkpoint import (
     load_tensors,
     policy_folder,
     read_card,
+    refuse_no_numbers,
     save_policy,
 )
 from embodied.nn.core import Core
@@ -353,9 +354,7 @@ def _check_weights(weights: dict[str, Tensor], claimed: dict[str, torch.Size], f
     if shapes != claimed:
         odd = sorted(name for name in {*shapes, *claimed} if shapes.get(name) != claimed.get(name))
         raise CheckpointError(f"{folder / WEIGHTS} does not fit its card: {', '.join(odd[:3])}")
-    broken = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
-    if broken:
-        raise CheckpointError(f"the weights in {folder} are no numbers: {', '.join(broken[:3])}")
+    refuse_no_numbers(weights, f"the weights in {folder} are no numbers")
 
 
 def policy_class(name: str) -> type[SequencePolicy]:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from embodied.errors import CheckpointError, OptionError
-from embodied.files import checked
+from embodied.files import checked, is_path
 from embodied.nn.checkpoint import load_json, save_json
 from embodied.nn.policy import SequencePolicy, load_policy
 
@@ -67,7 +67,7 @@ class _Saved(msgspec.Struct):
 
 def _is_plain(name: str) -> bool:
     """Whether a name is that of a folder, and of no path."""
-    return bool(name) and not name.startswith(".") and not {"/", "\\", "\0"} & {*name}
+    return bool(name) and not name.startswith(".") and not is_path(name)
 
 
 class Population:

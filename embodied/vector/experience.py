@@ -48,6 +48,12 @@ class Experience:
     episode_length: NDArray[np.float64] | None = None
     unsound: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((), bool))
 
+    def counted(self, returns: NDArray, lengths: NDArray) -> tuple[NDArray, NDArray]:
+        """Returns and lengths of episodes: as they were counted here, or, where it does, by the environment itself."""
+        pairs = (returns, self.episode_return), (lengths.astype(float), self.episode_length)
+        both = [own if told is None else np.where(np.isfinite(told), told, own) for own, told in pairs]
+        return both[0], both[1]
+
     @property
     def ended(self) -> NDArray[np.bool_]:
         """Episodes that ended with this step, `(N,)`."""

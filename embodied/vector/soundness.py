@@ -21,11 +21,8 @@ def sound_observation(obs: Any, n: int, when: str, drop: bool = False) -> tuple[
     Raises:
         ObservationError: without `drop`; it names environment, key and value.
     """
-    found = [(key, v, bad) for key, v in _parts(obs, "observation") if (bad := _unsound(v)) is not None]
-    if found and not drop:
-        raise ObservationError(_message(*found[0], when))
-    mended = np.logical_or.reduce([bad for *_, bad in found], initial=np.zeros(n, bool)) if found else np.zeros(n, bool)
-    return (_mended(obs) if found else obs), mended
+    worlds = _bad({"observation": obs}, n, when, drop)
+    return (_mended(obs) if worlds.any() else obs), worlds
 
 
 def sound(experience: Experience, when: str, drop: bool) -> Experience:
@@ -34,31 +31,37 @@ def sound(experience: Experience, when: str, drop: bool) -> Experience:
     Raises:
         ObservationError: without `drop`; it names environment, key and value.
     """
-    told = {"reward": experience.reward, "observation": experience.obs}
-    if experience.final_obs is not experience.obs:
-        told["final observation"] = experience.final_obs
-    told |= {f"info[{name!r}]": values for name, values in experience.privileged.items()}
-    found = [
-        (key, v, bad)
-        for name, part in told.items()
-        for key, v in _parts(part, name)
-        if (bad := _unsound(v)) is not None
-    ]
-    if not found:
-        return experience
-    if not drop:
-        raise ObservationError(_message(*found[0], when))
-    for key, _, bad in found:
-        experience.ignore = experience.ignore | bad
-        if key.startswith("observation") or key.startswith("info"):
-            experience.unsound = experience.unsound | bad
-    experience.reward = _mended(experience.reward)
+    n = len(experience.reward)
     same = experience.final_obs is experience.obs
+    past = {"reward": experience.reward} | ({} if same else {"final observation": experience.final_obs})
+    present = {"observation": experience.obs}
+    present |= {f"info[{name!r}]": values for name, values in experience.privileged.items()}
+    before, now = _bad(past, n, when, drop), _bad(present, n, when, drop)
+    if not (before | now).any():
+        return experience
+    experience.ignore, experience.unsound = experience.ignore | before | now, experience.unsound | now
+    experience.reward = _mended(experience.reward)
     experience.obs = _mended(experience.obs)
     experience.final_obs = experience.obs if same else _mended(experience.final_obs)
     experience.privileged = _mended(experience.privileged)
     experience.final_privileged = _mended(experience.final_privileged)
     return experience
+
+
+def _bad(told: dict[str, Any], n: int, when: str, drop: bool) -> NDArray[np.bool_]:
+    """In which of `n` environments something that was told is no number, or too large, `(n,)`.
+
+    Raises:
+        ObservationError: without `drop`, in any.
+    """
+    worlds = np.zeros(n, bool)
+    for name, part in told.items():
+        for key, values in _parts(part, name):
+            bad = _unsound(values)
+            if bad is not None and not drop:
+                raise ObservationError(_message(key, values, bad, when))
+            worlds |= False if bad is None else bad
+    return worlds
 
 
 def _message(key: str, values: NDArray, bad: NDArray[np.bool_], when: str) -> str:

@@ -16,7 +16,7 @@ from gymnasium.wrappers import FilterObservation
 from stable_baselines3.common.vec_env import VecEnv
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
-from embodied.files import checked, read_json
+from embodied.files import checked, is_path, read_json
 from embodied.spaces import MASK
 from embodied.vector.members import members_of
 from embodied.vector.previous_action import PreviousAction
@@ -112,7 +112,7 @@ class EnvSpec:
             CheckpointError: it describes no environment.
         """
         saved = checked(data, _SavedSpec, f"{source} does not describe an environment", CheckpointError)
-        paths = [name for name, value in saved.options.items() if isinstance(value, str) and {"/", "\\"} & {*value}]
+        paths = [name for name, value in saved.options.items() if isinstance(value, str) and is_path(value)]
         if paths:
             raise CheckpointError(f"{source} asks for an environment with the path {paths[0]}: make it yourself")
         return cls(**{name: getattr(saved, name) for name in cls.__dataclass_fields__})

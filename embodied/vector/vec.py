@@ -164,7 +164,7 @@ class GymVecEnv(DummyVecEnv):
         self._returns += experience.reward
         self._lengths += ~experience.ignore
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        returns, lengths = self._counted(experience)
+        returns, lengths = experience.counted(self._returns, self._lengths)
         for i in np.flatnonzero(experience.ended).tolist():
             infos[i] = {
                 "episode": {"r": float(returns[i]), "l": int(lengths[i])},
@@ -178,16 +178,6 @@ class GymVecEnv(DummyVecEnv):
         self._returns[experience.ended] = 0
         self._lengths[experience.ended] = 0
         return infos
-
-    def _counted(self, experience: Experience) -> tuple[NDArray, NDArray]:
-        """Returns and lengths of episodes so far: where they ended, as the environment itself has counted them."""
-        told = experience.episode_return, experience.episode_length
-        own = self._returns, self._lengths.astype(float)
-        pairs = zip(told, own, strict=True)
-        returns, lengths = (
-            mine if theirs is None else np.where(np.isfinite(theirs), theirs, mine) for theirs, mine in pairs
-        )
-        return returns, lengths
 
     def get_state(self) -> dict[str, NDArray] | None:
         """Everything that decides what happens next, by name; None if the environment cannot tell."""

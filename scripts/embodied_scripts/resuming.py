@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embodied.errors import CheckpointError, OptionError
+from embodied.files import is_path
 from embodied.nn.checkpoint import save_json
 from embodied.nn.policy import load_policy
 from embodied.randomization.spec import Randomization
@@ -72,7 +73,7 @@ def refuse_paths(folder: Path, begun: Collection[str], given: Collection[str]) -
     Raises:
         OptionError: there is one.
     """
-    paths = [option for option in begun if {"/", "\\"} & {*option} and option not in given]
+    paths = [option for option in begun if is_path(option) and option not in given]
     if paths:
         raise OptionError(f"{folder} was begun with {paths[0]}, a path outside of it: give it again (--options)")
 
