@@ -139,10 +139,9 @@ class Survivor(Duel):
         return views, told, dead, dict.fromkeys(agents, False), {p: {} for p in agents}
 
 
-class TurnsSurvivor(AECEnv):
-    """The same in turns."""
+class Turns(AECEnv):
+    """What two games of turns share: two players, who see nothing and choose from two."""
 
-    metadata = {"name": "survivor"}  # noqa: RUF012
     render_mode = None
 
     def __init__(self):
@@ -160,11 +159,20 @@ class TurnsSurvivor(AECEnv):
         return np.zeros(1, np.float32)
 
     def reset(self, seed=None, options=None):
-        self.agents, self.t = ["a", "b"], 0
-        self.agent_selection = "a"
+        self.agents, self.agent_selection = ["a", "b"], "a"
         self.rewards, self._cumulative_rewards = ({"a": 0.0, "b": 0.0} for _ in range(2))
         self.terminations, self.truncations = ({"a": False, "b": False} for _ in range(2))
         self.infos = {"a": {}, "b": {}}
+
+
+class TurnsSurvivor(Turns):
+    """The same in turns."""
+
+    metadata = {"name": "survivor"}  # noqa: RUF012
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed, options)
+        self.t = 0
 
     def step(self, action):
         if self.terminations[self.agent_selection]:
@@ -192,31 +200,10 @@ def test_who_dies_before_the_pay_off_is_still_paid(game):
     assert scores.tolist() == [[1.0, 0.0] * 4 + [0.0, 1.0] * 4]
 
 
-class Fold(AECEnv):
+class Fold(Turns):
     """The first may fold at once and lose 2 of the blind that it has paid; else the second decides, and is paid 1."""
 
     metadata = {"name": "fold"}  # noqa: RUF012
-    render_mode = None
-
-    def __init__(self):
-        super().__init__()
-        self.possible_agents = ["a", "b"]
-
-    def observation_space(self, agent):
-        return spaces.Box(0, 1, (1,), np.float32)
-
-    def action_space(self, agent):
-        return spaces.Discrete(2)
-
-    def observe(self, agent):
-        return np.zeros(1, np.float32)
-
-    def reset(self, seed=None, options=None):
-        self.rng = np.random.default_rng(seed) if seed is not None or not hasattr(self, "rng") else self.rng
-        self.agents, self.agent_selection = ["a", "b"], "a"
-        self.rewards, self._cumulative_rewards = ({"a": 0.0, "b": 0.0} for _ in range(2))
-        self.terminations, self.truncations = ({"a": False, "b": False} for _ in range(2))
-        self.infos = {"a": {}, "b": {}}
 
     def step(self, action):
         if self.agent_selection == "b" or action == 0:

@@ -15,26 +15,22 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv
 
 from embodied.agent import Agent
 from embodied.errors import CheckpointError, OptionError, TrainingError
 from embodied.learn.cloning import Demonstrations
-from embodied.learn.collect import RolloutCollector
 from embodied.learn.config import PPOConfig
 from embodied.learn.dagger import LEAST_SPREAD, DAgger
 from embodied.learn.intrinsic import PredictionError
 from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.rollout import Rollout
 from embodied.learn.saving import resume_trainer, save_trainer, saved_settings, warn_of_unsaved
-from embodied.nn.belief_head import forms_of
-from embodied.nn.checkpoint import check_spaces, load_weights, policy_folder, read_card
+from embodied.learn.verbs import StableVerbs, folder_of
+from embodied.nn.checkpoint import check_spaces, policy_folder, read_card
 from embodied.nn.config import NetworkConfig
 from embodied.nn.heads import check_actions
 from embodied.nn.policy import SequencePolicy, load_policy, policy_class
-from embodied.vector.soundness import sound_observation
 from embodied.vector.spec import EnvSpec
-from embodied.vector.stable import StableVecEnv
 from embodied.vector.vec import as_vec_env
 
 WORLDS_PER_SEED = 1_000_003  # so that runs of neighboring seeds share no world
@@ -54,7 +50,7 @@ LOGGED = {  # terms of the loss, and what Stable-Baselines3's logger calls them
 }
 
 
-class SequencePPO(RolloutCollector):
+class SequencePPO(StableVerbs):
     """Trains a `SequencePolicy` on any Gymnasium environment.
 
     Observations may be Box (pictures too), Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of these; actions
@@ -119,71 +115,6 @@ class SequencePPO(RolloutCollector):
         self.normalize = config.normalize or (self._start is not None and self._start.normalize)
         if _init_setup_model:
             self._setup_model()
-
-    # --- Stable-Baselines3's verbs -------------------------------------------------------------------------
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, Any]:
-        """Chooses actions, as `SequencePolicy.predict` does; `action_masks` as in sb3-contrib."""
-        return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
-
-    def get_env(self) -> VecEnv | None:
-        """The environment, in the dialect in which it was given."""
-        return self.env.given if isinstance(self.env, StableVecEnv) else self.env
-
-    def set_env(self, env: Any, force_reset: bool = True) -> None:
-        """Goes on in another environment of the same spaces, of any kind that the constructor takes.
-
-        Raises:
-            OptionError: it is of another number, or what it hides is of another kind.
-        """
-        vec = as_vec_env(env, None, () if isinstance(env, VecEnv) else self.previous)
-        if vec.num_envs != self.n_envs:
-            raise OptionError(f"a trainer of {self.n_envs} environments goes on with as many, not {vec.num_envs}")
-        if forms_of(vec.hidden) != self._privileged.hidden:
-            raise OptionError("what this environment hides is of another kind than what the policy learned to infer")
-        super().set_env(vec, force_reset)
-        self.memory = None
-
-    def set_random_seed(self, seed: int | None = None) -> None:
-        """Seeds everything that is random.
-
-        Raises:
-            OptionError: a seed below 0.
-        """
-        if seed is not None and seed < 0:
-            raise OptionError(f"a seed is a whole number from 0 up, not {seed}")
-        super().set_random_seed(None if seed is None else seed % 2**32)
-
-    def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto") -> None:
-        """Takes over weights that `get_parameters` returned, or that a folder holds.
-
-        Raises:
-            CheckpointError: the folder holds none, or those of another network.
-        """
-        if isinstance(load_path_or_dict, dict):
-            super().set_parameters(load_path_or_dict, exact_match, device)
-        else:
-            load_weights(policy_folder(_folder_of(load_path_or_dict)), self.policy)
-
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, Any]:
-        before = self._last_obs
-        total, callback = super()._setup_learn(*args, **kwargs)
-        if self._last_obs is not before:
-            when = "after a reset"
-            self._last_obs, self._unsound = sound_observation(self._last_obs, self.n_envs, when, self._drops)
-        return total, callback
-
-    @staticmethod
-    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        """Takes the environment as it is: episodes are counted, and pictures turned, elsewhere."""
-        return env
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -285,7 +216,7 @@ class SequencePPO(RolloutCollector):
 
     def save(self, path: str | Path, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
         """Writes policy and trainer into the folder `path` (without ".zip"), as safetensors and JSON."""
-        save_trainer(self, _folder_of(path))
+        save_trainer(self, folder_of(path))
 
     @classmethod
     def load(cls, path: str | Path, env: Any = None, device: Any = "auto", **kwargs: Any) -> SequencePPO:  # type: ignore[override]
@@ -300,7 +231,7 @@ class SequencePPO(RolloutCollector):
         Raises:
             CheckpointError: the folder is incomplete or damaged, or was saved for another environment.
         """
-        folder = policy_folder(_folder_of(path))
+        folder = policy_folder(folder_of(path))
         saved, card, settings = load_policy(folder), read_card(folder), saved_settings(folder)
         spec = EnvSpec.from_jsonable(card["env"], folder)
         if env is None and spec.id not in gym.registry:
@@ -389,11 +320,6 @@ class SequencePPO(RolloutCollector):
             self.logger.record("rollout/belief_bits", float(np.mean(self.belief_bits)))
         unexplained = (rollout.returns - rollout.value).var() / rollout.returns.var().clamp(min=1e-8)
         self.logger.record("train/explained_variance", 1 - unexplained.item())
-
-
-def _folder_of(path: str | Path) -> Path:
-    """The folder that a path means: callbacks of Stable-Baselines3 ask for files that end in ".zip"."""
-    return Path(path).with_suffix("") if Path(path).suffix == ".zip" else Path(path)
 
 
 def _policy_of(

@@ -5,10 +5,10 @@ from .onnx import export_onnx as export_onnx
 from .onnx_agent import OnnxAgent as OnnxAgent
 from .policy import Introspection as Introspection
 from .policy import PolicyOutput as PolicyOutput
-from .policy import Privilege as Privilege
 from .policy import SequencePolicy as SequencePolicy
 from .policy import load_policy as load_policy
 from .policy import policy_class as policy_class
+from .privilege import Privilege as Privilege
 
 __all__ = [
     "Core",

@@ -20,9 +20,8 @@ from torch.distributions import Distribution
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.files import DAMAGED, one_line
-from embodied.nn.belief_head import BeliefHeadLayout, Form
+from embodied.nn.belief_head import BeliefHeadLayout
 from embodied.nn.checkpoint import (
-    LARGEST_SPACE,
     WEIGHTS,
     build_space,
     describe_space,
@@ -37,6 +36,8 @@ from embodied.nn.encoder import Encoder
 from embodied.nn.generation import current, verify
 from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head
 from embodied.nn.normalization import RunningMeanStd
+from embodied.nn.privilege import NOTHING
+from embodied.nn.privilege import Privilege as Privilege
 from embodied.spaces import Codec, mask_of
 
 SCALE = "encoder.running."  # names of how observations are normalized
@@ -69,19 +70,6 @@ class Introspection:
     inside: dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Privilege:
-    """Privileged information of a critic and a belief head during training.
-
-    Attributes:
-        state: size of the privileged state; 0 without one.
-        hidden: the form of the belief about each hidden variable (see `BeliefHeadLayout`).
-    """
-
-    state: int = 0
-    hidden: tuple[Form, ...] = ()
-
-
 class SequencePolicy(BasePolicy):
     """Encoder, core and heads, in the shape that Stable-Baselines3's algorithms expect.
 
@@ -106,7 +94,7 @@ class SequencePolicy(BasePolicy):
         action_space: spaces.Space,
         lr_schedule: Any = None,
         use_sde: bool = False,
-        privilege: Privilege = Privilege(),
+        privilege: Privilege = NOTHING,
         forward_model: bool = False,
         normalize: bool = False,
         initial_std: float = 0.5,
@@ -341,7 +329,7 @@ def _built(card: dict[str, Any], folder: Path) -> SequencePolicy:
         return policy_class(card["policy"])(
             build_space(card["observation_space"]),
             build_space(card["action_space"]),
-            privilege=_privilege(card["privilege"]),
+            privilege=Privilege.from_card(card["privilege"]),
             **card["settings"],
         )
     except (*DAMAGED, RecursionError, AssertionError) as error:
@@ -372,24 +360,6 @@ def policy_class(name: str) -> type[SequencePolicy]:
     if name not in provided:
         raise UnknownNameError("policy", name, {*known, *provided})
     return provided[name].load()
-
-
-def _privilege(saved: Any) -> Privilege:
-    """A privilege as it is written in a card."""
-    state = int(saved["state"])
-    if not 0 <= state <= LARGEST_SPACE:
-        raise ValueError(f"a privileged state of {state} numbers is none")
-    return Privilege(state, tuple(map(_form, saved["hidden"])))
-
-
-def _form(saved: Any) -> Form:
-    """The form of a belief as it is written in a card."""
-    if isinstance(saved, int):
-        if not 1 <= saved <= LARGEST_SPACE:
-            raise ValueError(f"a choice of {saved} is none")
-        return saved
-    low, high, angle = saved
-    return float(low), float(high), bool(angle)
 
 
 def _subclasses(cls: type) -> list[type]:

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from embodied.errors import ActionError, CheckpointError, NotResetError, OptionError, WorldFailureWarning
+from embodied.errors import CheckpointError, NotResetError, OptionError, WorldFailureWarning
 from embodied.layout import joined
 from embodied.physics.batch import Batch
 from embodied.physics.loading import compile_spec
@@ -24,6 +24,7 @@ from embodied.randomization.apply import Randomizer
 from embodied.randomization.spec import Randomization
 from embodied.robot.batched import BatchedRobot, advance, whole_ticks
 from embodied.seeding import WorldStreams
+from embodied.world.checks import checked_actions, checked_draw, numbers_only, worlds_of_mask
 from embodied.world.state import restore_state, state_of
 from embodied.world.task import Draw, Outcome, Task, TaskMetadata, World
 
@@ -135,13 +136,14 @@ class BatchEnv(TaskMetadata, VectorEnv):
         randomization.
         """
         super().reset(seed=seed)
-        worlds = self._masked((options or {}).get("reset_mask"))
+        worlds = worlds_of_mask((options or {}).get("reset_mask"), self.num_envs)
         if seed is None and not self.started:
             seed = int(self.np_random.integers(2**31))
         if seed is not None:
             self.streams.seed(seed, worlds)
         self.started = True
-        self._begin(worlds, self._replayed((options or {}).get("sampled_parameters")))
+        sampled = (options or {}).get("sampled_parameters")
+        self._begin(worlds, None if sampled is None else checked_draw(sampled, self.randomizer.sampled.shape))
         return self._obs.copy(), self._info()
 
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
@@ -151,7 +153,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
             ActionError: an action of the wrong shape, or not finite.
             NotResetError: a world that was not reset, or that ended and waits for a reset.
         """
-        commands = self.task.filter_actions(self._checked(actions))
+        commands = self.task.filter_actions(checked_actions(actions, self.action_space.shape))
         stale = self._stale_worlds()
         failed = self._advance(commands, stale)
         outcome, truncated = self._judge(failed, stale)
@@ -247,35 +249,6 @@ class BatchEnv(TaskMetadata, VectorEnv):
     def body(self) -> BatchedRobot:
         """The body, or the first of several."""
         return self.bodies[0]
-
-    def _masked(self, mask: Any) -> Rows:
-        """Returns the worlds of a reset mask; all without one."""
-        if mask is None:
-            return np.arange(self.num_envs)
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != bool:
-            raise OptionError(f"reset_mask must be {self.num_envs} booleans, not {mask.dtype} of shape {mask.shape}")
-        return np.flatnonzero(mask)
-
-    def _replayed(self, sampled: Any) -> NDArray | None:
-        """A draw to be put back, checked."""
-        if sampled is None:
-            return None
-        values, expected = np.asarray(sampled, np.float64), self.randomizer.sampled.shape
-        if values.shape != expected or not np.isfinite(values).all():
-            raise OptionError(
-                f"sampled_parameters must be finite numbers of shape {expected}, not of shape {values.shape}"
-            )
-        return values
-
-    def _checked(self, actions: NDArray) -> NDArray:
-        actions = np.asarray(actions, np.float64)
-        if actions.shape != self.action_space.shape:
-            raise ActionError(f"actions have shape {actions.shape}, expected {self.action_space.shape}")
-        finite = np.isfinite(actions).all(axis=1)
-        if not finite.all():
-            raise ActionError(f"actions of worlds {np.flatnonzero(~finite).tolist()} are not finite numbers")
-        return np.clip(actions, -1.0, 1.0)
 
     def _stale_worlds(self) -> Rows:
         """Returns the worlds that this step resets instead of moving (next-step mode)."""
@@ -400,20 +373,15 @@ class BatchEnv(TaskMetadata, VectorEnv):
         flags = np.zeros(self.num_envs, bool)
         flags[failed if failed is not None else []] = True
         values = {
-            "hidden": _numbers(self.task.truth()),
-            "state": _numbers(self.task.state()),
-            "shaping": _numbers(self.task.potential()),
+            "hidden": numbers_only(self.task.truth()),
+            "state": numbers_only(self.task.state()),
+            "shaping": numbers_only(self.task.potential()),
             "success": np.zeros(self.num_envs, bool) if success is None else success,
             "failed": flags,
         }
         if self.sampled_parameter_names:
             values["sampled_parameters"] = self.randomizer.sampled.copy()
         return values | {f"_{key}": self._all for key in values}
-
-
-def _numbers(values: NDArray) -> NDArray:
-    """Values with 0 in place of what is no number: that of a world that has failed."""
-    return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _adopt_options(robot: mujoco.MjSpec, arena: mujoco.MjSpec) -> None:
