@@ -22,6 +22,13 @@ def mask_of(observation: Any) -> Any:
     return observation[MASK] if MASK in observation else mask_of(observation.get("obs"))
 
 
+def choices_of(space: spaces.Space) -> NDArray[np.intp]:
+    """How many places each choice of an action space has; none where there is nothing to choose from."""
+    if isinstance(space, spaces.Discrete):
+        return np.array([space.n], np.intp)
+    return space.nvec.reshape(-1).astype(np.intp) if isinstance(space, spaces.MultiDiscrete) else np.zeros(0, np.intp)
+
+
 @dataclass(frozen=True)
 class Part:
     """One simple space within an observation, and where its numbers stand in the flat row."""

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from embodied.seeding import Draws
-from embodied.vector.masks import choices_of
+from embodied.spaces import choices_of
 
 
 class RandomAgent:

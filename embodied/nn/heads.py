@@ -12,6 +12,7 @@ from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from embodied.errors import OptionError
 from embodied.nn.normalization import RunningMeanStd
+from embodied.spaces import choices_of
 
 CRITIC_WIDTH = 128
 FORBIDDEN = -1e9  # logit of an action that is not allowed
@@ -157,7 +158,7 @@ class ChoiceHead(nn.Module):
         super().__init__()
         single = isinstance(space, spaces.Discrete)
         self.shape: tuple[int, ...] = () if single else tuple(np.shape(space.start))
-        sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else space.nvec.reshape(-1)
+        sizes = choices_of(space)
         self.start = np.atleast_1d(np.asarray(space.start)).reshape(-1)
         self.size, self.most, self.mask_size = len(sizes), int(sizes.max()), int(sizes.sum())
         exists = np.arange(self.most) < sizes[:, None]

@@ -98,8 +98,7 @@ class League:
         every = max(1, steps // self.config.checkpoints)
         went_on = True
         while went_on:
-            due = self.learner.num_timesteps - self.population.newest_step >= every
-            if due:
+            if self.learner.num_timesteps - self.population.newest_step >= every:
                 self.snapshot()
             went_on = self.learner.num_timesteps < steps and self._learn_until(
                 self.population.newest_step + every, steps, callbacks or []

@@ -9,8 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
-from embodied.spaces import Codec
-from embodied.vector.masks import choices_of
+from embodied.spaces import Codec, choices_of
 
 
 class SeatViews:

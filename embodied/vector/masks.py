@@ -16,18 +16,11 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from embodied.errors import OptionError
-from embodied.spaces import MASK, mask_of
+from embodied.spaces import MASK, choices_of, mask_of
 from embodied.vector.members import has_method, layers_of
 
 METHOD = "action_masks"
 Mask = NDArray[np.bool_]
-
-
-def choices_of(space: spaces.Space) -> NDArray[np.intp]:
-    """How many places each choice of an action space has; none where there is nothing to choose from."""
-    if isinstance(space, spaces.Discrete):
-        return np.array([space.n], np.intp)
-    return space.nvec.reshape(-1).astype(np.intp) if isinstance(space, spaces.MultiDiscrete) else np.zeros(0, np.intp)
 
 
 class Masks:
