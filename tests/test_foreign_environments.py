@@ -1,6 +1,7 @@
 """Environments of others: their own names, masks, spaces and numbers, and Stable-Baselines3's habits."""
 
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -31,6 +32,7 @@ from embodied.spaces import Codec
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv, as_vec_env, step
 from embodied_policies import MlpPolicy, TransformerPolicy
+from embodied_scripts.cli.evaluate import Evaluate
 
 SMALL = {"n_steps": 16, "minibatches": 1, "n_epochs": 1, "seed": 0}
 SAME_STEP = AutoresetMode.SAME_STEP
@@ -647,3 +649,20 @@ def test_of_a_dict_some_keys_are_observed_and_that_is_known_to_the_policy(tmp_pa
     again = SequencePPO.load(tmp_path)
     assert EnvSpec.of(again.env) == EnvSpec.of(model.env) == EnvSpec("Reader-v0", observe=("number",))
     assert [*again.observation_space] == ["action_mask", "number"]
+
+
+def test_an_environment_without_a_time_limit_is_evaluated_up_to_the_longest_episode_and_others_to_their_own_end():
+    class Endless(Plain):
+        def step(self, action):
+            return (*super().step(action)[:2], False, False, {})
+
+    gym.register("Endless-v0", entry_point=Endless)
+    for name, length in (("Endless-v0", 7), ("CartPole-v1", None), ("embodied/Search-v0", None)):
+        env = EnvSpec(name).make(2, longest=7)
+        env.reset()
+        zero = np.zeros((2, *env.action_space.shape), env.action_space.dtype)
+        ends = [step(env, zero)[0].ended.any() for _ in range(8)]
+        assert ends == [length is not None and t == length - 1 for t in range(8)]
+        env.close()
+    with pytest.raises(OptionError, match="at least one run, episode and step"):
+        Evaluate((Path("runs"),), longest=0).run()

@@ -11,7 +11,7 @@ import pytest
 from embodied.errors import EmbodiedError, ModelError, OptionError, RecordingError, UnknownNameError
 from embodied.physics.batch import Batch
 from embodied.physics.targets import find_targets
-from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
+from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, TorqueDrive, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
 from embodied.sysid.gap import gap, repeat_floor
 from embodied.sysid.search import Progress
@@ -310,6 +310,7 @@ def test_a_simulation_leaves_nothing_behind_for_the_next():
     assert np.array_equal(plant.simulate({}, [told])[0], first)
 
 
+TIME = np.arange(300) / 100
 LIMITS = Limits((-0.8,), (0.8,), (8.0,), reach=0.6)
 
 
@@ -338,6 +339,48 @@ def test_a_joint_that_would_swing_beyond_its_limits_is_not_proposed():
     narrow = Limits((-0.8,), (0.8,), (1000.0,), reach=-0.79)
     with pytest.raises(OptionError, match="swing beyond the limits"):
         propose(plant, found, narrow, 1.0)
+
+
+def test_torques_are_proposed_within_limits_of_torque_and_of_angle():
+    plant = ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], TorqueDrive(), threads=1)
+    told = Recording(TIME, 0.2 * np.sin(5 * TIME)[:, None], {"position": np.full((len(TIME), 1), 0.3)})
+    log = Recording(TIME, told.command, {"position": plant.simulate({}, [told])[0][0]}, {"command": "N·m"})
+    found = fit(plant, [log], [Parameter("dof_damping[*]", 0.01, 1.0)], iterations=2)
+    with pytest.raises(OptionError, match="lowest, highest"):
+        propose(plant, found, Limits((-0.1,), (0.5,), (3.0,)), 1.0)
+    limits = Limits((-0.1,), (0.5,), (3.0,), lowest=(-1.2,), highest=(1.8,))
+    proposal = propose(plant, found, limits, 1.0)
+    track = proposal.recording.signal("position")
+    assert track[0] == pytest.approx(0.3)
+    assert ((track >= -1.2) & (track <= 1.8)).all()
+    assert ((proposal.recording.command >= -0.1) & (proposal.recording.command <= 0.5)).all()
+    assert proposal.recording.units["command"] == "N·m"
+
+
+def test_backlash_is_found_beside_friction_at_rest_and_under_load():
+    truth = {"backlash[hinge]": 0.06, "stribeck[hinge]": 0.05, "load_friction[hinge]": 0.15, "dof_damping[hinge]": 0.08}
+    plant = ServoPlant(
+        mujoco.MjSpec.from_string(PENDULUM), ["hinge"], Servo(stiffness=4.0, limit=2.0), threads=1, backlash=["hinge"]
+    )
+    log = recorded(plant, truth, 0)
+    wanted = [Parameter("backlash"), Parameter("stribeck", 0.0, 0.3), Parameter("load_friction", 0.0, 0.6)]
+    found = fit(plant, [log], [*wanted, Parameter("dof_damping[*]", 0.01, 0.5)], starts=3)
+    assert found.values["backlash[hinge]"] == pytest.approx(0.06, abs=0.01)
+    assert found.values["load_friction[hinge]"] == pytest.approx(0.15, abs=0.05)
+
+
+def test_the_load_behind_backlash_hangs_on_the_side_that_gravity_pulls_to():
+    held = Recording(TIME, np.full((len(TIME), 1), 0.5), {"position": np.full((len(TIME), 1), 0.5)})
+    tight, loose = (
+        ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], Servo(stiffness=40.0, limit=9.0), backlash=joints)
+        for joints in ([], ["hinge"])
+    )
+    there = tight.simulate({}, [held])[0][0, -1, 0]
+    fallen = loose.simulate({"backlash[hinge]": np.array([0.0, 0.1])}, [held])[0][:, -1, 0]
+    assert fallen[0] == pytest.approx(there, abs=2e-3)
+    assert fallen[1] == pytest.approx(there - 0.05, abs=4e-3)
+    with pytest.raises(UnknownNameError, match="driven joint"):
+        ServoPlant(mujoco.MjSpec.from_string(PENDULUM), ["hinge"], Servo(), backlash=["knee"])
 
 
 def test_another_reading_than_the_command_can_be_aimed_at():

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import OptionError
+from embodied.sysid.drive import Servo
 from embodied.sysid.fit import STEPS
 from embodied.sysid.plant import Plant
 from embodied.sysid.posterior import Fit
-from embodied.sysid.recording import Recording
+from embodied.sysid.recording import COMMAND, Recording
 
 CANDIDATES, PARENTS, ROUNDS = 32, 6, 3
 LOWEST, HIGHEST = np.log(0.1), np.log(5.0)  # Hz, of waves
@@ -31,7 +32,8 @@ class Limits:
     Attributes:
         low, high: of each command, `(J,)`.
         speed: greatest change of each command per second, `(J,)`.
-        reach: how far beyond low and high a joint may swing, in the unit of the signal.
+        reach: how far beyond low and high a joint may swing, where commands are positions, in their unit.
+        lowest, highest: between which a joint may be, `(J,)`, where commands are none; it begins in the middle.
 
     Raises:
         OptionError: limits that leave nothing.
@@ -41,6 +43,15 @@ class Limits:
     high: tuple[float, ...]
     speed: tuple[float, ...]
     reach: float = 0.2
+    lowest: tuple[float, ...] | None = None
+    highest: tuple[float, ...] | None = None
+
+    @property
+    def room(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Between which the joints may be, `(J,)` each."""
+        if self.lowest is not None and self.highest is not None:
+            return np.array(self.lowest), np.array(self.highest)
+        return np.array(self.low) - self.reach, np.array(self.high) + self.reach
 
     def __post_init__(self) -> None:
         if not len(self.low) == len(self.high) == len(self.speed):
@@ -49,6 +60,11 @@ class Limits:
             )
         if any(not low < high for low, high in zip(self.low, self.high, strict=True)) or not min(self.speed) > 0:
             raise OptionError("low must be below high, and speeds positive")
+        lowest, highest = self.room
+        if (self.lowest is None) != (self.highest is None) or not len(lowest) == len(highest) == len(self.low):
+            raise OptionError("lowest and highest are given together, one number per joint")
+        if self.lowest is not None and not (lowest < highest).all():
+            raise OptionError("lowest must be below highest")
 
 
 @dataclass(frozen=True)
@@ -73,10 +89,14 @@ def propose(
         noise: standard deviation of one measured number, model error included.
 
     Raises:
-        OptionError: less than a second, a noise or a rate that is not positive, or limits that no command keeps.
+        OptionError: less than a second, a noise or a rate that is not positive, limits that no command keeps, or drives
+            of something else than positions without limits of the joints.
     """
     if seconds < 1 or not noise > 0 or not hertz > 0:
         raise OptionError("a recording lasts at least a second, its commands come at some rate, and noise is positive")
+    drives = getattr(plant, "drives", [])
+    if limits.lowest is None and not all(isinstance(drive, Servo) for drive in drives):
+        raise OptionError("commands are no positions: say between which angles joints may be (lowest, highest)")
     rng = np.random.default_rng(seed)
     prior = prior_precision(found)
     pool = [random_command(limits, seconds, hertz, rng) for _ in range(CANDIDATES)]
@@ -92,7 +112,8 @@ def propose(
     _, before = np.linalg.slogdet(prior)
     values = {name: np.array([value]) for name, value in found.values.items()}
     expected = plant.simulate(values, [pool[winner]])[0][0]
-    recording = Recording(pool[winner].time_s, pool[winner].command, {"position": expected})
+    units = {COMMAND: drives[0].UNITS[0]} if drives else {}
+    recording = Recording(pool[winner].time_s, pool[winner].command, {"position": expected}, units)
     return Proposal(recording, float(np.exp(-(scores[winner] - before) / 2 / len(prior))))
 
 
@@ -112,7 +133,7 @@ def gains(
     for first in range(0, len(commands), BATCH):
         some = commands[first : first + BATCH]
         for derivative, track in _derivatives(plant, found, some):
-            low, high = np.array(limits.low) - limits.reach, np.array(limits.high) + limits.reach
+            low, high = limits.room
             inside = np.all((track >= low) & (track <= high))
             information = prior + derivative.T @ derivative / noise**2
             out.append(np.linalg.slogdet(information)[1] if inside else -np.inf)
@@ -148,14 +169,14 @@ def _child(
 
 
 def _kept(limits: Limits, time: NDArray, command: NDArray, hertz: float) -> Recording:
-    """A command that keeps limits and speeds, and begins in the middle."""
+    """A command that keeps limits and speeds; it and the joints begin in the middle."""
     low, high, most = np.array(limits.low), np.array(limits.high), np.array(limits.speed) / hertz
     out = np.empty_like(command)
     out[0] = (low + high) / 2
     for k in range(1, len(out)):
         out[k] = out[k - 1] + np.clip(command[k] - out[k - 1], -most, most)
     out = np.clip(out, low, high)
-    return Recording(time, out, {"position": np.tile(out[0], (len(out), 1))})
+    return Recording(time, out, {"position": np.tile(np.mean(limits.room, axis=0), (len(out), 1))})
 
 
 def _derivatives(plant: Plant, found: Fit, commands: Sequence[Recording]) -> list[tuple[NDArray, NDArray]]:
@@ -165,11 +186,11 @@ def _derivatives(plant: Plant, found: Fit, commands: Sequence[Recording]) -> lis
         np.minimum(found.estimate + STEPS[0] * width, found.high),
         np.maximum(found.estimate - STEPS[0] * width, found.low),
     )
-    candidates = np.tile(found.estimate, (2 * P, 1))
+    candidates = np.tile(found.estimate, (2 * P + 1, 1))
     candidates[np.arange(P), np.arange(P)] = up
     candidates[P + np.arange(P), np.arange(P)] = down
     pairs = zip(found.targets, candidates.T, strict=True)
     values = {name: column for targets, column in pairs for name in targets}
     span = ((up - down) / width)[:, None]
     tracks = plant.simulate(values, commands)
-    return [(((t[:P] - t[P:]).reshape(P, -1) / span).T, t[0]) for t in tracks]
+    return [(((t[:P] - t[P:-1]).reshape(P, -1) / span).T, t[-1]) for t in tracks]

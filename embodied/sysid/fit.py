@@ -19,7 +19,7 @@ from embodied.sysid.posterior import Fit
 from embodied.sysid.recording import Recording
 from embodied.sysid.residuals import Free, Residuals, clustered, jackknifed, residuals_of
 from embodied.sysid.search import Progress, Watch, search_from, starts_of
-from embodied.sysid.simulation import AIM, LATENCY, OFFSET
+from embodied.sysid.simulation import AIM, BACKLASH, LATENCY, OFFSET
 
 STEPS = (1e-2, 1e-3)  # of finite differences, in shares of a range: across the kinks of friction, then exact
 INSIDE = 0.1  # share of its range by which a parameter begins within it: at its very end it may change nothing
@@ -27,6 +27,7 @@ USUAL_RANGES = {
     LATENCY: (0.0, 0.1),
     OFFSET: (-0.3, 0.3),
     AIM: (-0.2, 0.2),
+    BACKLASH: (0.0, 0.1),
     "stribeck": (0.0, 0.5),
     "load_friction": (0.0, 0.8),
     "back_load_friction": (0.0, 0.8),

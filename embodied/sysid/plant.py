@@ -19,16 +19,18 @@ from embodied.physics.batch import Batch
 from embodied.physics.elements import add_actuator
 from embodied.physics.loading import compile_spec, read_spec
 from embodied.physics.targets import Target, check_single, derive_if_needed, find_targets
+from embodied.robot.actuators.spec import add_backlash
 from embodied.sysid.drive import Drive
 from embodied.sysid.lint import role
 from embodied.sysid.recording import COMMAND, Recording
 from embodied.sysid.signals import holes_of
-from embodied.sysid.simulation import AIM, LATENCY, OFFSET, Run, at_instants, start_of, ticks_of
+from embodied.sysid.simulation import AIM, BACKLASH, LATENCY, OFFSET, Run, at_instants, start_of, ticks_of
 
 SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 STICKING = (0.9999, 0.9999, 0.001, 0.5, 2)  # MuJoCo's usual friction lets a loaded joint creep by 10 % of its fall
 CHANGING = ("dof_damping", "dof_frictionloss")  # while a simulation runs
 MOST_TICKS = 20_000_000  # of one recording
+ANY_WIDTH = 0.01  # rad; every world has its own
 LOST = 10.0  # rad; where a simulation that failed is said to be
 
 
@@ -60,7 +62,9 @@ class ServoPlant:
     Its own actuators are left out: `drive` takes their place. Parameters are `latency_s` of the commands [s]; those of
     the drive, such as `stiffness[elbow]`; `offset[elbow]`, the reading of a joint at its zero, and
     `command_offset[elbow]`, by how much another reading than the command is aimed at [rad]; and every quantity of the
-    model, such as `dof_damping[elbow]` or `density[gripper]` (see `embodied.physics.targets`).
+    model, such as `dof_damping[elbow]` or `density[gripper]` (see `embodied.physics.targets`). Joints with
+    backlash have its full width, `backlash[elbow]` [rad]: their drive turns a rotor (the joint's armature), which a
+    position loop follows, and their load, of which angles and speeds are read, is loose on it.
 
     Args:
         model: an MJCF or URDF file, or a spec, which is copied.
@@ -72,9 +76,11 @@ class ServoPlant:
         packages: folders of ROS packages by name, where a URDF has addresses such as `package://NAME/…`.
         feeds: parameters that numbers of the recordings' metadata are, such as `{"payload": "body_mass[gripper]"}`.
         ignore: numbers of the metadata that may differ between recordings although nothing uses them.
+        backlash: joints that have some.
 
     Raises:
-        UnknownNameError, OptionError, ModelError: something that the model does not have, or that is named twice.
+        UnknownNameError, OptionError, ModelError: something that the model does not have, or that is named twice;
+            backlash without a rotor's inertia.
     """
 
     def __init__(
@@ -88,9 +94,13 @@ class ServoPlant:
         packages: Mapping[str, Path] | None = None,
         feeds: Mapping[str, str] | None = None,
         ignore: Sequence[str] = (),
+        backlash: Sequence[str] = (),
     ) -> None:
         spec = model.copy() if isinstance(model, mujoco.MjSpec) else read_spec(model, packages or {}, visuals=False)
         check_joints(spec, joints)
+        for joint in backlash:
+            if joint not in joints:
+                raise UnknownNameError("driven joint", joint, joints)
         for joint in joints:
             if not isinstance(drive, Drive) and joint not in drive:
                 raise UnknownNameError("drive of joint", joint, drive)
@@ -101,11 +111,12 @@ class ServoPlant:
         self.drives = [drive if isinstance(drive, Drive) else drive[joint] for joint in joints]
         spec.option.timestep = tick_s or spec.option.timestep
         self.spec = spec.copy()  # as it was given
-        self.model = _driven(spec, joints)
+        self.model = _driven(spec, joints, backlash)
         self.tick_s = self.model.opt.timestep
         self._threads = threads
         self.places = [int(self.model.joint(joint).qposadr[0]) for joint in joints]
         self.dofs = [int(self.model.joint(joint).dofadr[0]) for joint in joints]
+        self.loose = {joints.index(joint): self.model.joint(f"{joint}_backlash").id for joint in backlash}
         self._feeds, self._ignore = dict(feeds or {}), {*ignore}
         self._batches: dict[int, Batch] = {}
         self._touched: dict[str, Target] = {}
@@ -115,7 +126,10 @@ class ServoPlant:
             for name, value in one.parameters.items()
         }
         self._own = (
-            {LATENCY: 0.0} | {f"{name}[{joint}]": 0.0 for name in (OFFSET, AIM) for joint in joints} | self._of_drives
+            {LATENCY: 0.0}
+            | {f"{name}[{joint}]": 0.0 for name in (OFFSET, AIM) for joint in joints}
+            | {f"{BACKLASH}[{joint}]": 0.0 for joint in backlash}
+            | self._of_drives
         )
 
     def expand(self, pattern: str) -> list[str]:
@@ -271,7 +285,7 @@ def check_joints(spec: mujoco.MjSpec, joints: Sequence[str]) -> None:
             raise ModelError(f"joint {joint!r} has more than one degree of freedom, which no drive turns")
 
 
-def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
+def _driven(spec: mujoco.MjSpec, joints: Sequence[str], backlash: Sequence[str]) -> mujoco.MjModel:
     """The model with a drive on each joint in place of its own actuators; what it pulls with is set when it runs."""
     for part in (*spec.actuators, *spec.sensors, *spec.keys):
         spec.delete(part)
@@ -288,4 +302,8 @@ def _driven(spec: mujoco.MjSpec, joints: Sequence[str]) -> mujoco.MjModel:
             forcelimited=True,
             forcerange=[-1, 1],
         )
+    for joint in backlash:
+        if not spec.joint(joint).armature > 0:
+            raise ModelError(f"joint {joint!r} has backlash but no rotor: give it an armature [kg·m²]")
+        add_backlash(spec, joint, ANY_WIDTH)
     return compile_spec(spec, "the driven model")

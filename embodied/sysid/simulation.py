@@ -20,7 +20,7 @@ from embodied.sysid.lint import role
 from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import Recording
 
-LATENCY, OFFSET, AIM = "latency_s", "offset", "command_offset"
+LATENCY, OFFSET, AIM, BACKLASH = "latency_s", "offset", "command_offset", "backlash"
 PIECE = 256  # ticks that are simulated in one call
 SUPPLY_S = 0.01  # for which a supply is held at what it is in the middle
 START_S, START_ROWS = 0.1, 6  # over which, and over how many rows at least, the speed at the beginning is estimated
@@ -36,6 +36,7 @@ class Driven(Protocol):
     drives: list[Drive]
     places: list[int]
     dofs: list[int]
+    loose: dict[int, int]  # index of a joint with backlash to the hinge that its load turns on
 
     def table(self, name: str, values: Mapping[str, NDArray], worlds: int) -> NDArray[np.float64]:
         """A parameter of the drives in every world, `(W, J)`."""
@@ -54,7 +55,7 @@ class Run:
         self.K, self.W, self.J = K, batch.n, len(plant.columns)
         self.ticks = max(ticks_of(recording, plant.tick_s) for recording in recordings)
         own = {name for drive in plant.drives for name in drive.parameters}
-        self._table = {name: plant.table(name, values, self.W) for name in sorted({*own, OFFSET, AIM})}
+        self._table = {name: plant.table(name, values, self.W) for name in sorted({*own, OFFSET, AIM, BACKLASH})}
         self._dofs, self._places = plant.dofs, plant.places
         self._damping, self._coulomb = batch.field("dof_damping"), batch.field("dof_frictionloss")
         self._viscous, self._dry = self._damping[:, self._dofs].copy(), self._coulomb[:, self._dofs].copy()
@@ -63,6 +64,9 @@ class Run:
         self._rubs = any(np.any(self._table[name]) for name in ("stribeck", *LOADS))
         self._fed = any(drive.supply or drive.enabled for drive in plant.drives)
         self._law = self._laws()
+        for j, hinge in plant.loose.items():
+            half = self._table[BACKLASH][:, j] / 2
+            batch.field("jnt_range")[:, hinge] = np.stack([-half, half], axis=1)
 
     def track(self, field: str) -> NDArray[np.float64]:
         """Angles, speeds or torques of the joints at every tick, `(W, ticks + 1, J)`."""
@@ -70,7 +74,6 @@ class Run:
         power = self._power() if self._fed else None
         self._drive(1.0, 1.0) if power is None else self._drive(power[0][:, 0], power[1][:, 0])
         self._begin(commands[:, 0])
-        columns = {"qpos": self._places, "qvel": self._dofs, "actuator_force": list(range(self.J))}[field]
         out = np.empty((self.W, self.ticks + 1, self.J))
         pieces = self._pieces(power)
         kept = np.empty((self.W, max(last - first for first, last in pieces), self.batch.array(field).shape[1]))
@@ -82,13 +85,24 @@ class Run:
                 self._rub()
             record = {field: kept if last - first == kept.shape[1] else np.empty((self.W, last - first, kept.shape[2]))}
             if first == 0:
-                out[:, 0] = self.batch.array(field)[:, columns]
+                out[:, 0] = self._read(field, self.batch.array(field))
             self.batch.record(last - first, record, control=commands[:, first:last])
             early = field == "actuator_force"  # what MuJoCo computes at the beginning of a tick
-            out[:, first + 1 - early : last + 1 - early] = record[field][..., columns]
+            out[:, first + 1 - early : last + 1 - early] = self._read(field, record[field])
         if field == "actuator_force":
             out[:, -1] = out[:, -2]
         return out
+
+    def _read(self, field: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What of an array of the simulation, `(…, n)`, is read of the joints, `(…, J)`; behind backlash, the load."""
+        columns = {"qpos": self._places, "qvel": self._dofs, "actuator_force": list(range(self.J))}[field]
+        read = values[..., columns]
+        if field != "actuator_force":
+            model = self.plant.model
+            places = model.jnt_qposadr if field == "qpos" else model.jnt_dofadr
+            for j, hinge in self.plant.loose.items():
+                read[..., j] += values[..., places[hinge]]
+        return read
 
     def _pieces(self, power: tuple[NDArray, NDArray] | None) -> list[tuple[int, int]]:
         """First ticks and ends of what is simulated in one call: friction changes with every tick, a supply is held

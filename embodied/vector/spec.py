@@ -12,7 +12,7 @@ import gymnasium as gym
 import msgspec
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
-from gymnasium.wrappers import FilterObservation
+from gymnasium.wrappers import FilterObservation, TimeLimit
 from stable_baselines3.common.vec_env import VecEnv
 
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
@@ -20,7 +20,7 @@ from embodied.files import checked, is_path, read_json
 from embodied.spaces import MASK
 from embodied.vector.members import members_of
 from embodied.vector.previous_action import PreviousAction
-from embodied.vector.vec import GymVecEnv, make_vec
+from embodied.vector.vec import GymVecEnv, has_no_time_limit, make_vec
 
 # what `gymnasium.make_vec` keeps beside the options of the environment itself
 NOT_OPTIONS = (
@@ -65,15 +65,21 @@ class EnvSpec:
     unsaved: tuple[str, ...] = ()
     observe: tuple[str, ...] = ()
 
-    def make(self, num_envs: int, **more: Any) -> GymVecEnv:
+    def make(self, num_envs: int, longest: int | None = None, **more: Any) -> GymVecEnv:
         """Makes `num_envs` of it; `more` are further options.
+
+        Args:
+            longest: steps after which episodes are cut off where the environment has no time limit of its own.
 
         Raises:
             UnknownNameError: no such id is registered, or nothing of that name is observed.
         """
         differing: dict[str, Any] = {} if self.randomization is None else {"randomize": self.randomization}
-        if self.observe:
-            differing["wrappers"] = [partial(_observing, self.observe)]
+        wrappers = [partial(_observing, self.observe)] if self.observe else []
+        if longest is not None and has_no_time_limit(self.id):
+            wrappers.append(partial(TimeLimit, max_episode_steps=longest))
+        if wrappers:
+            differing["wrappers"] = wrappers
         env = make_vec(self.id, num_envs, **(dict(self.options) | differing | more))
         return GymVecEnv(PreviousAction(env, self.previous) if self.previous else env)
 

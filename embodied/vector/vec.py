@@ -286,6 +286,12 @@ def make_vec(env_id: str, num_envs: int, **options: Any) -> VectorEnv:
     return gym.make_vec(env_id, num_envs, **given)
 
 
+def has_no_time_limit(env_id: str) -> bool:
+    """Whether Gymnasium ends no episode of a registered environment, and it is made one by one."""
+    spec = gym.registry.get(env_id)
+    return spec is not None and spec.max_episode_steps is None and not _resets_itself(spec.vector_entry_point)
+
+
 def _resets_itself(entry_point: Any) -> bool:
     """Whether an entry point makes a native vector environment in the autoreset mode that it is asked for."""
     if isinstance(entry_point, str):

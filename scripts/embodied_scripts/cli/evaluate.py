@@ -27,6 +27,8 @@ class Evaluate:
     """Include random, uninformed, heuristic and oracle."""
     stochastic: bool = False
     """Sample the networks' actions instead of taking the most likely."""
+    longest: int = 10_000
+    """Steps after which an episode is cut off, where the environment has no time limit of its own."""
 
     def run(self) -> None:
         """Prints the table, and writes the JSON if asked."""

@@ -48,6 +48,8 @@ class Bench:
     """Where to begin with the damping of a motor that is switched on [N·m·s/rad]."""
     load_friction: float | None = None
     """Where to begin with friction per torque of the motor."""
+    backlash: tuple[str, ...] = ()
+    """Joints whose gears have some; how wide it is, `backlash[JOINT]`, is then to be found [rad]."""
     signal: str = "position"
     """What was measured and is to be met: positions, velocities or torques, as its unit says."""
     feed: tuple[str, ...] = ()
@@ -123,7 +125,7 @@ class Excite:
     speed: tuple[float, ...]
     """Greatest change of each command per second."""
     reach: float = 0.2
-    """How far beyond these a joint may swing."""
+    """How far beyond these a joint may swing, for drives of positions."""
     seconds: float = 10.0
     """Length of the recording."""
     hertz: float = 50.0
@@ -134,6 +136,10 @@ class Excite:
     """Decides which commands are considered."""
     out: Path = Path("excite.csv")
     """Where the command is written, with what is expected to be measured."""
+    lowest: tuple[float, ...] = ()
+    """Least angle of each joint, for other drives."""
+    highest: tuple[float, ...] = ()
+    """Greatest angle of each joint, for other drives."""
 
     def run(self) -> None:
         """Writes the proposal and says what it is worth."""

@@ -39,10 +39,10 @@ LEGEND = (
 
 def evaluate_runs(asked: Evaluate) -> None:
     """Prints the table, and writes the JSON if asked."""
-    if not asked.runs or asked.episodes < 1:
-        raise OptionError("name at least one run, and at least one episode: embodied evaluate runs/demo")
+    if not asked.runs or min(asked.episodes, asked.longest) < 1:
+        raise OptionError("name at least one run, episode and step: embodied evaluate runs/demo")
     policies, spec = _asked(asked)
-    env = spec.make(min(WORLDS, asked.episodes))
+    env = spec.make(min(WORLDS, asked.episodes), asked.longest)
     players = baselines(env) if asked.references else {}
     for name, policy in policies.items():
         check_spaces(policy.card() | {"env": spec.jsonable()}, env.observation_space, env.action_space, spec.id)

@@ -23,6 +23,7 @@ from embodied.sysid.residuals import segments
 from embodied.sysid.search import Progress
 from embodied.sysid.settling import Settling, joined
 from embodied.sysid.signals import quantum_of
+from embodied.sysid.simulation import BACKLASH
 from embodied_scripts.cli.identify import FRICTIONS, Bench, Excite, GapOf, Identify
 from embodied_scripts.show.fit_report import write_report
 
@@ -39,7 +40,7 @@ def plant_of(bench: Bench, recordings: Sequence[Recording] = ()) -> ServoPlant:
     drive = drive_for(next(iter(recordings), nothing), bench.drive, **{name: getattr(bench, name) for name in names})
     return ServoPlant(
         bench.model, bench.joints, drive, signal=bench.signal, tick_s=bench.tick, packages=packages_of(bench.package),
-        feeds=dict(_pair(text) for text in bench.feed), ignore=bench.ignore,
+        feeds=dict(_pair(text) for text in bench.feed), ignore=bench.ignore, backlash=bench.backlash,
     )  # fmt: skip
 
 
@@ -86,7 +87,8 @@ def identify(asked: Identify) -> None:
 
 def _fit(asked: Identify, console: Console, plant: ServoPlant, recordings: Sequence[Recording], friction: str) -> Fit:
     """A fit with one friction model, which shows how far it has come."""
-    wanted = [_parameter(text) for text in (*(asked.find or plant.drives[0].usual), *FRICTIONS[friction])]
+    usual = (*plant.drives[0].usual, *([BACKLASH] if asked.bench.backlash else []))
+    wanted = [_parameter(text) for text in (*(asked.find or usual), *FRICTIONS[friction])]
     budget = None if asked.budget is None else asked.budget / len(asked.friction)
     with console.status(f"Fitting, {friction} friction …") as status:
 
@@ -125,7 +127,7 @@ def _error(asked: Identify, held: Gap) -> float:
 def propose_excitation(asked: Excite) -> None:
     """Writes the proposal and says what it is worth."""
     found, plant = Fit.from_jsonable(load_json(asked.fit)), plant_of(asked.bench)
-    limits = Limits(asked.low, asked.high, asked.speed, asked.reach)
+    limits = Limits(asked.low, asked.high, asked.speed, asked.reach, asked.lowest or None, asked.highest or None)
     if len(asked.low) != len(plant.columns):
         raise OptionError(f"limits of {len(asked.low)} joints for {', '.join(plant.columns)}")
     proposal = propose(plant, found, limits, asked.seconds, asked.hertz, asked.noise, asked.seed)
