@@ -125,6 +125,23 @@ def test_what_would_have_no_effect_is_refused_with_the_reason(pattern, why):
         find_targets(MODEL, pattern)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("opt.wind[0]", "there is no fluid"),
+        ("opt.magnetic[2]", "no sensor is a magnetometer"),
+        ("actuator_dynprm[m][0]", "it has no dynamics"),
+    ],
+)
+def test_what_a_plain_model_has_no_use_for_is_refused(pattern, why):
+    plain = mujoco.MjModel.from_xml_string(
+        "<mujoco><worldbody><body><joint name='j'/><geom size='.1'/></body></worldbody>"
+        "<actuator><motor name='m' joint='j'/></actuator></mujoco>"
+    )
+    with pytest.raises(OptionError, match=why):
+        find_targets(plain, pattern)
+
+
 def test_a_pattern_leaves_out_elements_in_which_it_would_have_no_effect():
     assert "body_mass[world]" not in [target.name for target in find_targets(MODEL, "body_mass[*]")]
 

@@ -176,6 +176,19 @@ def _of_factor(model: mujoco.MjModel, row: int) -> str | None:
     return None if _is(model.wrap_type[row], *kinds) else "it is neither a joint's coefficient nor a pulley's divisor"
 
 
+def _of_fluid(model: mujoco.MjModel, row: int) -> str | None:
+    return None if model.opt.density or model.opt.viscosity else "there is no fluid: give the model a density of it"
+
+
+def _of_magnet(model: mujoco.MjModel, row: int) -> str | None:
+    felt = any(_is(kind, mujoco.mjtSensor.mjSENS_MAGNETOMETER) for kind in model.sensor_type)
+    return None if felt else "no sensor is a magnetometer"
+
+
+def _of_dynamic(model: mujoco.MjModel, row: int) -> str | None:
+    return "it has no dynamics" if _is(model.actuator_dyntype[row], mujoco.mjtDyn.mjDYN_NONE) else None
+
+
 _SINGLE = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
 _SWITCHES = {
     "jnt_range": "jnt_limited",
@@ -213,4 +226,7 @@ _CHECKS: dict[str, Callable[[mujoco.MjModel, int], str | None]] = {
     "actuator_cranklength": _of_crank,
     "actuator_lengthrange": _of_muscle,
     "wrap_prm": _of_factor,
+    "actuator_dynprm": _of_dynamic,
+    "opt.wind": _of_fluid,
+    "opt.magnetic": _of_magnet,
 }
