@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,16 +10,30 @@ from numpy.typing import NDArray
 
 from embodied.errors import UnknownNameError
 
+SHARE_OF_WHITE = "share of white"  # unit of the pixels of color pictures
+
 
 @dataclass(frozen=True)
 class Channel:
-    """`size` neighboring numbers of an observation that share a meaning, a unit and finite bounds."""
+    """`size` neighboring numbers of an observation that share a meaning, a unit and finite bounds.
+
+    Attributes:
+        shape: what they are an array of, such as `(height, width, 3)`; empty for a vector.
+        labels: what each number of a vector is of, such as the name of a joint; empty where nothing has a name.
+    """
 
     name: str
     size: int
     low: float
     high: float
     unit: str
+    shape: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def is_color(self) -> bool:
+        """Whether it is a picture in colors."""
+        return self.unit == SHARE_OF_WHITE and len(self.shape) == 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,10 @@ class Layout:
     """Channels in the order in which they stand in the observation."""
 
     channels: tuple[Channel, ...]
+
+    def extended(self, channels: Iterable[Channel]) -> Layout:
+        """This layout with more channels behind its own."""
+        return Layout((*self.channels, *channels))
 
     @property
     def size(self) -> int:

@@ -22,6 +22,11 @@ def datasheet_path(name: str) -> Path:
     return _existing("datasheets", name, ".toml")
 
 
+def posterior_path(name: str) -> Path:
+    """Returns what identification found of a robot, as JSON (`embodied.sysid.Fit.jsonable`, with its source)."""
+    return _existing("posteriors", name, ".json")
+
+
 def _existing(kind: str, name: str, suffix: str) -> Path:
     path = ROOT / kind / f"{name}{suffix}"
     if not path.is_file():

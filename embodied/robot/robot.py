@@ -12,7 +12,7 @@ from typing import Any
 import mujoco
 
 from embodied.errors import ModelError, UnknownNameError
-from embodied.layout import Layout
+from embodied.layout import Channel, Layout
 from embodied.patterns import matches_any
 from embodied.physics.loading import compile_spec, read_spec
 from embodied.robot.actuators.battery import Battery
@@ -114,7 +114,8 @@ class Robot:
     def telemetry(self) -> tuple[str, ...]:
         """Names of the quantities that its electronics report, for sensors to sample."""
         motors = [a.name for a in self.actuators if a.electrics is not None]
-        known = [f"{name}/{what}" for name in motors for what in ("current", "heating")]
+        known = [f"{name}/{what}" for name in motors for what in ("current", "heating", "load")]
+        known += [f"{a.name}/command" for a in self.actuators]
         return (*known, "battery/voltage", "battery/current") if self.battery else tuple(known)
 
     def _references(self) -> list[tuple[str, str]]:
@@ -198,6 +199,11 @@ class Robot:
     def layout(self) -> Layout:
         """The named layout of what the robot senses."""
         return Layout(tuple(channel for part in self.perception for channel in part.channels))
+
+    @cached_property
+    def commands(self) -> Layout:
+        """The named layout of what its actuators are told; the bounds of a channel are what −1 and 1 mean."""
+        return Layout(tuple(Channel(a.name, 1, -a.scale, a.scale, a.unit) for a in self.actuators))
 
     def with_labels(self, labels: dict[str, str], legible: dict[str, str], **camera: Any) -> Robot:
         """Returns this robot with its camera labeled the classes of a task (see `LineCamera`)."""

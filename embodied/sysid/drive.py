@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import ModelError, OptionError, RecordingError, UnknownNameError
+from embodied.robot.actuators.friction import pressed_friction
 from embodied.sysid.readers.units import to_si
 from embodied.sysid.recording import COMMAND, Recording
 
@@ -237,5 +238,5 @@ def drive_for(recording: Recording, kind: str | None, **given: Any) -> Drive:
 def friction(values: Mapping[str, Table], coulomb: Table, speed: Table, torque: Table, load: Table) -> Table:
     """Dry friction [N·m]: Coulomb's, more at rest (Stribeck), more under what motor and load put into the gear."""
     at_rest = np.exp(-np.abs(speed / values["stribeck_speed"]))
-    pressed = values["load_friction"] * np.abs(torque) + values["back_load_friction"] * np.abs(load)
+    pressed = pressed_friction(torque, load, values["load_friction"], values["back_load_friction"])
     return coulomb + values["stribeck"] * at_rest + pressed

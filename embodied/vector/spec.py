@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,7 @@ class EnvSpec:
             UnknownNameError: no such id is registered, or nothing of that name is observed.
         """
         differing: dict[str, Any] = {} if self.randomization is None else {"randomize": self.randomization}
-        wrappers = [partial(_observing, self.observe)] if self.observe else []
+        wrappers: list[Callable[[gym.Env], gym.Env]] = [partial(_observing, self.observe)] if self.observe else []
         if longest is not None and has_no_time_limit(self.id):
             wrappers.append(partial(TimeLimit, max_episode_steps=longest))
         if wrappers:

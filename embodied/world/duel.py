@@ -21,6 +21,7 @@ from embodied.randomization.spec import Randomization
 from embodied.robot.batched import BatchedRobot
 from embodied.robot.robot import Robot
 from embodied.world.env import BatchEnv
+from embodied.world.observation import form_of
 from embodied.world.task import Task
 
 
@@ -129,16 +130,18 @@ class Versus(VectorEnv):
         duel: the games.
         seat: the learner's seat.
         opponent: who plays the other.
+        observation: "flat" or "dict" (see `BatchEnv`).
     """
 
-    def __init__(self, duel: Duel, seat: int, opponent: Agent) -> None:
+    def __init__(self, duel: Duel, seat: int, opponent: Agent, observation: str = "flat") -> None:
         self.duel, self.opponent = duel, opponent
         self.mine, self.other = duel.seats[seat], duel.seats[1 - seat]
         self.task, self.layout = duel.task, self.mine.layout
         self.num_envs = duel.num_envs
         self.metadata = duel.env.metadata
         self.render_mode = duel.env.render_mode
-        self.single_observation_space = self.mine.observation_space
+        self.form = form_of(observation, self.layout)
+        self.single_observation_space = self.form.space
         self.single_action_space = self.mine.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -171,13 +174,16 @@ class Versus(VectorEnv):
         """Whether it was reset before."""
         return self.duel.env.started
 
-    def log_likelihood(self, obs: NDArray) -> None:
+    @property
+    def action_layout(self) -> Layout:
+        """What the numbers of the learner's action are."""
+        return self.body.robot.commands
+
+    def log_likelihood(self, obs: Any) -> None:
         """No exact one is known."""
         return None
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts games in all worlds, or in those of `options["reset_mask"]`."""
         mask = (options or {}).get("reset_mask")
         obs, info = self.duel.reset(seed, mask)
@@ -187,9 +193,9 @@ class Versus(VectorEnv):
         fresh = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
         self._first, self._ended = self._first | fresh, self._ended & ~fresh
         self._facing = obs[self.other.number]
-        return obs[self.mine.number], self._seen(info)
+        return self.form.of(obs[self.mine.number]), self._seen(info)
 
-    def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
+    def step(self, actions: NDArray) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Moves every game by one decision; the opponent decides on what it saw last."""
         if not self._seated:
             raise NotResetError("call reset() before the first step()")
@@ -200,7 +206,7 @@ class Versus(VectorEnv):
         ended = terminated | truncated
         self._first = self._ended if self._late else ended
         self._ended = ended
-        return obs[self.mine.number], self._sign * reward, terminated, truncated, self._seen(info)
+        return self.form.of(obs[self.mine.number]), self._sign * reward, terminated, truncated, self._seen(info)
 
     def render(self) -> Any:
         """Returns one picture per game."""
@@ -219,7 +225,7 @@ class Versus(VectorEnv):
         if info["success"].ndim == 2:  # of a step, not by a reset
             seen["success"] = info["success"][:, self.mine.number]
         if "final_obs" in info:
-            seen["final_obs"] = info["final_obs"][:, self.mine.observation]
+            seen["final_obs"] = self.form.of(info["final_obs"][:, self.mine.observation])
             seen["final_info"] = self._seen(info["final_info"])
         return seen
 

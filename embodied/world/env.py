@@ -25,6 +25,7 @@ from embodied.randomization.spec import Randomization
 from embodied.robot.batched import BatchedRobot, advance, whole_ticks
 from embodied.seeding import WorldStreams
 from embodied.world.checks import checked_actions, checked_draw, numbers_only, worlds_of_mask
+from embodied.world.observation import form_of
 from embodied.world.state import restore_state, state_of
 from embodied.world.task import Draw, Outcome, Task, TaskMetadata, World
 
@@ -41,9 +42,10 @@ class BatchEnv(TaskMetadata, VectorEnv):
         threads: physics threads (None: one per usable core); never changes a result.
         autoreset_mode: any of Gymnasium's modes, or its name.
         render_mode: None or "rgb_array".
-        randomize: what differs from world to world, if anything.
+        randomize: what differs from world to world; None: as the task has it.
         adversary: the share of episodes in which an `Adversary` that learns where players fail chooses what is hidden;
             None: all are drawn from the prior.
+        observation: "flat" for a vector, or "dict" for vectors and pictures by name.
 
     `info` of every step holds, with a leading N: `hidden` (the truth), `state` (privileged, for critics),
     `shaping` (the potential Φ of the state; a learner that wants it adds γΦ′ − Φ, with Φ = 0 after a
@@ -54,6 +56,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
 
     Raises:
         OptionError: an unknown autoreset or render mode.
+        UnknownNameError: an unknown form of observation.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
         render_mode: str | None = None,
         randomize: Randomization | None = None,
         adversary: float | None = None,
+        observation: str = "flat",
     ) -> None:
         self.task = task
         self.num_envs = num_envs
@@ -77,16 +81,16 @@ class BatchEnv(TaskMetadata, VectorEnv):
         if render_mode not in (None, "rgb_array"):
             raise OptionError(f"render_mode {render_mode!r} is unknown; known: None, 'rgb_array'")
         self.render_mode = render_mode
-        self._define_spaces()
-        self._build(threads, randomize or Randomization())
+        self._define_spaces(observation)
+        self._build(threads, task.randomization if randomize is None else randomize)
         self.adversary = None if adversary is None else self._adversary(adversary)
 
-    def _define_spaces(self) -> None:
+    def _define_spaces(self, observation: str) -> None:
         robots = self.task.robots
         self.layout = joined({prefix: robot.layout for prefix, robot in robots.items()})
-        self.single_observation_space = spaces.Box(self.layout.low, self.layout.high, dtype=np.float32)
-        actions = sum(len(robot.actuators) for robot in robots.values()) + len(self.task.declarations)
-        self.single_action_space = spaces.Box(-1.0, 1.0, (actions,), np.float32)
+        self.form = form_of(observation, self.layout)
+        self.single_observation_space = self.form.space
+        self.single_action_space = spaces.Box(-1.0, 1.0, (self.task.action_layout.size,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
@@ -126,9 +130,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
         self.task.set_hidden(self.task.truth())  # which raises if it cannot
         return adversary
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts new episodes in all worlds, or in those of `options["reset_mask"]` (N,).
 
         With a seed, every world starts over at its first episode; without one, at its next.
@@ -144,9 +146,9 @@ class BatchEnv(TaskMetadata, VectorEnv):
         self.started = True
         sampled = (options or {}).get("sampled_parameters")
         self._begin(worlds, None if sampled is None else checked_draw(sampled, self.randomizer.sampled.shape))
-        return self._obs.copy(), self._info()
+        return self.form.of(self._obs), self._info()
 
-    def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
+    def step(self, actions: NDArray) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Moves every world by one decision; actions `(N, nu)` in [-1, 1] are clipped to it.
 
         Raises:
@@ -170,7 +172,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
         info = self._info(outcome.success, failed)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             info = self._restart(info)
-        return self._obs.copy(), outcome.reward, outcome.terminated, truncated, info
+        return self.form.of(self._obs), outcome.reward, outcome.terminated, truncated, info
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Returns one picture per world, `(480, 640, 3)` each.
@@ -325,9 +327,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
     def _mend(self) -> None:
         """Observes the middle of what is possible where an observation is no number: its world fails when it moves."""
         if not np.isfinite(self._obs).all():
-            space = self.single_observation_space
-            assert isinstance(space, spaces.Box)
-            np.copyto(self._obs, (space.low + space.high) / 2, where=~np.isfinite(self._obs))
+            np.copyto(self._obs, (self.layout.low + self.layout.high) / 2, where=~np.isfinite(self._obs))
 
     def _begin(self, worlds: Rows, replay: NDArray | None = None) -> None:
         """Starts a new episode in `worlds` and senses its first observation."""
@@ -359,7 +359,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
     def _restart(self, info: dict[str, Any]) -> dict[str, Any]:
         """Resets the worlds that just ended, in the same step, and keeps how they ended."""
         done = self._ended.copy()
-        final_obs = self._obs.copy()
+        final_obs = self.form.of(self._obs)
         self._begin(np.flatnonzero(done))
         self._ended[:] = False
         return self._info() | {

@@ -28,6 +28,7 @@ class SingleEnv(TaskMetadata, gym.Env):
         self.batch_env = batch_env
         self.task = batch_env.task
         self.layout = batch_env.layout
+        self.form = batch_env.form
         self.render_mode = batch_env.render_mode
         self.observation_space = batch_env.single_observation_space
         self.action_space = batch_env.single_action_space
@@ -42,9 +43,7 @@ class SingleEnv(TaskMetadata, gym.Env):
         """What the environment tells beyond Gymnasium's interface."""
         return Extras(self.hidden)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts a new episode; with a seed, the first one of that seed."""
         super().reset(seed=seed)
         if seed is None and not self.batch_env.started:
@@ -53,15 +52,15 @@ class SingleEnv(TaskMetadata, gym.Env):
         obs, info = self.batch_env.reset(
             seed=seed, options=None if sampled is None else {"sampled_parameters": np.atleast_2d(sampled)}
         )
-        return obs[0], _first(info)
+        return _first_of(obs), _first(info)
 
-    def step(self, action: NDArray) -> tuple[NDArray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Makes one decision; see `BatchEnv.step` for the errors it raises."""
         action = np.asarray(action, np.float64)
         if action.shape != self.action_space.shape:
             raise ActionError(f"the action has shape {action.shape}, expected {self.action_space.shape}")
         obs, reward, terminated, truncated, info = self.batch_env.step(action[None])
-        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
+        return _first_of(obs), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
 
     def render(self) -> NDArray[np.uint8] | None:
         """Returns a picture of the world, `(480, 640, 3)`."""
@@ -71,6 +70,10 @@ class SingleEnv(TaskMetadata, gym.Env):
     def close(self) -> None:
         """Frees the renderer."""
         self.batch_env.close()
+
+
+def _first_of(obs: Any) -> Any:
+    return {key: value[0] for key, value in obs.items()} if isinstance(obs, dict) else obs[0]
 
 
 def _first(info: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from embodied.errors import OptionError
 from embodied.hidden import Extras, Hidden
+from embodied.layout import Channel, Layout, joined
 from embodied.physics.batch import Batch
+from embodied.randomization.spec import Randomization
 from embodied.robot.batched import BatchedRobot
 from embodied.robot.robot import Robot
 from embodied.seeding import WorldStreams
+from embodied.world.observation import ObservationForm
 
 ROBOT_PREFIX = "robot/"
 
@@ -77,6 +80,7 @@ class Task(ABC):
         hidden: the hidden variables, in the order of the columns of `truth`.
         shaping_curriculum: for what share of a training the potential should guide a learner (see `SequencePPO`); for
             tasks whose reward chance hardly ever meets.
+        randomization: what differs from world to world unless the environment is made with another one.
         declarations: what the robot can say beside moving, such as "here it is": further actions, which
             `world.declared` holds.
     """
@@ -84,6 +88,7 @@ class Task(ABC):
     control_hz: ClassVar[float] = 10.0
     shaping_curriculum: ClassVar[float] = 0.0
     declarations: ClassVar[tuple[str, ...]] = ()
+    randomization: ClassVar[Randomization] = Randomization()
     robot: Robot
     episode_s: float
     hidden: tuple[Hidden, ...]
@@ -92,6 +97,16 @@ class Task(ABC):
     def robots(self) -> dict[str, Robot]:
         """The bodies, by the prefix that their names carry in the model."""
         return {ROBOT_PREFIX: self.robot}
+
+    @property
+    def action_layout(self) -> Layout:
+        """What the numbers of an action are: commands of the actuators, then declarations.
+
+        The bounds of a channel are what −1 and 1 mean.
+        """
+        return joined({prefix: robot.commands for prefix, robot in self.robots.items()}).extended(
+            Channel(name, 1, -1.0, 1.0, "declared above 0") for name in self.declarations
+        )
 
     @abstractmethod
     def compose(self) -> mujoco.MjSpec:
@@ -110,7 +125,10 @@ class Task(ABC):
         """Judges the step that was just made, in all worlds."""
 
     def filter_actions(self, actions: NDArray) -> NDArray:
-        """Returns the actions `(N, nu)` that the rules allow; for tasks whose rules forbid some."""
+        """Returns the commands of the actuators, and the declarations, that actions `(N, k)` come to.
+
+        For tasks whose rules forbid some, or in which actions mean something else (see `action_layout`).
+        """
         return actions
 
     def before_observation(self) -> None:
@@ -160,6 +178,12 @@ class TaskMetadata:
     """What environments show of their task to those who measure: the hidden variables and the exact likelihood."""
 
     task: Task
+    form: ObservationForm
+
+    @property
+    def action_layout(self) -> Layout:
+        """What the numbers of an action are; the bounds of a channel are what −1 and 1 mean."""
+        return self.task.action_layout
 
     @property
     def hidden(self) -> tuple[Hidden, ...]:
@@ -176,17 +200,17 @@ class TaskMetadata:
         """How long the task recommends that learners be guided."""
         return self.task.shaping_curriculum
 
-    def log_likelihood(self, obs: NDArray) -> NDArray | None:
-        """Exact log-likelihood of observations `(n, dim)` under each hidden value (see `Task`)."""
-        return self.task.log_likelihood(obs)
+    def log_likelihood(self, obs: Any) -> NDArray | None:
+        """Exact log-likelihood of observations `(n, …)` under each hidden value (see `Task`)."""
+        return self.task.log_likelihood(self.form.rows(obs))
 
-    def evidence(self, obs: NDArray) -> NDArray[np.float64]:
-        """Log-likelihood of what all worlds have just observed, `(N, dim)`, knowing how everything stands (see `Task`).
+    def evidence(self, obs: Any) -> NDArray[np.float64]:
+        """Log-likelihood of what all worlds have just observed, `(N, …)`, knowing how everything stands (see `Task`).
 
         Raises:
             OptionError: the task knows none.
         """
-        evidence = self.task.evidence(obs)
+        evidence = self.task.evidence(self.form.rows(obs))
         if evidence is None:
             raise OptionError(f"{type(self.task).__name__} knows no likelihood of its hidden variable")
         return evidence

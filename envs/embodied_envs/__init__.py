@@ -9,6 +9,8 @@ TASKS = {
     "LightDark-v0": "embodied_envs.lightdark",
     "Search-v0": "embodied_envs.search",
     "Weigh-v0": "embodied_envs.weigh",
+    "Feel-v0": "embodied_envs.feel",
+    "Heft-v0": "embodied_envs.heft",
     "HideSeek-v0": "embodied_envs.hide_seek",
     "Sumo-v0": "embodied_envs.sumo",
 }

@@ -38,12 +38,13 @@ def duel_entry_points(task: Callable[[Any], DuelTask], options: type, name: str)
         seat: str | int = 0,
         opponent: Any = "scripted",
         randomize: Randomization | Mapping[str, Any] | str | None = None,
+        observation: str = "flat",
         **given: Any,
     ) -> Versus:
         played, different = task(options_of(options, given)), randomization_of(randomize)
         duel = Duel(played, num_envs, threads, autoreset_mode, render_mode, different)
         number = duel.task.seat(seat)
-        return Versus(duel, number, opponent_of(opponent, duel.task, duel.seats[1 - number]))
+        return Versus(duel, number, opponent_of(opponent, duel.task, duel.seats[1 - number]), observation)
 
     def make(
         render_mode: str | None = None, seat: str | int = 0, opponent: Any = "scripted", **given: Any

@@ -34,15 +34,19 @@ GHOST: dict[str, Any] = {"contype": 0, "conaffinity": 0}  # seen, but not touche
 def entry_points(
     task: Callable[[Any], Task], options: type
 ) -> tuple[Callable[..., SingleEnv], Callable[..., BatchEnv]]:
-    """Returns `make` and `make_vec` of a task, the entry points that Gymnasium is told of."""
+    """Returns `make` and `make_vec` of a task, the entry points that Gymnasium is told of.
+
+    Both take, beside the options, `randomize` and `observation` as `BatchEnv` does.
+    """
 
     def make(
-        render_mode: str | None = None, randomize: Randomization | Mapping[str, Any] | str | None = None, **given: Any
+        render_mode: str | None = None,
+        randomize: Randomization | Mapping[str, Any] | str | None = None,
+        observation: str = "flat",
+        **given: Any,
     ) -> SingleEnv:
-        one = BatchEnv(
-            task(options_of(options, given)), 1, 1, AutoresetMode.DISABLED, render_mode, randomization_of(randomize)
-        )
-        return SingleEnv(one)
+        made, different = task(options_of(options, given)), randomization_of(randomize)
+        return SingleEnv(BatchEnv(made, 1, 1, AutoresetMode.DISABLED, render_mode, different, observation=observation))
 
     def make_vec(
         num_envs: int = 1,
@@ -51,10 +55,11 @@ def entry_points(
         render_mode: str | None = None,
         randomize: Randomization | Mapping[str, Any] | str | None = None,
         adversary: float | None = None,
+        observation: str = "flat",
         **given: Any,
     ) -> BatchEnv:
-        made = task(options_of(options, given))
-        return BatchEnv(made, num_envs, threads, autoreset_mode, render_mode, randomization_of(randomize), adversary)
+        made, different = task(options_of(options, given)), randomization_of(randomize)
+        return BatchEnv(made, num_envs, threads, autoreset_mode, render_mode, different, adversary, observation)
 
     make.__doc__ = f"One world; options as in `{options.__name__}`."
     make_vec.__doc__ = f"N worlds; options as in `{options.__name__}`."

@@ -18,8 +18,11 @@ from embodied.selfplay.agents import SeatedAgent
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 from embodied.world.problem import TaskProblem
-from embodied_envs import lightdark, search, weigh
+from embodied_envs import feel, heft, lightdark, search, so101, weigh
 from embodied_policies.proactive import ProactiveAgent
+from embodied_policies.scripted.arm import ArmDriver
+from embodied_policies.scripted.feel import ButtonSeeker, FeelWorld
+from embodied_policies.scripted.heft import CubeLifter, HeftWorld
 from embodied_policies.scripted.lightdark import PoseSeeker
 from embodied_policies.scripted.localize import PoseFilter, moved_alike
 from embodied_policies.scripted.search import RowSeeker
@@ -167,6 +170,29 @@ def _weigh(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
     return lambda **how: BoxPusher(*shown, **how), _first
 
 
+def _feel(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
+    world = FeelWorld(
+        task.places, feel.LOW, feel.HIGH, feel.HEIGHT - feel.TRAVEL, feel.REACH, feel.TOUCH_LOAD, task.height_of,
+        task.pose,
+    )  # fmt: skip
+    return lambda **how: ButtonSeeker(task.robot.layout, _arm_driver(task), world, **how), _first
+
+
+def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
+    heights = (heft.CARRY + heft.ABOVE, heft.REACHING, heft.CARRY)
+    over, reach, lift = (task.pose(0.0, height, heft.OPEN) for height in heights)
+    carry, place = (task.pose(0.0, height, heft.OPEN, beside=0.0) for height in (heft.CARRY, heft.REACHING))
+    world = HeftWorld(
+        np.array(heft.PLACES), heft.PAD, over, reach, lift, carry, place, heft.OPEN, heft.CLOSED, 0.5 * task.heavier_by
+    )
+    return lambda **how: CubeLifter(task.robot.layout, _arm_driver(task), world, **how), _first
+
+
+def _arm_driver(task: Any) -> ArmDriver:
+    bears = [joint in ("shoulder_lift", "elbow_flex", "wrist_flex") for joint in so101.JOINTS]
+    return ArmDriver(so101.TOP_SPEED, 1 / task.control_hz, bears)
+
+
 def _first(hidden: NDArray) -> NDArray:
     return hidden[:, 0]
 
@@ -179,6 +205,8 @@ OPTION_TASKS: dict[str, Callable[[Any], Any]] = {
 }
 TRACKED = {"embodied/LightDark-v0": _pose_planner}  # whose hidden variables are continuous, and need a filter
 _PLAYERS = {
+    "embodied/Heft-v0": _heft,
+    "embodied/Feel-v0": _feel,
     "embodied/Signpost-v0": _signpost,
     "embodied/LightDark-v0": _lightdark,
     "embodied/Search-v0": _search,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import ModelError
 from embodied.physics.batch import Batch
+from embodied.robot.actuators.friction import GearFriction, gears_of
 from embodied.robot.actuators.power import MotorPower
+from embodied.robot.actuators.spec import Servo
 from embodied.robot.frames import Parameters, columns
 from embodied.robot.robot import HISTORY_MARGIN, Robot
 from embodied.robot.timing import JITTER_SPAN
@@ -38,9 +41,14 @@ class BatchedActuators:
         self.channel = CommandChannel(robot, batch, streams, prefix, decision_s, self._ids)
         motors = [(i, a) for i, a in enumerate(robot.actuators) if a.electrics is not None]
         self.power = MotorPower(robot, motors, batch, prefix) if motors else None
-        self.telemetry = self.power.telemetry if self.power else {}
+        self.telemetry = dict(self.power.telemetry) if self.power else {}
+        self.telemetry |= {f"{a.name}/command": self.channel.now[:, i] for i, a in enumerate(robot.actuators)}
         self._joints = {a.name: int(model.joint(prefix + a.joint).dofadr[0]) for a in robot.actuators}
         self._backlashes = _backlashes(robot, batch, prefix)
+        gears = gears_of(robot.actuators)
+        self._gears = GearFriction(gears, batch, prefix) if gears else None
+        self._update_s = robot.power_update_s
+        self._rest = _Rest(robot, batch, prefix, self._ids)
         self._heavy = False  # whether inertias differ per world, so that constants follow from them
 
     def parameters(self) -> Parameters:
@@ -49,6 +57,12 @@ class BatchedActuators:
         table |= {f"{name}/backlash": partial(getattr, gear, "width") for name, gear in self._backlashes.items()}
         for name in self._joints:
             table |= {f"{name}/{what}": partial(self._of_joint, name, what) for what in JOINT_FIELDS}
+        gears = self._gears
+        for i, name in enumerate(gears.names if gears else ()):
+            table[f"{name}/friction"] = partial(columns, gears.dry, slice(i, i + 1))
+            table |= {
+                f"{name}/{what}": partial(columns, getattr(gears, what), slice(i, i + 1)) for what in gears.VARIES
+            }
         return table
 
     def _of_joint(self, actuator: str, what: str) -> NDArray:
@@ -57,12 +71,17 @@ class BatchedActuators:
         return self._batch.field(JOINT_FIELDS[what])[:, joint : joint + 1]
 
     def begin(self, rows: Worlds) -> None:
-        """Starts an episode with all commands at zero."""
-        self.channel.begin(rows)
+        """Starts an episode: servos have been told to stay where they are, everything else to do nothing."""
+        rest = self._rest.commands(rows) / self._scale
+        self.channel.begin(rows, rest)
+        self._ctrl[grid(rows, self._controls)] = rest * self._scale
+        self._rest.fill_history(rest * self._scale, rows)
         if self._heavy:
             self._batch.derive(np.arange(self._batch.n)[rows])
         for gear in self._backlashes.values():
             gear.begin(rows)
+        if self._gears is not None:
+            self._gears.begin(rows)
         if self.power is not None:
             self.power.begin(rows)
 
@@ -74,10 +93,14 @@ class BatchedActuators:
     @property
     def power_update_s(self) -> float:
         """How often `control_tick` is wanted within a decision [s]; 0 for not at all."""
+        if self._gears is not None:
+            return self._update_s
         return self.power.power_update_s if self.power else 0.0
 
     def control_tick(self, tick: NDArray, rows: Worlds) -> None:
         """What drivers and battery do at `tick (n,)`: voltages for the physics that follow."""
+        if self._gears is not None:
+            self._gears.control_tick(rows)
         if self.power is not None:
             voltage = self.power.control_tick(self.channel.wanted(tick, rows), rows)
             driven = self.power.driven
@@ -132,14 +155,15 @@ class CommandChannel:
         column = {name: slice(i, i + 1) for name, i in self._column.items()}
         return {f"{a}/{what}": partial(columns, getattr(self, what), column[a]) for a in column for what in self.VARIES}
 
-    def begin(self, rows: Worlds) -> None:
-        """Starts an episode with all commands at zero.
+    def begin(self, rows: Worlds, rest: NDArray) -> None:
+        """Starts an episode, before which the commands were `rest (n, nu)`.
 
         Raises:
             ModelError: in some world, latency and jitter are longer than the buffer, or no numbers.
         """
         self._check(rows)
-        self.now[rows] = self._before[rows] = self._queue[rows] = self._arrival[rows] = 0.0
+        self.now[rows] = self._before[rows] = rest
+        self._queue[rows] = self._arrival[rows] = 0.0
         self._arrivals[rows] = np.inf
 
     def _check(self, rows: Worlds) -> None:
@@ -195,6 +219,35 @@ class CommandChannel:
     def _enqueue(self, actions: NDArray, arrival: NDArray, rows: Worlds) -> None:
         self._queue[rows] = np.concatenate([actions[:, None], self._queue[rows][:, :-1]], axis=1)
         self._arrivals[rows] = np.concatenate([arrival[:, None], self._arrivals[rows][:, :-1]], axis=1)
+
+
+class _Rest:
+    """What actuators were told before an episode: servos to be where their joints are, the others nothing."""
+
+    def __init__(self, robot: Robot, batch: Batch, prefix: str, ids: NDArray[np.intp]) -> None:
+        model: Any = batch.model
+        servos = np.array([isinstance(a, Servo) for a in robot.actuators], bool)
+        places = np.array([model.joint(prefix + a.joint).qposadr[0] for a in robot.actuators], np.intp)
+        self._servos, self._places, self._nu = np.flatnonzero(servos), places[servos], len(servos)
+        self._qpos, self._past = batch.array("qpos"), None
+        samples = model.actuator_history[ids, 0]
+        if samples.any():
+            self._past = batch.array("history")
+        starts = model.actuator_historyadr[ids] + 2 + samples
+        self._spans = [(i, slice(starts[i], starts[i] + samples[i])) for i in self._servos if samples[i]]
+
+    def commands(self, rows: Worlds) -> NDArray[np.float64]:
+        """In the units of the controls, `(n, nu)`."""
+        here = self._qpos[rows][:, self._places]
+        out = np.zeros((len(here), self._nu))
+        out[:, self._servos] = here
+        return out
+
+    def fill_history(self, controls: NDArray, rows: Worlds) -> None:
+        """Makes the whole past equal to these controls `(n, nu)`, of which MuJoCo delivers the delayed ones."""
+        if self._past is not None:
+            for i, span in self._spans:
+                self._past[rows, span] = controls[:, i : i + 1]
 
 
 @dataclass

@@ -146,6 +146,8 @@ class ServoMotor:
     Attributes:
         half_range: how far it turns each way from its middle [rad].
         deadband: error below which the firmware does nothing, each way [rad].
+        load_friction: dry friction of the gear per torque that the motor puts into it; back_load_friction: per torque
+            that gravity and inertia put into it from behind. Both are found by identification.
     """
 
     name: str
@@ -162,6 +164,8 @@ class ServoMotor:
     armature: float  # kg·m²
     thermal: Thermal | None = None
     stribeck: LuGre | None = None
+    load_friction: float = 0.0
+    back_load_friction: float = 0.0
 
     @property
     def motor_constant(self) -> float:

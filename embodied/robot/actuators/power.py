@@ -20,7 +20,8 @@ NO_VOLTAGE = 1e-9  # V; MuJoCo reads a limit of zero as none
 class MotorPower:
     """Windings, drivers and the battery that feeds them.
 
-    Voltages hold from one `control_tick` to the next; `current` is that of MuJoCo's last tick. Energies `(N,)` [J] are
+    Voltages hold from one `control_tick` to the next; `current` and `load`, the share of the supply on each
+    winding, are those of MuJoCo's last tick. Energies `(N,)` [J] are
     those of the episode, added up tick by tick: `electrical` from the supply, of which `regenerated` flowed back,
     `heat` in windings, battery and electronics, `mechanical` at the shafts. They are added up where there is a battery,
     a heat limit or a sensor of a signal; set `measures_energy` to have them anyway.
@@ -55,6 +56,7 @@ class MotorPower:
         self._off = np.zeros((n, len(motors)), bool)
         self.current = np.zeros((n, len(motors)))
         self.heating = np.zeros((n, len(motors)))
+        self.load = np.zeros((n, len(motors)))
         self.bus_voltage, self.bus_current, self.charge = np.zeros(n), np.zeros(n), np.ones(n)
         self.initial_charge, self.battery_resistance = np.ones((n, 1)), np.zeros((n, 1))
         if robot.battery is not None:
@@ -78,6 +80,7 @@ class MotorPower:
         """What the electronics know, by name, `(N,)` each and live."""
         known = {f"{name}/current": self.current[:, i] for i, name in enumerate(self._names)}
         known |= {f"{name}/heating": self.heating[:, i] for i, name in enumerate(self._names)}
+        known |= {f"{name}/load": self.load[:, i] for i, name in enumerate(self._names)}
         if self._battery is not None:
             known |= {"battery/voltage": self.bus_voltage, "battery/current": self.bus_current}
         return known
@@ -101,7 +104,7 @@ class MotorPower:
     def begin(self, rows: Worlds) -> None:
         """Starts an episode: cold motors, a battery charged as declared, nothing added up."""
         self._off[rows] = False
-        self.current[rows] = self.heating[rows] = 0.0
+        self.current[rows] = self.heating[rows] = self.load[rows] = 0.0
         self.bus_current[rows] = 0.0
         self.charge[rows] = self.initial_charge[rows, 0]
         for energy in (self.electrical, self.heat, self.mechanical, self.regenerated):
@@ -174,6 +177,7 @@ class MotorPower:
         self._states.warm((loss - first**2 * resistance[:, None]).sum(axis=1) * tick_s, rows)
         heating = self._states.heating(rows)
         self.current[rows], self.heating[rows] = current[:, -1], heating
+        self.load[rows] = self._duty(current[:, -1], speed[:, -1], resistance, rows)
         self._off[rows] |= heating > self._limit
         shaft = self.constant[rows][:, None] * current * speed + extra
         electronics = self._battery.electronics if self._battery else 0.0
@@ -191,6 +195,11 @@ class MotorPower:
         self.regenerated[rows] += np.maximum(-power, 0.0).sum(axis=1) * tick_s
         self.heat[rows] += lost.sum(axis=1) * tick_s
         self.mechanical[rows] += shaft.sum(axis=(1, 2)) * tick_s
+
+    def _duty(self, current: NDArray, speed: NDArray, resistance: NDArray, rows: Worlds) -> NDArray[np.float64]:
+        """The share of its supply that each driver puts on its winding, `(n, motors)`."""
+        voltage = current * resistance + self.constant[rows] * speed
+        return np.clip(voltage / np.maximum(self._supply(rows), 1.0), -self._max_duty, self._max_duty)
 
     def _settle_bus(self, rows: Worlds) -> None:
         if self._battery is None:

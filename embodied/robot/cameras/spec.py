@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import ModelError
-from embodied.layout import Channel
+from embodied.layout import SHARE_OF_WHITE, Channel
 from embodied.physics.batch import VISIBLE_GROUPS, group_mask
 from embodied.robot.timing import AGE_LIMIT_S, IMMEDIATE, Timing
 from embodied.seeding import as_uniforms, quick_normal
@@ -101,7 +102,8 @@ class ColorCamera(Camera):
 
     @property
     def image_channels(self) -> tuple[Channel, ...]:
-        return (Channel(f"{self.name}/rgb", self.width * self.height * 3, 0.0, 1.0, "share of white"),)
+        shape = (self.height, self.width, 3)
+        return (Channel(f"{self.name}/rgb", math.prod(shape), 0.0, 1.0, SHARE_OF_WHITE, shape),)
 
     @property
     def depth(self) -> bool:
@@ -154,9 +156,9 @@ class DepthCamera(Camera):
 
     @property
     def image_channels(self) -> tuple[Channel, ...]:
-        pixels = self.width * self.height
-        ranges = Channel(f"{self.name}/depth", pixels, 0.0, self.max_range, "m")
-        return ranges, Channel(f"{self.name}/valid", pixels, 0.0, 1.0, "flag")
+        shape = (self.height, self.width, 1)
+        ranges = Channel(f"{self.name}/depth", math.prod(shape), 0.0, self.max_range, "m", shape)
+        return ranges, Channel(f"{self.name}/valid", math.prod(shape), 0.0, 1.0, "flag", shape)
 
     @property
     def depth(self) -> bool:

@@ -108,7 +108,7 @@ class BatchedSensors:
             if buffer is not None:
                 buffer.exchange(now, step, rows)
                 now = buffer.held[rows]
-            truth[:, place] = now
+            truth[:, place] = now * self._gain[place]
         for skew in self._skewed:
             skew.add(truth, rows)
         return truth, self._limits.beyond(raw)
@@ -133,13 +133,13 @@ class BatchedSensors:
         self._telemetry: list[tuple[slice, list[NDArray], FrameBuffer | None]] = []
         delayed, channels, self._histories = [], [], []
         for sensor, channel, place in zip(self.sensors, self._channels, self._places, strict=True):
+            self._gain[place] = sensor.gain
             if sensor.is_telemetry:
                 buffer = None if channel is None else FrameBuffer(channel, (sensor.readings,))
                 self._telemetry.append((place, [telemetry[name] for name in sensor.source_names], buffer))
                 continue
             ids = [model.sensor(prefix + source).id for source in sensor.source_names]
             self._columns[place] = [model.sensor_adr[i] + axis for i in ids for axis in sensor.axes]
-            self._gain[place] = sensor.gain
             self._limits.add(place, np.repeat(ids, len(sensor.axes)), model)
             if channel is not None:
                 delayed += ids

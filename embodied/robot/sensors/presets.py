@@ -58,6 +58,19 @@ def motor_current(
     return Sensor(name, tuple(Telemetry(f"{a}/current") for a in actuators), "A", limit, errors, timing)
 
 
+def motor_load(name: str, actuators: tuple[str, ...], errors: ErrorModel = EXACT, timing: Timing = IMMEDIATE) -> Sensor:
+    """Share of the supply that each driver puts on its winding, as serial servos report it; negative backwards."""
+    return Sensor(name, tuple(Telemetry(f"{a}/load") for a in actuators), "share", 1.0, errors, timing)
+
+
+def goal_position(
+    name: str, actuators: tuple[str, ...], scale: float, errors: ErrorModel = EXACT, timing: Timing = IMMEDIATE
+) -> Sensor:
+    """The angles that servos were told last [rad], where a command of 1 means `scale` [rad]."""
+    sources = tuple(Telemetry(f"{a}/command") for a in actuators)
+    return Sensor(name, sources, "rad", math.pi, errors, timing, gain=scale)
+
+
 def battery_voltage(name: str, limit: float, errors: ErrorModel = EXACT, timing: Timing = IMMEDIATE) -> Sensor:
     """Voltage at the terminals of the battery [V]."""
     return Sensor(name, (Telemetry("battery/voltage"),), "V", limit, errors, timing)

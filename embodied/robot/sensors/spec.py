@@ -33,8 +33,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What the robot's electronics know: `battery/voltage`, `battery/current`, `<actuator>/current`,
-    `<actuator>/heating` (see `Robot.telemetry`). Sampled at instants of decision."""
+    """What the robot's electronics know, sampled at instants of decision (see `Robot.telemetry`).
+
+    `battery/voltage`, `battery/current`, and of an actuator `<actuator>/current`, `<actuator>/heating`,
+    `<actuator>/load` and, in [-1, 1], `<actuator>/command`.
+    """
 
     name: str
 
@@ -124,6 +127,12 @@ class Sensor:
         return f"{self.name}/{source.target}"
 
     @property
+    def _labels(self) -> tuple[str, ...]:
+        """What each number is of, where sources are not mixed."""
+        of = (s.target if isinstance(s, Source) else s.name if isinstance(s, Telemetry) else s for s in self.sources)
+        return () if self.combine or len(self.axes) > 1 else tuple(of)
+
+    @property
     def bound(self) -> float:
         """Greatest magnitude that it can deliver."""
         return self.limit * max((sum(map(abs, weights)) for weights in self.combine), default=1.0)
@@ -131,7 +140,7 @@ class Sensor:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """Its place in the observation."""
-        channels = [Channel(self.name, self.size, -self.bound, self.bound, self.unit)]
+        channels = [Channel(self.name, self.size, -self.bound, self.bound, self.unit, labels=self._labels)]
         if self.age:
             channels.append(Channel(f"{self.name}/age", 1, 0.0, AGE_LIMIT_S, "s"))
         if self.valid:

@@ -1,0 +1,150 @@
+"""SO-101: the open arm of six serial servos, with the servos that its logs show."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+import msgspec
+import mujoco
+import numpy as np
+
+import embodied_assets as assets
+from embodied.errors import ModelError
+from embodied.files import checked, read_json
+from embodied.randomization.distributions import Correlated
+from embodied.randomization.spec import Randomization, RandomizationTerm
+from embodied.robot.actuators.battery import Battery
+from embodied.robot.actuators.motors import ServoMotor
+from embodied.robot.actuators.spec import Servo
+from embodied.robot.control import ArmControl, HandMoves, JointTargets, JointVelocities
+from embodied.robot.datasheet import read_bus_servo
+from embodied.robot.kinematics import SerialChain
+from embodied.robot.robot import Robot
+from embodied.robot.sensors.error_model import ErrorModel
+from embodied.robot.sensors.presets import battery_voltage, goal_position, motor_current, motor_load
+from embodied.robot.sensors.spec import Sensor, Source
+from embodied.robot.timing import Timing
+
+ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
+JOINTS = (*ARM, "gripper")
+HAND, GRASP = "grip", "grasp"  # sites: LeRobot's frame of the hand, and the middle of the fingers' pads
+TOP_SPEED = (1.0, 1.0, 1.0, 1.5, 2.0, 2.0)  # rad/s, of targets that are moved by their speeds
+Action = Literal["targets", "velocities", "hand"]
+
+
+class _Posterior(msgspec.Struct):
+    """What is needed of a saved fit."""
+
+    names: list[str]
+    estimate: list[float]
+    covariance: list[list[float]]
+    low: list[float]
+    high: list[float]
+
+
+@dataclass(frozen=True)
+class FittedServo:
+    """The servo of the joints: of its datasheet, the printed line; of its logs, what drives and what rubs.
+
+    Attributes:
+        servo: as the posterior's mean has it; viscous: friction of the gear beyond what the winding brakes [N·m·s/rad].
+        dry: friction without a load [N·m]; latency_s: of commands [s].
+        randomization: the posterior, as what differs from world to world.
+    """
+
+    servo: ServoMotor
+    viscous: float
+    dry: float
+    latency_s: float
+    randomization: Randomization
+
+
+@cache
+def fitted_servo() -> FittedServo:
+    """Reads the datasheet and the posterior that come with the package."""
+    sheet = read_bus_servo(assets.datasheet_path("sts3215_12v"))
+    path = assets.posterior_path("so101")
+    found = checked(read_json(path, ModelError), _Posterior, f"{path} is no posterior", ModelError)
+    mean = dict(zip(found.names, found.estimate, strict=True))
+    duty = 1 / sheet.stall_torque  # share of the supply per N·m, of a motor at rest
+    brake = sheet.motor_constant**2 / sheet.resistance  # what the winding brakes, N·m·s/rad
+    servo = replace(
+        sheet,
+        duty_per_gain_count=mean["stiffness"] * duty * sheet.count / sheet.gain,
+        armature=mean["dof_armature"],
+        load_friction=mean["load_friction"],
+        back_load_friction=mean["back_load_friction"],
+        backlash=0.0,
+    )
+    viscous = mean["dof_damping"] - brake
+    return FittedServo(servo, viscous, mean["dof_frictionloss"], mean["latency_s"], _randomization(found, duty, brake))
+
+
+def _randomization(found: _Posterior, duty: float, brake: float) -> Randomization:
+    """The posterior in the terms of the robot's parameters, which are linear in those that were found."""
+    terms = {
+        "stiffness": ("stiffness", duty, 0.0),
+        "dof_damping": ("damping", 1.0, -brake),
+        "dof_frictionloss": ("friction", 1.0, 0.0),
+        "dof_armature": ("armature", 1.0, 0.0),
+        "latency_s": ("latency_s", 1.0, 0.0),
+        "load_friction": ("load_friction", 1.0, 0.0),
+        "back_load_friction": ("back_load_friction", 1.0, 0.0),
+    }
+    names = tuple(f"*_servo/{terms[name][0]}" for name in found.names)
+    factor, shift = (np.array([terms[name][k] for name in found.names], float) for k in (1, 2))
+    covariance = np.array(found.covariance) * np.outer(factor, factor)
+    mean, low, high = (np.array(part) * factor + shift for part in (found.estimate, found.low, found.high))
+    rows = tuple(tuple(map(float, row)) for row in (covariance + covariance.T) / 2)
+    middle, least, most = (tuple(map(float, part)) for part in (mean, np.maximum(low, 0.0), high))
+    return Randomization((RandomizationTerm(names, Correlated(middle, rows, least, most), "set"),))
+
+
+def so101(control_hz: float) -> Robot:
+    """The arm as LeRobot drives it: actions are the targets of its joints, over half a turn each way."""
+    fitted = fitted_servo()
+    count = 2 * math.pi / 4096
+    encoder = ErrorModel(resolution=count, noise=0.5e-3)
+    bus = Timing(rate_hz=100.0, latency_s=0.004, jitter_s=0.001, bus="bus")
+    registers = Timing(rate_hz=control_hz, bus="registers")
+    command = Timing(rate_hz=100.0, latency_s=fitted.latency_s, jitter_s=0.001)
+    angles = tuple(Source(mujoco.mjtSensor.mjSENS_JOINTPOS, mujoco.mjtObj.mjOBJ_JOINT, joint) for joint in JOINTS)
+    servos = tuple(f"{joint}_servo" for joint in JOINTS)
+    return Robot(
+        name="so101",
+        mjcf=assets.robot_path("so101"),
+        base="base",
+        sensors=(
+            Sensor("angle", angles, "rad", math.pi, encoder, bus),
+            goal_position("goal", servos, fitted.servo.half_range, ErrorModel(resolution=count), registers),
+            motor_load("load", servos, ErrorModel(resolution=1e-3, noise=2e-3), registers),
+            motor_current("current", servos, 3.0, ErrorModel(resolution=6.5e-3, noise=5e-3), registers),
+            battery_voltage("volts", 15.0, ErrorModel(resolution=0.1, scale=0.01), registers),
+        ),
+        line_cameras=(),
+        actuators=tuple(Servo(f"{joint}_servo", joint, fitted.servo, command=command) for joint in JOINTS),
+        battery=Battery("12 V supply", (12.0, 12.0), resistance=0.2, capacity=1e9, electronics=1.0),
+    )
+
+
+def arm_chain(site: str) -> SerialChain:
+    """The joints from the base to a site of the hand."""
+    return SerialChain(_model(), ARM, site)
+
+
+def control_of(action: str, decision_s: float) -> ArmControl:
+    """What turns actions of a kind into targets of the joints."""
+    model = _model()
+    low, high = model.jnt_range[[model.joint(joint).id for joint in JOINTS]].T
+    if action == "targets":
+        return JointTargets(JOINTS, low, high, decision_s)
+    if action == "velocities":
+        return JointVelocities(JOINTS, low, high, decision_s, TOP_SPEED)
+    return HandMoves(JOINTS, low, high, decision_s, arm_chain(GRASP))
+
+
+def _model() -> mujoco.MjModel:
+    return mujoco.MjModel.from_xml_path(str(assets.robot_path("so101")))

@@ -1,0 +1,240 @@
+"""SO-101: its kinematics, servos, grip and control, beside public models, real logs and other people's solvers."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+import pytest
+
+import embodied_assets as assets
+from embodied.errors import UnknownNameError
+from embodied.randomization.spec import Randomization
+from embodied.robot.actuators.friction import pressed_friction
+from embodied.robot.kinematics import SerialChain, rotation, rotation_between
+from embodied.sysid import Fit, Recording, Servo, ServoPlant
+from embodied.sysid.gap import gap
+from embodied.world.env import BatchEnv
+from embodied_envs.heft import CLOSED, Heft, HeftOptions
+from embodied_envs.so101 import ARM, GRASP, HAND, JOINTS, TOP_SPEED, arm_chain, fitted_servo
+from embodied_policies.scripted.arm import ArmDriver
+
+SHARED = Path(__file__).parents[2] / "shared"
+MENAGERIE = Path(os.environ.get("MENAGERIE_ROOT", SHARED / "menagerie")) / "robotstudio_so101" / "so101.xml"
+LOGS = Path(os.environ.get("EMBODIED_REALDATA", SHARED / "realdata")) / "so101_sage" / "so101.npz"
+needs_menagerie = pytest.mark.skipif(not MENAGERIE.is_file(), reason="MuJoCo Menagerie is absent")
+needs_logs = pytest.mark.skipif(not LOGS.is_file(), reason="the logs of the arm are absent")
+JUDGES = {"sinusoidal_sweep": 0.0012, "staircase_motion": 0.0025}  # rad, of the values of a servo bench
+
+
+def model() -> mujoco.MjModel:
+    return mujoco.MjModel.from_xml_path(str(assets.robot_path("so101")))
+
+
+def poses(n: int, seed: int = 0) -> np.ndarray:
+    low, high = model().jnt_range.T
+    return np.random.default_rng(seed).uniform(low, high, (n, len(JOINTS)))
+
+
+@needs_menagerie
+def test_the_arm_moves_as_menageries_does_to_a_tenth_of_a_millimeter_and_weighs_as_much():
+    theirs, ours = mujoco.MjModel.from_xml_path(str(MENAGERIE)), model()
+    a, b = mujoco.MjData(theirs), mujoco.MjData(ours)
+    assert ours.jnt_range == pytest.approx(theirs.jnt_range, abs=1e-4)
+    assert ours.body_mass.sum() == pytest.approx(theirs.body_mass.sum(), abs=1e-4)
+    for q in poses(50):
+        a.qpos[:6], b.qpos[:6] = q, q
+        mujoco.mj_forward(theirs, a)
+        mujoco.mj_forward(ours, b)
+        assert a.xanchor == pytest.approx(b.xanchor, abs=1e-4)
+        assert a.site("gripperframe").xpos == pytest.approx(b.site(HAND).xpos, abs=1e-4)
+        assert a.site("gripperframe").xmat == pytest.approx(b.site(HAND).xmat, abs=1e-4)
+        assert a.cam("wrist_cam").xpos == pytest.approx(b.cam("wrist").xpos, abs=2e-4)
+        assert a.cam("wrist_cam").xmat == pytest.approx(b.cam("wrist").xmat, abs=1e-3)
+        assert a.qfrc_bias == pytest.approx(b.qfrc_bias, abs=2e-3)  # N·m, of gravity
+
+
+def posterior() -> Fit:
+    return Fit.from_jsonable(json.loads(assets.posterior_path("so101").read_text()))
+
+
+def test_the_file_of_the_arm_has_what_the_posterior_says():
+    found, fitted, arm = posterior().values, fitted_servo(), model()
+    assert arm.dof_frictionloss == pytest.approx(found["dof_frictionloss[elbow_flex]"], rel=0.01)
+    assert arm.dof_damping.reshape(6, -1)[:, 0] == pytest.approx(fitted.viscous, rel=0.02)
+    brake = fitted.servo.motor_constant**2 / fitted.servo.resistance
+    assert fitted.viscous + brake == pytest.approx(found["dof_damping[elbow_flex]"])
+    slope = fitted.servo.stall_torque * fitted.servo.stiffness_V / fitted.servo.voltage
+    assert slope == pytest.approx(found["stiffness[elbow_flex]"], rel=1e-6)
+    means = dict(zip(fitted.randomization.terms[0].names, fitted.randomization.terms[0].by.mean, strict=True))
+    assert means["*_servo/stiffness"] * fitted.servo.stall_torque == pytest.approx(found["stiffness[elbow_flex]"])
+    assert means["*_servo/damping"] == pytest.approx(fitted.viscous)
+
+
+@needs_logs
+def test_the_arm_replays_real_motions_that_it_was_not_fitted_to_better_than_bench_values_do():
+    arm = model()
+    plant = ServoPlant(
+        assets.robot_path("so101"), ARM, Servo(limit=2.94, load_friction=0.1, back_load_friction=0.1), tick_s=0.005
+    )
+    with np.load(LOGS, allow_pickle=False) as file:
+        logs = [
+            Recording(file[f"{m}/t_us"] * 1e-6, file[f"{m}/cmd"][:, :5], {"position": file[f"{m}/pos"][:, :5]})
+            for m in JUDGES
+        ]
+    errors = gap(plant, posterior().values, [log.part(0, 60) for log in logs]).centered.mean(axis=1)
+    assert (errors < list(JUDGES.values())).all()
+    assert arm.nu == 0
+
+
+def test_places_and_speeds_of_the_hand_are_those_of_mujoco():
+    arm, chain = model(), arm_chain(GRASP)
+    data, q = mujoco.MjData(arm), poses(20)
+    p, R = chain.forward(q[:, :5])
+    J = chain.jacobian(q[:, :5])
+    linear, turn = np.zeros((3, 6)), np.zeros((3, 6))
+    for i in range(len(q)):
+        data.qpos[:] = q[i]
+        mujoco.mj_forward(arm, data)
+        assert p[i] == pytest.approx(data.site(GRASP).xpos, abs=1e-9)
+        assert R[i].ravel() == pytest.approx(data.site(GRASP).xmat, abs=1e-9)
+        mujoco.mj_jacSite(arm, data, linear, turn, arm.site(GRASP).id)
+        assert J[i] == pytest.approx(np.vstack([linear, turn])[:, :5], abs=1e-9)
+
+
+def test_a_hand_goes_where_it_is_wanted_as_far_as_the_joints_reach_whatever_the_other_worlds_do():
+    chain = arm_chain(GRASP)
+    wanted = poses(64, 1)[:, :5] * 0.7
+    p, R = chain.forward(wanted)
+    near = wanted + np.random.default_rng(2).uniform(-0.15, 0.15, wanted.shape)
+    found = chain.solve(near, p, R, iterations=30)
+    there, turned = chain.forward(found)
+    assert np.abs(there - p).max() < 1e-4
+    assert np.abs(rotation_between(turned, R)).max() < 1e-3
+    assert np.array_equal(chain.solve(near[5:6], p[5:6], R[5:6], iterations=30), found[5:6])
+    far = chain.solve(near, p + 1.0, iterations=30)
+    assert ((far >= chain.low) & (far <= chain.high)).all()
+
+
+def test_rotations_and_their_vectors_are_inverse_to_each_other():
+    turn = np.random.default_rng(0).normal(size=(50, 3))
+    turn *= np.minimum(1.0, 3.0 / np.linalg.norm(turn, axis=1))[:, None]
+    turn[0] = 0.0
+    R = rotation(turn)
+    assert np.einsum("nij,nkj->nik", R, R) == pytest.approx(np.broadcast_to(np.eye(3), R.shape), abs=1e-12)
+    assert rotation_between(np.broadcast_to(np.eye(3), R.shape), R) == pytest.approx(turn, abs=1e-9)
+
+
+def test_joints_that_the_model_lacks_or_that_do_not_move_the_hand_are_refused():
+    with pytest.raises(UnknownNameError, match="shoulder_pan"):
+        SerialChain(model(), ["shoulder_pam"], GRASP)
+    with pytest.raises(Exception, match="no hinge that moves"):
+        SerialChain(model(), JOINTS, GRASP)
+
+
+@pytest.mark.parametrize("action", ["targets", "velocities", "hand"])
+def test_actions_mean_what_their_layout_says(action):
+    env = gym.make_vec("embodied/Heft-v0", num_envs=2, action=action, randomize=Randomization()).unwrapped
+    env.reset(seed=0)
+    task, layout = env.task, env.action_layout
+    assert env.single_action_space.shape == (layout.size,)
+    before = task.control.target.copy()
+    place, _ = task.chain.forward(before[:, :5])
+    act = np.zeros((2, 6))
+    act[:, 2] = 0.5
+    after = task.control.targets(act).copy()
+    channel = layout.channels[2]
+    if action == "targets":
+        assert after[:, 2] == pytest.approx(channel.low + 0.75 * (channel.high - channel.low))
+    elif action == "velocities":
+        assert after[:, 2] - before[:, 2] == pytest.approx(0.5 * channel.high / task.control_hz)
+    else:
+        moved, _ = task.chain.forward(after[:, :5])
+        assert moved - place == pytest.approx(np.tile([0, 0, 0.5 * channel.high / task.control_hz], (2, 1)), abs=5e-4)
+    with pytest.raises(UnknownNameError, match="velocities"):
+        gym.make("embodied/Heft-v0", action="torques")
+
+
+def test_a_pitching_hand_turns_down_about_where_it_is():
+    env = gym.make_vec("embodied/Heft-v0", num_envs=1, action="hand", randomize=Randomization()).unwrapped
+    env.reset(seed=0)
+    control = env.task.control
+    control.begin(np.arange(1), np.array([[0.4, 0.0, 0.2, 0.5, 0.0, 0.1]]))
+    p, R = env.task.chain.forward(control.target[:, :5])
+    act = np.zeros((1, 6))
+    act[0, 3] = 1.0
+    moved, turned = env.task.chain.forward(control.targets(act)[:, :5])
+    assert np.linalg.norm(moved - p) < 2e-3
+    assert turned[0, 2, 0] < R[0, 2, 0]  # the hand's x axis points further down
+
+
+def test_servos_hold_the_pose_in_which_an_episode_begins():
+    env = gym.make_vec("embodied/Feel-v0", num_envs=3, randomize=Randomization()).unwrapped
+    env.reset(seed=3)
+    start = env.task.angles.copy()
+    obs, *_ = env.step(np.zeros((3, 6)))
+    assert env.task.angles == pytest.approx(start, abs=0.03)  # with command 0, the wrist would have gone by more
+    assert obs[:, env.layout.slice("goal")] == pytest.approx(start, abs=2e-3)
+
+
+def test_dry_friction_of_a_gear_grows_with_what_hangs_on_it():
+    env = gym.make_vec("embodied/Feel-v0", num_envs=2, randomize=Randomization()).unwrapped
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(np.zeros((2, 6)))
+    friction = env.batch.field("dof_frictionloss")
+    joint = env.batch.model.joint("robot/shoulder_lift").dofadr[0]
+    assert (friction[:, joint] > 0.157 + 0.1).all()
+    pan = env.batch.model.joint("robot/shoulder_pan").dofadr[0]
+    assert (friction[:, pan] < friction[:, joint]).all()
+    assert pressed_friction(-2.0, 3.0, 0.1, 0.2) == pytest.approx(0.8)
+    env.body.parameter("elbow_flex_servo/friction")[:] = 0.05
+    env.reset(seed=0)
+    assert friction[:, env.batch.model.joint("robot/elbow_flex").dofadr[0]] == pytest.approx(0.05)
+
+
+def test_a_gripped_cube_is_still_there_after_half_a_minute_of_motion():
+    env = BatchEnv(Heft(HeftOptions(episode_s=60.0)), 2, randomize=Randomization())
+    env.reset(seed=1)
+    task = env.task
+    angle, heights = float(np.arctan2(-task._places[0, 0, 1], task._places[0, 0, 0] - 0.0388)), []
+    driver = ArmDriver(TOP_SPEED, 0.1, [False, True, True, True, False, False])
+    carry = driver.begin(driver.initial(2), task.angles, np.ones(2, bool))
+    for height, fingers in ((0.085, 0.85), (0.0225, 0.85), (0.0225, CLOSED), (0.09, CLOSED)):
+        for _ in range(15):
+            carry, action = driver.drive(carry, task.angles, np.tile(task.pose(angle, height, fingers), (2, 1)))
+            env.step(action)
+    for t in range(300):
+        wave = np.array([0.6, 0.2, 0.0, 0.4, 0.4, 0.0]) * np.cos(
+            2 * np.pi * np.array([0.2, 0.3, 0, 0.4, 0.25, 0]) * t / 10
+        )
+        env.step(np.tile(wave, (2, 1)))
+        heights.append(task._places[0, 0, 2])
+    hand, _ = task.chain.forward(task.angles[:, :5])
+    assert np.linalg.norm(task._places[0, 0] - hand[0]) < 0.03
+    assert min(heights) > 0.03
+
+
+def test_a_contact_rich_episode_has_the_same_bits_with_any_number_of_threads():
+    def played(threads):
+        env = gym.make_vec("embodied/Heft-v0", num_envs=3, threads=threads).unwrapped
+        rng, seen = np.random.default_rng(0), [env.reset(seed=5)[0]]
+        for _ in range(1000):
+            seen.append(env.step(rng.uniform(-1, 1, (3, 6)))[0])
+        return np.stack(seen)
+
+    assert np.array_equal(played(1), played(2))
+
+
+def test_telemetry_is_delivered_in_the_unit_of_its_sensor():
+    task = Heft(HeftOptions())
+    sensors = tuple(replace(s, gain=2.0) if s.name == "volts" else s for s in task.robot.sensors)
+    task.robot = replace(task.robot, sensors=sensors)
+    env = BatchEnv(task, 1, randomize=Randomization())
+    obs, _ = env.reset(seed=0)
+    assert obs[0, env.layout.slice("volts")] == pytest.approx(15.0)  # 24 V saturate at the limit
+    labels = next(channel.labels for channel in env.layout.channels if channel.name == "angle")
+    assert labels == JOINTS
