@@ -15,12 +15,12 @@ from embodied.errors import UnknownNameError
 from embodied.randomization.spec import Randomization
 from embodied.robot.actuators.friction import pressed_friction
 from embodied.robot.kinematics import SerialChain, rotation, rotation_between
-from embodied.sysid import Fit, Recording, Servo, ServoPlant
-from embodied.sysid.gap import gap
+from embodied.sysid import Fit
 from embodied.world.env import BatchEnv
 from embodied_envs.heft import CLOSED, Heft, HeftOptions
-from embodied_envs.so101 import ARM, GRASP, HAND, JOINTS, TOP_SPEED, arm_chain, fitted_servo
+from embodied_envs.so101 import GRASP, HAND, JOINTS, TOP_SPEED, arm_chain, fitted_servo
 from embodied_policies.scripted.arm import ArmDriver
+from embodied_scripts.studies.arm import judge, logs_of, plant_of_arm
 
 SHARED = Path(__file__).parents[2] / "shared"
 MENAGERIE = Path(os.environ.get("MENAGERIE_ROOT", SHARED / "menagerie")) / "robotstudio_so101" / "so101.xml"
@@ -76,18 +76,8 @@ def test_the_file_of_the_arm_has_what_the_posterior_says():
 
 @needs_logs
 def test_the_arm_replays_real_motions_that_it_was_not_fitted_to_better_than_bench_values_do():
-    arm = model()
-    plant = ServoPlant(
-        assets.robot_path("so101"), ARM, Servo(limit=2.94, load_friction=0.1, back_load_friction=0.1), tick_s=0.005
-    )
-    with np.load(LOGS, allow_pickle=False) as file:
-        logs = [
-            Recording(file[f"{m}/t_us"] * 1e-6, file[f"{m}/cmd"][:, :5], {"position": file[f"{m}/pos"][:, :5]})
-            for m in JUDGES
-        ]
-    errors = gap(plant, posterior().values, [log.part(0, 60) for log in logs]).centered.mean(axis=1)
-    assert (errors < list(JUDGES.values())).all()
-    assert arm.nu == 0
+    errors = judge(plant_of_arm(), posterior(), logs_of(LOGS))
+    assert {name: error < JUDGES[name] for name, error in errors.items()} == dict.fromkeys(JUDGES, True)
 
 
 def test_places_and_speeds_of_the_hand_are_those_of_mujoco():

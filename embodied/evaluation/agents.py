@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from embodied.agent import Agent, Carry
 from embodied.seeding import Draws
 from embodied.spaces import choices_of
+
+
+class RowsAgent:
+    """An agent that reads rows of numbers, where observations come in another form.
+
+    Args:
+        agent: reads rows `(n, dim)`.
+        rows: turns observations into them.
+    """
+
+    def __init__(self, agent: Agent, rows: Callable[[Any], NDArray]) -> None:
+        self._agent, self._rows = agent, rows
+
+    def initial(self, n: int, seed: int) -> Carry:
+        """Returns the agent's own carry before an episode."""
+        return self._agent.initial(n, seed)
+
+    def act(self, carry: Carry, obs: Any, first: NDArray) -> tuple[Carry, NDArray]:
+        """Returns what the agent does."""
+        return self._agent.act(carry, self._rows(obs), first)
 
 
 class RandomAgent:

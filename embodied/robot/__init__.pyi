@@ -15,6 +15,10 @@ from .cameras.image import Lens as Lens
 from .cameras.spec import Camera as Camera
 from .cameras.spec import ColorCamera as ColorCamera
 from .cameras.spec import DepthCamera as DepthCamera
+from .control import ArmControl as ArmControl
+from .control import HandMoves as HandMoves
+from .control import JointTargets as JointTargets
+from .control import JointVelocities as JointVelocities
 from .datasheet import Imu as Imu
 from .datasheet import read_battery as read_battery
 from .datasheet import read_bus_servo as read_bus_servo
@@ -22,6 +26,7 @@ from .datasheet import read_gear_motor as read_gear_motor
 from .datasheet import read_imu as read_imu
 from .datasheet import read_range_finder as read_range_finder
 from .datasheet import read_servo as read_servo
+from .kinematics import SerialChain as SerialChain
 from .rays.spec import LineCamera as LineCamera
 from .rays.spec import RaySensor as RaySensor
 from .robot import Robot as Robot
@@ -31,8 +36,10 @@ from .sensors.presets import absolute_encoder as absolute_encoder
 from .sensors.presets import battery_voltage as battery_voltage
 from .sensors.presets import contact_force as contact_force
 from .sensors.presets import force_torque as force_torque
+from .sensors.presets import goal_position as goal_position
 from .sensors.presets import incremental_encoder as incremental_encoder
 from .sensors.presets import motor_current as motor_current
+from .sensors.presets import motor_load as motor_load
 from .sensors.presets import touch as touch
 from .sensors.presets import wheel_odometry as wheel_odometry
 from .sensors.spec import Sensor as Sensor
@@ -42,6 +49,7 @@ from .timing import Timing as Timing
 
 __all__ = [
     "Actuator",
+    "ArmControl",
     "BatchedRobot",
     "Battery",
     "Camera",
@@ -51,14 +59,18 @@ __all__ = [
     "ErrorModel",
     "ForceMotor",
     "GearMotor",
+    "HandMoves",
     "ImagePipeline",
     "Imu",
+    "JointTargets",
+    "JointVelocities",
     "Lens",
     "LineCamera",
     "LuGre",
     "RaySensor",
     "Robot",
     "Sensor",
+    "SerialChain",
     "Servo",
     "ServoMotor",
     "Source",
@@ -72,8 +84,10 @@ __all__ = [
     "contact_force",
     "drift_from_bias_instability",
     "force_torque",
+    "goal_position",
     "incremental_encoder",
     "motor_current",
+    "motor_load",
     "read_battery",
     "read_bus_servo",
     "read_gear_motor",

@@ -70,7 +70,7 @@ class Feel(TabletopTask):
     def places(self) -> NDArray[np.float64]:
         """Where the button can be: angles of the shoulder, `(K,)` [rad]."""
         k = self.options.places
-        return (np.arange(k) - (k - 1) / 2) * SPACING
+        return (np.arange(k, dtype=np.float64) - (k - 1) / 2) * SPACING
 
     def pose(self, height: float) -> NDArray[np.float64]:
         """Angles of all joints with the hand straight down over the circle of the places, straight ahead `(6,)` [rad].
@@ -145,7 +145,8 @@ class Feel(TabletopTask):
 
     def outcome(self) -> Outcome:
         pressed = self._qpos[:, self._cap] < -PRESSED
-        return Outcome(1.0 * pressed - self.options.time_cost / self.control_hz, pressed, pressed)
+        reward = np.where(pressed, 1.0, 0.0) - self.options.time_cost / self.control_hz
+        return Outcome(reward, pressed, pressed)
 
     def truth(self) -> NDArray[np.float64]:
         return self._place[:, None].astype(np.float64)

@@ -46,6 +46,7 @@ class HeftOptions:
         time_cost: cost of every second.
         episode_s: time limit [s].
         action: what actions are: "velocities" or "targets" of the joints, or moves of the "hand".
+        camera: at the wrist: "none", "rgb", "depth" or "rays".
     """
 
     contrast: float = 5.0
@@ -53,6 +54,7 @@ class HeftOptions:
     time_cost: float = 0.01
     episode_s: float = 30.0
     action: str = "velocities"
+    camera: str = "none"
 
     def __post_init__(self) -> None:
         check_bounds(self, contrast=(1.5, 8.0), episode_s=EPISODE_S)
@@ -64,7 +66,7 @@ class Heft(TabletopTask):
     shaping_curriculum = 0.6
 
     def __init__(self, options: HeftOptions) -> None:
-        super().__init__(options.action, "grasp")
+        super().__init__(options.action, "grasp", options.camera)
         self.options = options
         self.episode_s = options.episode_s
         k = len(PLACES)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import mujoco
 import numpy as np
 
 import embodied_assets as assets
-from embodied.errors import ModelError
+from embodied.errors import ModelError, UnknownNameError
 from embodied.files import checked, read_json
 from embodied.randomization.distributions import Correlated
 from embodied.randomization.spec import Randomization, RandomizationTerm
 from embodied.robot.actuators.battery import Battery
 from embodied.robot.actuators.motors import ServoMotor
 from embodied.robot.actuators.spec import Servo
+from embodied.robot.cameras.spec import ColorCamera, DepthCamera
 from embodied.robot.control import ArmControl, HandMoves, JointTargets, JointVelocities
 from embodied.robot.datasheet import read_bus_servo
 from embodied.robot.kinematics import SerialChain
+from embodied.robot.rays.spec import RaySensor
 from embodied.robot.robot import Robot
 from embodied.robot.sensors.error_model import ErrorModel
 from embodied.robot.sensors.presets import battery_voltage, goal_position, motor_current, motor_load
@@ -33,6 +35,9 @@ JOINTS = (*ARM, "gripper")
 HAND, GRASP = "grip", "grasp"  # sites: LeRobot's frame of the hand, and the middle of the fingers' pads
 TOP_SPEED = (1.0, 1.0, 1.0, 1.5, 2.0, 2.0)  # rad/s, of targets that are moved by their speeds
 Action = Literal["targets", "velocities", "hand"]
+WristCamera = Literal["none", "rgb", "depth", "rays"]
+CAMERAS: dict[str, tuple[type[ColorCamera] | type[DepthCamera], ...]] = {"rgb": (ColorCamera,), "depth": (DepthCamera,)}
+RAYS = RaySensor("wrist", site="wrist_rays", body="gripper", pixels=32, fov=1.2, max_range=0.6, range_floor=0.002)
 
 
 class _Posterior(msgspec.Struct):
@@ -103,8 +108,17 @@ def _randomization(found: _Posterior, duty: float, brake: float) -> Randomizatio
     return Randomization((RandomizationTerm(names, Correlated(middle, rows, least, most), "set"),))
 
 
-def so101(control_hz: float) -> Robot:
-    """The arm as LeRobot drives it: actions are the targets of its joints, over half a turn each way."""
+def so101(control_hz: float, camera: str = "none") -> Robot:
+    """The arm as LeRobot drives it: actions are the targets of its joints, over half a turn each way.
+
+    Args:
+        camera: at its wrist: "none", "rgb" or "depth" of 64 × 64 pixels, or "rays", which are a hundred times faster.
+
+    Raises:
+        UnknownNameError: another camera.
+    """
+    if camera not in get_args(WristCamera):
+        raise UnknownNameError("camera of the wrist", camera, get_args(WristCamera))
     fitted = fitted_servo()
     count = 2 * math.pi / 4096
     encoder = ErrorModel(resolution=count, noise=0.5e-3)
@@ -125,6 +139,8 @@ def so101(control_hz: float) -> Robot:
             battery_voltage("volts", 15.0, ErrorModel(resolution=0.1, scale=0.01), registers),
         ),
         line_cameras=(),
+        range_finders=(RAYS,) if camera == "rays" else (),
+        cameras=tuple(made("wrist", camera="wrist") for made in CAMERAS.get(camera, ())),
         actuators=tuple(Servo(f"{joint}_servo", joint, fitted.servo, command=command) for joint in JOINTS),
         battery=Battery("12 V supply", (12.0, 12.0), resistance=0.2, capacity=1e9, electronics=1.0),
     )

@@ -31,16 +31,17 @@ class TabletopTask(Task):
     Args:
         action: what actions are.
         hand: the site of the arm that poses are of.
+        camera: at the wrist (see `so101`).
 
     Servos differ from world to world as far as their logs leave open.
     """
 
     randomization = fitted_servo().randomization
 
-    def __init__(self, action: str, hand: str) -> None:
+    def __init__(self, action: str, hand: str, camera: str = "none") -> None:
         if action not in get_args(Action):
             raise UnknownNameError("action", action, get_args(Action))
-        self.robot = so101(self.control_hz)
+        self.robot = so101(self.control_hz, camera)
         self.chain: SerialChain = arm_chain(hand)
         self.control = control_of(action, 1 / self.control_hz)
         self._scale = np.array([actuator.scale for actuator in self.robot.actuators])

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from embodied.agent import Agent, Carry, OptionAgent
 from embodied.errors import UnknownNameError
-from embodied.evaluation.agents import RandomAgent
+from embodied.evaluation.agents import RandomAgent, RowsAgent
 from embodied.nn.policy import load_policy
 from embodied.selfplay.agents import SeatedAgent
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
+from embodied.world.observation import DictObservation
 from embodied.world.problem import TaskProblem
 from embodied_envs import feel, heft, lightdark, search, so101, weigh
 from embodied_policies.proactive import ProactiveAgent
@@ -47,7 +48,15 @@ def baselines(env: GymVecEnv) -> dict[str, Agent]:
         return players
     player, truth = make(env.gym_env.task)  # type: ignore[attr-defined]
     hidden = lambda: truth(env.privileged["hidden"])  # noqa: E731
-    return players | {"uninformed": player(), "heuristic": player(heuristic=True), "oracle": player(truth=hidden)}
+    made: dict[str, Agent] = {
+        "uninformed": player(),
+        "heuristic": player(heuristic=True),
+        "oracle": player(truth=hidden),
+    }
+    form = getattr(env.gym_env, "form", None)
+    if isinstance(form, DictObservation):
+        made = {name: RowsAgent(one, form.rows) for name, one in made.items()}
+    return players | made
 
 
 def duel_players(env_id: str, duel: Any) -> dict[str, tuple[Agent, Agent]]:

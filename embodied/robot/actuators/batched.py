@@ -57,13 +57,7 @@ class BatchedActuators:
         table |= {f"{name}/backlash": partial(getattr, gear, "width") for name, gear in self._backlashes.items()}
         for name in self._joints:
             table |= {f"{name}/{what}": partial(self._of_joint, name, what) for what in JOINT_FIELDS}
-        gears = self._gears
-        for i, name in enumerate(gears.names if gears else ()):
-            table[f"{name}/friction"] = partial(columns, gears.dry, slice(i, i + 1))
-            table |= {
-                f"{name}/{what}": partial(columns, getattr(gears, what), slice(i, i + 1)) for what in gears.VARIES
-            }
-        return table
+        return table | (self._gears.parameters() if self._gears else {})
 
     def _of_joint(self, actuator: str, what: str) -> NDArray:
         joint = self._joints[actuator]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from embodied.physics.batch import Batch
 from embodied.robot.actuators.spec import Actuator
+from embodied.robot.frames import Parameters, columns
 from embodied.seeding import Worlds, grid
 
 
@@ -43,6 +45,14 @@ class GearFriction:
         self._brake = np.array([part.motor_constant**2 / part.resistance for part in parts])
         self._field = batch.field("dof_frictionloss")
         self._force, self._speed, self._load = (batch.array(a) for a in ("actuator_force", "qvel", "qfrc_bias"))
+
+    def parameters(self) -> Parameters:
+        """How to get per-world values, by name; `friction` is that without a torque."""
+        table: Parameters = {}
+        for i, name in enumerate(self.names):
+            for what, values in (("friction", self.dry), *((what, getattr(self, what)) for what in self.VARIES)):
+                table[f"{name}/{what}"] = partial(columns, values, slice(i, i + 1))
+        return table
 
     def begin(self, rows: Worlds) -> None:
         """Starts an episode without any torque."""

@@ -14,6 +14,8 @@ from rich.console import Console
 from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
 from embodied.sysid.gap import gap
+from embodied_envs.so101 import ARM
+from embodied_scripts.studies.arm import JUDGES, logs_of
 
 PENDULUM = """
 <mujoco><option timestep="{tick}" integrator="implicitfast"/><worldbody><body name="arm">
@@ -38,8 +40,6 @@ SERVO = (
     Parameter("offset", -0.1, 0.1),
     Parameter("latency_s", 0.0, 0.03),
 )
-ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
-JUDGES = ("sinusoidal_sweep", "staircase_motion")
 ARM_PARAMETERS = (
     Parameter("stiffness", 3.0, 60.0, tied=True, start=11.7),  # where a servo bench puts them
     Parameter("dof_damping", 0.1, 5.0, tied=True, start=1.38),
@@ -166,7 +166,7 @@ def _show_servo_bench(console: Console, data: Path) -> None:
 
 def _show_arm(console: Console, data: Path, model: Path) -> None:
     """Fits an SO-101 on six motions, and judges it on two others, around each joint's constant offset."""
-    logs = _arm_logs(data / "so101.npz")
+    logs = logs_of(data / "so101.npz")
     drive = Servo(stiffness=12.0, limit=4.446, load_friction=0.1, back_load_friction=0.05)
     plant = ServoPlant(model, ARM, drive, tick_s=0.005)
     some = [log.part(0, 40) for name, log in logs.items() if name not in JUDGES]
@@ -186,15 +186,6 @@ def _show_arm(console: Console, data: Path, model: Path) -> None:
     )
     for name, value, (low, high) in zip(found.names, found.estimate, found.interval, strict=True):
         console.print(f"  {name} {value:.4g} ({low:.4g} to {high:.4g})", markup=False, highlight=False)
-
-
-def _arm_logs(path: Path) -> dict[str, Recording]:
-    with np.load(path, allow_pickle=False) as file:
-        motions = sorted({name.partition("/")[0] for name in file.files if "/" in name})
-        return {
-            m: Recording(file[f"{m}/t_us"] * 1e-6, file[f"{m}/cmd"][:, :5], {"position": file[f"{m}/pos"][:, :5]})
-            for m in motions
-        }
 
 
 def _servo_logs(data: Path, gain: int) -> list[Recording]:

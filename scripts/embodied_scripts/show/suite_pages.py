@@ -61,9 +61,7 @@ def _page(env_id: str, name: str, picture: str) -> Iterator[str]:
     yield from (f"## {name}", "", _sentence(module), "", f"![{name}]({picture})", "")
     yield from ("| | |", "|---|---|")
     yield f"| decisions, time limit | {task.control_hz:g} per second, {task.episode_s:g} s |"
-    declarations = "".join(f', and "{word}"' for word in task.declarations)
-    robot = task.robot
-    yield f"| actions, each in [−1, 1] | {', '.join(a.name for a in robot.actuators)}{declarations} |"
+    yield f"| actions, each in [−1, 1] | {', '.join(c.name for c in env.action_layout.channels)} |"
     yield f"| reward | {_sentence(type(task))} |"
     yield f"| hidden | {'; '.join(hidden_words(variable) for variable in env.hidden)} |"
     yield from ("", "| observed | numbers | unit | from, to |", "|---|---|---|---|", *_channels(env.layout), "")
