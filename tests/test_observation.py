@@ -88,7 +88,11 @@ def test_the_last_observation_of_an_episode_is_a_dictionary_too():
 @pytest.mark.parametrize("learner", [PPO, SAC])
 def test_others_learners_train_on_a_dictionary_with_a_picture(learner):
     env = gym.make("embodied/Heft-v0", observation="dict", camera="rgb", episode_s=2.0)
-    settings = {"n_steps": 16, "batch_size": 16, "n_epochs": 1} if learner is PPO else {"learning_starts": 8, "buffer_size": 64}
+    settings = (
+        {"n_steps": 16, "batch_size": 16, "n_epochs": 1}
+        if learner is PPO
+        else {"learning_starts": 8, "buffer_size": 64}
+    )
     model = learner("MultiInputPolicy", env, seed=0, **settings)
     model.learn(24)
     assert model.num_timesteps >= 24

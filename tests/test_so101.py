@@ -191,11 +191,11 @@ def test_a_gripped_cube_is_still_there_after_half_a_minute_of_motion():
     env.reset(seed=1)
     task = env.task
     angle, heights = float(np.arctan2(-task._places[0, 0, 1], task._places[0, 0, 0] - 0.0388)), []
-    driver = ArmDriver(TOP_SPEED, 0.1, [False, True, True, True, False, False])
-    carry = driver.begin(driver.initial(2), task.angles, np.ones(2, bool))
+    driver = ArmDriver(task.robot.layout, TOP_SPEED, 0.1, [False, True, True, True, False, False])
+    sag = driver.initial(2)
     for height, fingers in ((0.085, 0.85), (0.0225, 0.85), (0.0225, CLOSED), (0.09, CLOSED)):
         for _ in range(15):
-            carry, action = driver.drive(carry, task.angles, np.tile(task.pose(angle, height, fingers), (2, 1)))
+            sag, action = driver.drive(sag, env.last_obs, np.tile(task.pose(angle, height, fingers), (2, 1)))
             env.step(action)
     for t in range(300):
         wave = np.array([0.6, 0.2, 0.0, 0.4, 0.4, 0.0]) * np.cos(

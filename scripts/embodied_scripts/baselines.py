@@ -184,7 +184,7 @@ def _feel(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
         task.places, feel.LOW, feel.HIGH, feel.HEIGHT - feel.TRAVEL, feel.REACH, feel.TOUCH_LOAD, task.height_of,
         task.pose,
     )  # fmt: skip
-    return lambda **how: ButtonSeeker(task.robot.layout, _arm_driver(task), world, **how), _first
+    return lambda **how: ButtonSeeker(_arm_driver(task), world, **how), _first
 
 
 def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
@@ -194,12 +194,12 @@ def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
     world = HeftWorld(
         np.array(heft.PLACES), heft.PAD, over, reach, lift, carry, place, heft.OPEN, heft.CLOSED, 0.5 * task.heavier_by
     )
-    return lambda **how: CubeLifter(task.robot.layout, _arm_driver(task), world, **how), _first
+    return lambda **how: CubeLifter(_arm_driver(task), world, **how), _first
 
 
 def _arm_driver(task: Any) -> ArmDriver:
     bears = [joint in ("shoulder_lift", "elbow_flex", "wrist_flex") for joint in so101.JOINTS]
-    return ArmDriver(so101.TOP_SPEED, 1 / task.control_hz, bears)
+    return ArmDriver(task.robot.layout, so101.TOP_SPEED, 1 / task.control_hz, bears)
 
 
 def _first(hidden: NDArray) -> NDArray:

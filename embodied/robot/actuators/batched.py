@@ -71,7 +71,7 @@ class BatchedActuators:
         self._ctrl[grid(rows, self._controls)] = rest * self._scale
         self._rest.fill_history(rest * self._scale, rows)
         if self._heavy:
-            self._batch.derive(np.arange(self._batch.n)[rows])
+            self._batch.derive(np.arange(self._batch.n)[rows], strict=False)
         for gear in self._backlashes.values():
             gear.begin(rows)
         if self._gears is not None:

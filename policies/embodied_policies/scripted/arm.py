@@ -8,57 +8,53 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.layout import Layout
+
 LEARNED, MOST_SAG = 0.25, 0.25  # share of an error per decision, and all of them together [rad]
 NEARLY = 0.15  # rad, up to which an error is that of a joint that sags, not of one on its way
 
 
-@dataclass
-class ArmCarry:
-    """What servos were told, `target (n, J)`, and what is added since they sag, `sag (n, J)` [rad]."""
-
-    target: NDArray[np.float64]
-    sag: NDArray[np.float64]
-
-
 @dataclass(frozen=True)
 class ArmDriver:
-    """Turns wanted angles of J joints into actions that are velocities.
+    """Turns wanted angles of J joints into actions that are velocities of their targets.
+
+    What the servos were told is read, not remembered: somebody else may have told them (DAgger).
 
     Attributes:
+        layout: of the observation, with `angle` and `goal`.
         top_speed: what an action of 1 means, `(J,)` [rad/s]; decision_s: time between decisions [s].
         bears: of which joints errors are learned, as they bear weight, `(J,)`.
     """
 
+    layout: Layout
     top_speed: Sequence[float]
     decision_s: float
     bears: Sequence[bool]
 
-    def initial(self, n: int) -> ArmCarry:
-        """Returns the carry before an episode."""
-        zero = np.zeros((n, len(self.top_speed)))
-        return ArmCarry(zero, zero)
+    def initial(self, n: int) -> NDArray[np.float64]:
+        """Returns how far servos are told to go beyond where they are wanted, since they sag, `(n, J)` [rad]."""
+        return np.zeros((n, len(self.top_speed)))
 
-    def begin(self, carry: ArmCarry, angles: NDArray, first: NDArray) -> ArmCarry:
-        """Where an episode begins, servos have been told to stay at `angles (n, J)`."""
-        new = first[:, None]
-        return ArmCarry(np.where(new, angles, carry.target), np.where(new, 0.0, carry.sag))
+    def angles(self, obs: NDArray) -> NDArray[np.float64]:
+        """Where the joints are, `(n, J)` [rad]."""
+        return obs[:, self.layout.slice("angle")].astype(np.float64)
 
     def drive(
         self,
-        carry: ArmCarry,
-        angles: NDArray,
+        sag: NDArray,
+        obs: NDArray,
         wanted: NDArray,
         speed: NDArray | float = np.inf,
         free: NDArray | bool = True,
-    ) -> tuple[ArmCarry, NDArray[np.float64]]:
-        """Returns actions `(n, J)` towards `wanted (n, J)`, at most at `speed (n, J)` [rad/s].
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Returns the sag and actions `(n, J)` towards `wanted (n, J)`, at most at `speed (n, J)` [rad/s].
 
         Where the hand is not `free (n,)`, as it touches something, errors are no sag.
         """
-        left = wanted - angles
+        goal = obs[:, self.layout.slice("goal")].astype(np.float64)
+        left = wanted - self.angles(obs)
         settled = (np.abs(left) < NEARLY) & np.asarray(self.bears) & np.reshape(free, (-1, 1))
-        sag = np.clip(carry.sag + LEARNED * left * settled, -MOST_SAG, MOST_SAG)
+        sag = np.clip(sag + LEARNED * left * settled, -MOST_SAG, MOST_SAG)
         top = np.asarray(self.top_speed)
         reach = np.minimum(top, speed) * self.decision_s
-        step = np.clip(wanted + sag - carry.target, -reach, reach)
-        return ArmCarry(carry.target + step, sag), step / (top * self.decision_s)
+        return sag, np.clip(wanted + sag - goal, -reach, reach) / (top * self.decision_s)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.layout import Layout
-from embodied_policies.scripted.arm import ArmCarry, ArmDriver
+from embodied_policies.scripted.arm import ArmDriver
 
 SWEEP = 0.8  # rad/s, of a hand that feels
 PATIENCE = 14  # decisions, after which a press that has met nothing is over
@@ -42,7 +41,7 @@ class FeelWorld:
 
 @dataclass
 class _Feeling:
-    arm: ArmCarry
+    sag: NDArray[np.float64]  # (n, J), see `ArmDriver`
     phase: NDArray[np.intp]
     goal: NDArray[np.float64]  # angle of the shoulder that it goes to [rad]
     spot: NDArray[np.float64]  # and at which it believes the button to be [rad]
@@ -55,7 +54,6 @@ class ButtonSeeker:
     """Presses where it believes the button to be; commands velocities of the joints.
 
     Args:
-        layout: of the observation.
         driver: of the arm.
         world: what it knows.
         heuristic: feels for the button first.
@@ -64,13 +62,12 @@ class ButtonSeeker:
 
     def __init__(
         self,
-        layout: Layout,
         driver: ArmDriver,
         world: FeelWorld,
         heuristic: bool = False,
         truth: Callable[[], NDArray] | None = None,
     ) -> None:
-        self._angle, self._load = layout.slice("angle"), layout.slice("load").start
+        self._load = driver.layout.slice("load").start
         self._driver, self._world, self._heuristic, self._truth = driver, world, heuristic, truth
         heights = np.array([world.low, world.low, world.high, world.high, world.press])
         self._poses = np.stack([world.pose(height) for height in heights])  # by phase
@@ -85,19 +82,19 @@ class ButtonSeeker:
 
     def act(self, carry: _Feeling, obs: NDArray, first: NDArray) -> tuple[_Feeling, NDArray]:
         """Returns actions `(n, J)`."""
-        angles = obs[:, self._angle].astype(np.float64)
+        angles = self._driver.angles(obs)
         now = self._begin(carry, angles, first)
         self._move_on(now, angles[:, 0], self._world.height_of(angles), obs[:, self._load])
         wanted = self._poses[now.phase].copy()
         wanted[:, 0] = now.goal
-        now.arm, action = self._driver.drive(now.arm, angles, wanted, self._speed)
+        now.sag, action = self._driver.drive(now.sag, obs, wanted, self._speed)
         return now, action
 
     def _begin(self, carry: _Feeling, angles: NDArray, first: NDArray) -> _Feeling:
         ahead = angles[:, 0] if self._heuristic else self._choice(carry, len(first))
         return replace(
             carry,
-            arm=self._driver.begin(carry.arm, angles, first),
+            sag=np.where(first[:, None], 0.0, carry.sag),
             phase=np.where(first, LOWER if self._heuristic else OVER, carry.phase),
             goal=np.where(first, ahead, carry.goal),
             spot=np.where(first, ahead, carry.spot),

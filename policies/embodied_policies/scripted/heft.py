@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.layout import Layout
-from embodied_policies.scripted.arm import ArmCarry, ArmDriver
+from embodied_policies.scripted.arm import ArmDriver
 
 THERE = 0.015  # rad, of the slowest joint
 GRASP, RELEASE = 5, 6  # decisions that the fingers are given
@@ -49,7 +48,7 @@ class HeftWorld:
 
 @dataclass
 class _Hefting:
-    arm: ArmCarry
+    sag: NDArray[np.float64]  # (n, J), see `ArmDriver`
     phase: NDArray[np.intp]
     cube: NDArray[np.intp]  # which one is dealt with
     choice: NDArray[np.intp]  # the one for the pad, or UNDECIDED
@@ -62,7 +61,6 @@ class CubeLifter:
     """Lifts cubes and brings one to the pad; commands velocities of the joints.
 
     Args:
-        layout: of the observation.
         driver: of the arm.
         world: what it knows.
         heuristic: lifts cubes before the choice.
@@ -71,13 +69,12 @@ class CubeLifter:
 
     def __init__(
         self,
-        layout: Layout,
         driver: ArmDriver,
         world: HeftWorld,
         heuristic: bool = False,
         truth: Callable[[], NDArray] | None = None,
     ) -> None:
-        self._angle, self._load = layout.slice("angle"), layout.slice("load")
+        self._load = driver.layout.slice("load")
         self._driver, self._world, self._heuristic, self._truth = driver, world, heuristic, truth
         poses = {OVER: world.over, DOWN: world.reach, CLOSE: world.reach, LIFT: world.lift}
         poses |= {CARRY: world.carry, LOWER: world.place, OPEN: world.place, RAISE: world.over}
@@ -93,19 +90,19 @@ class CubeLifter:
 
     def act(self, carry: _Hefting, obs: NDArray, first: NDArray) -> tuple[_Hefting, NDArray]:
         """Returns actions `(n, J)`."""
-        angles = obs[:, self._angle].astype(np.float64)
-        now = self._begin(carry, angles, first)
+        angles = self._driver.angles(obs)
+        now = self._begin(carry, first)
         load = -obs[:, self._load][:, 1:3].sum(axis=1)
         self._move_on(now, angles, load)
         free = ~np.isin(now.phase, TOUCHING)
-        now.arm, action = self._driver.drive(now.arm, angles, self._wanted(now), free=free)
+        now.sag, action = self._driver.drive(now.sag, obs, self._wanted(now), free=free)
         return now, action
 
-    def _begin(self, carry: _Hefting, angles: NDArray, first: NDArray) -> _Hefting:
+    def _begin(self, carry: _Hefting, first: NDArray) -> _Hefting:
         choice = np.where(first, self._choose(carry, len(first)), carry.choice)
         return replace(
             carry,
-            arm=self._driver.begin(carry.arm, angles, first),
+            sag=np.where(first[:, None], 0.0, carry.sag),
             phase=np.where(first, OVER, carry.phase),
             cube=np.where(first, np.maximum(choice, 0), carry.cube),
             choice=choice,

@@ -106,13 +106,13 @@ def _lift(env: BatchEnv) -> int:
     task: Any = env.task
     places = task._places[:, 0]
     angles = np.arctan2(-places[:, 1], places[:, 0] - heft.BASE[0])
-    driver = ArmDriver(TOP_SPEED, 1 / task.control_hz, BEARS)
-    carry = driver.begin(driver.initial(WORLDS), task.angles, np.ones(WORLDS, bool))
+    driver = ArmDriver(task.robot.layout, TOP_SPEED, 1 / task.control_hz, BEARS)
+    sag = driver.initial(WORLDS)
     above, around = heft.CARRY + heft.ABOVE, heft.REACHING
     for height, fingers in ((above, heft.OPEN), (around, heft.OPEN), (around, heft.CLOSED), (above, heft.CLOSED)):
         wanted = np.stack([task.pose(angle, height, fingers) for angle in angles])
         for _ in range(15):
-            carry, action = driver.drive(carry, task.angles, wanted)
+            sag, action = driver.drive(sag, env.last_obs, wanted)
             env.step(action)
     return _held(env)
 
