@@ -27,6 +27,7 @@ from embodied_scripts.show.suite_pages import play_games
 
 IDS = [f"embodied/{name}" for name in embodied_envs.TASKS]
 SINGLE = [i for i in IDS if "HideSeek" not in i and "Sumo" not in i]
+TABLETOP = ("embodied/Feel-v0", "embodied/Heft-v0")
 DUELS = {"embodied/HideSeek-v0": hide_seek, "embodied/Sumo-v0": sumo}
 EXTREMES = {
     "embodied/Signpost-v0": [{"places": "random", "decoys": 2, "occluders": 5}],
@@ -199,7 +200,10 @@ def test_the_particle_filter_of_the_pose_knows_how_well_it_knows():
 def test_blind_curious_and_oracle_score_in_that_order(env_id):
     env = as_vec_env(env_id, 64)
     players = baselines(env)
-    blind, heuristic, oracle = (evaluate(players[name], env, 192) for name in ("uninformed", "heuristic", "oracle"))
+    episodes = 64 if env_id in TABLETOP else 192  # contacts are slow
+    blind, heuristic, oracle = (
+        evaluate(players[name], env, episodes) for name in ("uninformed", "heuristic", "oracle")
+    )
     margin = 2 * (heuristic.reward_error + max(blind.reward_error, oracle.reward_error))
     assert oracle.success >= 0.95
     assert blind.reward + margin < heuristic.reward <= oracle.reward
@@ -254,9 +258,9 @@ def test_scripted_opponents_beat_random_players(env_id, seat):
 
 
 def test_in_sumo_neither_seat_is_the_better_one():
-    _, results = play_games("embodied/Sumo-v0", 0, "scripted", 192)
+    _, results = play_games("embodied/Sumo-v0", 0, "scripted", 128)
     wins, losses = (results > 0).sum(), (results < 0).sum()
-    assert wins + losses > 75
+    assert wins + losses > 50
     assert abs(wins - losses) < 3 * (wins + losses) ** 0.5
 
 
