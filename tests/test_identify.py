@@ -64,7 +64,7 @@ def recorded(plant: ServoPlant, truth: dict[str, float], seed: int, noise: float
 def test_parameters_are_recovered_within_their_stated_intervals():
     plant, rng = pendulum(), np.random.default_rng(0)
     inside = []
-    for robot in range(5):
+    for robot in range(4):
         truth = {
             "stiffness[hinge]": rng.uniform(2, 8),
             "dof_damping[hinge]": rng.uniform(0.02, 0.2),

@@ -34,8 +34,8 @@ EXTREMES = {
     "embodied/LightDark-v0": [{"tolerance": 0.05, "light_noise": 0.5}, {"tolerance": 0.6, "glimmer": 1.0}],
     "embodied/Search-v0": [{"objects": 2, "scatter": 0.0}, {"objects": 5, "scatter": 0.08, "reading_range": 1.2}],
     "embodied/Weigh-v0": [{"boxes": 5, "contrast": 1.5}, {"boxes": 4, "contrast": 5.0}],
-    "embodied/Feel-v0": [{"places": 8, "scatter": 0.07, "action": "hand"}, {"places": 4, "action": "targets"}],
-    "embodied/Heft-v0": [{"contrast": 1.5, "action": "hand"}, {"contrast": 8.0, "camera": "rays"}],
+    "embodied/Feel-v0": [{"places": 8, "scatter": 0.07, "action": "hand"}],
+    "embodied/Heft-v0": [{"contrast": 8.0, "action": "targets", "camera": "rays"}],
     "embodied/HideSeek-v0": [{"screens": 9, "boxes": 4, "head_start_s": 0.0}, {"screens": 0, "boxes": 0, "seat": 1}],
     "embodied/Sumo-v0": [{"ring": 0.4, "view": 0.3}, {"ring": 0.9, "seat": "east", "opponent": "random"}],
 }
