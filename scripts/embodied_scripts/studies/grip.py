@@ -65,7 +65,9 @@ class _Heft(heft.Heft):
 def compare_grips(asked: Grip) -> None:
     """Prints the table."""
     console = Console(soft_wrap=True)
-    console.print("| setting | lifted | held after 10 s still | after shaking | deepest [mm] | µs per step |", markup=False)
+    console.print(
+        "| setting | lifted | held after 10 s still | after shaking | deepest [mm] | µs per step |", markup=False
+    )
     console.print("|---|---|---|---|---|---|")
     for setting in SETTINGS:
         console.print(f"| {setting.name} | {_row(setting, asked.seconds)} |", highlight=False, markup=False)
