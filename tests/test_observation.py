@@ -90,7 +90,7 @@ def test_others_learners_train_on_a_dictionary_with_a_picture(learner):
     settings = (
         {"n_steps": 16, "batch_size": 16, "n_epochs": 1}
         if learner is PPO
-        else {"learning_starts": 8, "buffer_size": 64}
+        else {"learning_starts": 8, "buffer_size": 64, "batch_size": 8}
     )
     model = learner("MultiInputPolicy", env, seed=0, **settings)
     model.learn(24)
