@@ -16,10 +16,11 @@ from embodied.randomization.spec import Randomization
 from embodied.robot.actuators.friction import pressed_friction
 from embodied.robot.kinematics import SerialChain, rotation, rotation_between
 from embodied.sysid import Fit
+from embodied.vector.spec import EnvSpec
 from embodied.world.env import BatchEnv
 from embodied_envs.heft import CLOSED, Heft, HeftOptions
-from embodied_envs.so101 import GRASP, HAND, JOINTS, TOP_SPEED, arm_chain, fitted_servo
-from embodied_policies.scripted.arm import ArmDriver
+from embodied_envs.so101 import GRASP, HAND, JOINTS, arm_chain, fitted_servo
+from embodied_scripts.baselines import arm_driver, baselines
 from embodied_scripts.studies.arm import judge, logs_of, plant_of_arm
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -191,7 +192,7 @@ def test_a_gripped_cube_is_still_there_after_half_a_minute_of_motion():
     env.reset(seed=1)
     task = env.task
     angle, heights = float(np.arctan2(-task._places[0, 0, 1], task._places[0, 0, 0] - 0.0388)), []
-    driver = ArmDriver(task.robot.layout, TOP_SPEED, 0.1, [False, True, True, True, False, False])
+    driver = arm_driver(task)
     sag = driver.initial(2)
     for height, fingers in ((0.085, 0.85), (0.0225, 0.85), (0.0225, CLOSED), (0.09, CLOSED)):
         for _ in range(15):
@@ -228,3 +229,8 @@ def test_telemetry_is_delivered_in_the_unit_of_its_sensor():
     assert obs[0, env.layout.slice("volts")] == pytest.approx(15.0)  # 24 V saturate at the limit
     labels = next(channel.labels for channel in env.layout.channels if channel.name == "angle")
     assert labels == JOINTS
+
+
+def test_scripted_players_that_command_velocities_do_not_play_where_actions_mean_something_else():
+    assert set(baselines(EnvSpec("embodied/Feel-v0", {"action": "hand"}).make(1))) == {"random"}
+    assert "heuristic" in baselines(EnvSpec("embodied/Feel-v0").make(1))

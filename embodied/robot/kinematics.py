@@ -99,11 +99,11 @@ class SerialChain:
             np.clip(q_NJ, self.low, self.high, out=q_NJ)
         return q_NJ
 
-    def moved(self, q_NJ: NDArray, move_N3: NDArray, turn_N3: NDArray, **how: float) -> NDArray[np.float64]:
+    def moved(self, q_NJ: NDArray, move_N3: NDArray, turn_N3: NDArray) -> NDArray[np.float64]:
         """Angles `(N, J)` at which the site has moved by `move_N3` [m] and turned by `turn_N3` [rad], in the world."""
         p_N3, R_N33 = self.forward(q_NJ)
         wanted_N33 = np.einsum("nij,njk->nik", rotation(turn_N3), R_N33)
-        return self.solve(q_NJ, p_N3 + move_N3, wanted_N33, **how)  # type: ignore[arg-type]
+        return self.solve(q_NJ, p_N3 + move_N3, wanted_N33)
 
     def _walk(self, q_NJ: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
         """Pose of the site, and axes and anchors of the joints, in the world (product of exponentials)."""

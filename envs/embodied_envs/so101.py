@@ -56,13 +56,12 @@ class FittedServo:
 
     Attributes:
         servo: as the posterior's mean has it; viscous: friction of the gear beyond what the winding brakes [N·m·s/rad].
-        dry: friction without a load [N·m]; latency_s: of commands [s].
+        latency_s: of commands [s].
         randomization: the posterior, as what differs from world to world.
     """
 
     servo: ServoMotor
     viscous: float
-    dry: float
     latency_s: float
     randomization: Randomization
 
@@ -85,7 +84,7 @@ def fitted_servo() -> FittedServo:
         backlash=0.0,
     )
     viscous = mean["dof_damping"] - brake
-    return FittedServo(servo, viscous, mean["dof_frictionloss"], mean["latency_s"], _randomization(found, duty, brake))
+    return FittedServo(servo, viscous, mean["latency_s"], _randomization(found, duty, brake))
 
 
 def _randomization(found: _Posterior, duty: float, brake: float) -> Randomization:

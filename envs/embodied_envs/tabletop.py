@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import get_args
 
 import mujoco
@@ -17,7 +16,6 @@ from embodied.world.task import ROBOT_PREFIX, Task, World
 from embodied_envs.so101 import JOINTS, Action, arm_chain, control_of, fitted_servo, so101
 
 BASE = (0.0388, 0.0)  # m, where the axis of the shoulder stands on the table
-DOWN = math.pi / 2  # rad, pitch of a hand that points straight down
 
 
 def table() -> mujoco.MjSpec:

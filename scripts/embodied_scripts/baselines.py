@@ -40,11 +40,12 @@ Player = Callable[..., Agent]  # takes `heuristic` and `truth`
 def baselines(env: GymVecEnv) -> dict[str, Agent]:
     """Returns random, uninformed (the best without information), heuristic (gathers it) and oracle (knows the truth).
 
-    For an environment without scripted players, only random.
+    For an environment without scripted players, only random; so too for an arm whose actions are no velocities.
     """
     players: dict[str, Agent] = {"random": RandomAgent(env.action_space)}
-    make = _PLAYERS.get(EnvSpec.of(env).id)
-    if make is None:
+    about = EnvSpec.of(env)
+    make = _PLAYERS.get(about.id)
+    if make is None or about.options.get("action", "velocities") != "velocities":
         return players
     player, truth = make(env.gym_env.task)  # type: ignore[attr-defined]
     hidden = lambda: truth(env.privileged["hidden"])  # noqa: E731
@@ -184,7 +185,7 @@ def _feel(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
         task.places, feel.LOW, feel.HIGH, feel.HEIGHT - feel.TRAVEL, feel.REACH, feel.TOUCH_LOAD, task.height_of,
         task.pose,
     )  # fmt: skip
-    return lambda **how: ButtonSeeker(_arm_driver(task), world, **how), _first
+    return lambda **how: ButtonSeeker(arm_driver(task), world, **how), _first
 
 
 def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
@@ -194,10 +195,11 @@ def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
     world = HeftWorld(
         np.array(heft.PLACES), heft.PAD, over, reach, lift, carry, place, heft.OPEN, heft.CLOSED, 0.5 * task.heavier_by
     )
-    return lambda **how: CubeLifter(_arm_driver(task), world, **how), _first
+    return lambda **how: CubeLifter(arm_driver(task), world, **how), _first
 
 
-def _arm_driver(task: Any) -> ArmDriver:
+def arm_driver(task: Any) -> ArmDriver:
+    """What drives the arm of a task on a table."""
     bears = [joint in ("shoulder_lift", "elbow_flex", "wrist_flex") for joint in so101.JOINTS]
     return ArmDriver(task.robot.layout, so101.TOP_SPEED, 1 / task.control_hz, bears)
 

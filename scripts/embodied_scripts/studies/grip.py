@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from embodied.randomization.spec import Randomization
 from embodied.world.env import BatchEnv
 from embodied_envs import heft
-from embodied_envs.so101 import JOINTS, TOP_SPEED
-from embodied_policies.scripted.arm import ArmDriver
+from embodied_envs.so101 import JOINTS
+from embodied_scripts.baselines import arm_driver
 from embodied_scripts.cli.study_arm import Grip
 
 WORLDS = 16
 HELD = 0.035  # m, between hand and cube
-BEARS = [joint in ("shoulder_lift", "elbow_flex", "wrist_flex") for joint in JOINTS]
 SHAKING = (np.array([0.6, 0.2, 0.0, 0.4, 0.4, 0.0]), np.array([0.2, 0.3, 0.0, 0.4, 0.25, 0.0]))  # speeds, and Hz
 STIFF, SOFT = [0.9999, 0.9999, 0.001, 0.5, 2.0], [0.9, 0.95, 0.001, 0.5, 2.0]
 
@@ -108,7 +105,7 @@ def _lift(env: BatchEnv) -> int:
     task: Any = env.task
     places = task._places[:, 0]
     angles = np.arctan2(-places[:, 1], places[:, 0] - heft.BASE[0])
-    driver = ArmDriver(task.robot.layout, TOP_SPEED, 1 / task.control_hz, BEARS)
+    driver = arm_driver(task)
     sag = driver.initial(WORLDS)
     above, around = heft.CARRY + heft.ABOVE, heft.REACHING
     for height, fingers in ((above, heft.OPEN), (around, heft.OPEN), (around, heft.CLOSED), (above, heft.CLOSED)):
@@ -128,8 +125,6 @@ def _held(env: BatchEnv) -> int:
 def _deepest(env: BatchEnv) -> float:
     """The deepest penetration of a contact in the first world [m], negative."""
     data = mujoco.MjData(env.batch.model)
-    qpos: NDArray = env.batch.array("qpos")
-    data.qpos[:] = qpos[0]
-    forward: Callable[..., None] = mujoco.mj_forward
-    forward(env.batch.model, data)
+    data.qpos[:] = env.batch.array("qpos")[0]
+    mujoco.mj_forward(env.batch.model, data)
     return min((float(contact.dist) for contact in data.contact[: data.ncon]), default=0.0)
