@@ -1,5 +1,6 @@
 """An expert is imitated, in its own situations and in the learner's, and then surpassed or left as it is."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from embodied.errors import OptionError
 from embodied.learn.dagger import DAgger
+from embodied.learn.lessons import Lessons
 from embodied.learn.ppo import SequencePPO
+from embodied.learn.rollout import Rollout
 from embodied.nn.heads import ChoiceHead, GaussianHead
 from embodied_policies.transformer import TransformerPolicy
 from embodied_scripts.studies.recall_env import RecallEnv, Rememberer
@@ -63,6 +66,39 @@ def test_the_teacher_acts_in_fewer_and_fewer_worlds():
     assert not dagger.is_active(0.5)
 
 
+def test_an_expert_may_keep_the_hands_on_some_or_all_worlds():
+    assert DAgger(Rememberer(), 0.5, 10, 0, learner_share=0.0).expert_controls(0.49).all()
+    some = DAgger(Rememberer(), 0.5, 10, 0, learner_share=0.4)
+    assert [int(some.expert_controls(done).sum()) for done in (0.0, 0.25, 0.5, 0.8)] == [10, 8, 6, 6]
+    with pytest.raises(OptionError, match="learner_share"):
+        DAgger(Rememberer(), 0.5, 10, 0, learner_share=1.5)
+
+
+class Bystander:
+    """An expert that always does the same."""
+
+    def initial(self, n, seed):
+        return None
+
+    def act(self, carry, obs, first):
+        return None, np.full((len(obs), 1), 0.5, np.float32)
+
+
+def test_noise_disturbs_what_the_expert_does_in_every_other_world_and_not_what_it_says():
+    worlds = SyncVectorEnv([lambda: gym.make("Pendulum-v1")] * 6, autoreset_mode=AutoresetMode.SAME_STEP)
+    model = SequencePPO(
+        TransformerPolicy, worlds, QUICK, n_steps=64, minibatches=2, seed=0, expert=Bystander(), dagger_share=1.0,
+        dagger_learner_share=0.0, dagger_noise=0.3, policy_kwargs={"layers": 1, "width": 16, "context": 8},
+    )  # fmt: skip
+    model.learn(6 * 64)
+    done, said = model.rollout_buffer.action[..., 0], model.rollout_buffer.expert_action[..., 0]
+    assert (said == 0.25).all()  # half of what a Pendulum can do is 2 N·m
+    assert (done[::2] == said[::2]).all()
+    assert (done - said)[1::2].std().item() == pytest.approx(0.3, rel=0.15)
+    with pytest.raises(OptionError, match="choices"):
+        trainer(expert=Rememberer(), dagger_noise=0.1)
+
+
 def test_reminders_fade_from_the_end_of_the_lessons_to_that_of_the_training():
     dagger = DAgger(Rememberer(), 0.2, 10, 0, kickstarting_coef=0.5)
     assert [dagger.weight(done) for done in (0.0, 0.19, 0.2, 0.6, 1.0)] == pytest.approx([1, 1, 0.5, 0.25, 0])
@@ -73,12 +109,56 @@ def test_reminders_fade_from_the_end_of_the_lessons_to_that_of_the_training():
 def test_who_is_reminded_keeps_for_longer_what_reward_speaks_against():
     def after(kickstarting_coef):
         return success(
-            trainer(expert=Rememberer(), dagger_share=0.4, kickstarting_coef=kickstarting_coef, reward_coef=-1.0).learn(
-                36 * 32 * 20
-            )
-        )
+            trainer(
+                expert=Rememberer(), dagger_share=0.4, dagger_epochs=1, kickstarting_coef=kickstarting_coef,
+                reward_coef=-1.0,
+            ).learn(36 * 32 * 20)
+        )  # fmt: skip
 
     assert after(10.0) > after(0.0) + 0.3
+
+
+def filled(number, begins=()):
+    """A rollout of 3 environments and 4 steps whose observations say which one it is, where, and when."""
+    rollout = Rollout.empty(3, 4, 3, 2, 0, 0, 0, "cpu")
+    rollout.obs[..., 0], rollout.obs[..., 1] = number, torch.arange(3.0)[:, None]
+    rollout.obs[..., 2] = torch.arange(4.0)
+    rollout.expert_action = rollout.obs[..., :2] + 10
+    for environment, step in begins:
+        rollout.first[environment, step] = True
+    return rollout
+
+
+def test_a_lesson_is_what_happened_in_a_row_and_counts_only_where_its_beginning_is_known():
+    lessons, policy = Lessons(), trainer(expert=Rememberer()).policy
+    for number, begins in enumerate(([(0, 0), (1, 0), (2, 0)], [(1, 2)], [(2, 3)])):
+        lessons.add(filled(number, begins))
+    generator, seen = torch.Generator().manual_seed(0), set()
+    for _ in range(40):
+        lesson = lessons.draw(2, policy, generator)
+        assert torch.equal(lesson.expert_action, lesson.obs[..., :2] + 10)
+        assert lesson.imitation_only
+        for row, first, ignored in zip(lesson.obs, lesson.first, lesson.ignore, strict=True):
+            last, environment = int(row[-1, 0]), int(row[0, 1])
+            seen.add((last, environment))
+            when = [(max(last - 1, 0), t) for t in range(4)] * (last > 0) + [(last, t) for t in range(4)]
+            assert [(int(number), int(t)) for number, _, t in row] == when
+            assert (row[:, 1] == environment).all()
+            unknown = first[:4].cumsum(0) == 0 if last else torch.zeros(0, dtype=torch.bool)
+            assert ignored[: len(unknown)].tolist() == unknown.tolist()
+            assert not ignored[len(unknown) :].any()
+    assert len(seen) == 9
+
+
+def test_the_oldest_lessons_make_room_for_new_ones():
+    one = filled(0)
+    size = sum(p.numel() * p.element_size() for p in vars(one).values() if isinstance(p, torch.Tensor))
+    lessons = Lessons(largest=2 * size)
+    for number in range(5):
+        lessons.add(filled(number))
+    assert len(lessons) == 2
+    draws = [lessons.draw(3, trainer(expert=Rememberer()).policy, torch.Generator().manual_seed(s)) for s in range(8)]
+    assert {int(lesson.obs[0, -1, 0]) for lesson in draws} == {3, 4}
 
 
 def test_lessons_without_a_share_are_refused():

@@ -100,7 +100,8 @@ class RolloutCollector(OnPolicyAlgorithm):
         first = torch.as_tensor(self._last_episode_starts, device=self.device)
         mask = self._write_mask(rollout, t)
         output, self.memory = self.policy.step(obs, first, self.memory, mask)
-        action = self._mix_in_expert(rollout, t, self.policy.choose(output, False, self.generator, self._exploration))
+        own = self.policy.choose(output, rollout.imitation_only, self.generator, self._exploration)
+        action = self._mix_in_expert(rollout, t, own)
         rollout.obs[:, t], rollout.first[:, t] = obs, first
         rollout.action[:, t] = action
         rollout.log_prob[:, t] = output.actions.log_prob(action)
@@ -124,8 +125,16 @@ class RolloutCollector(OnPolicyAlgorithm):
         mask = None if rollout.mask is None else rollout.mask[:, t].cpu().numpy()
         chosen = self.dagger.expert_action(self._last_obs, np.asarray(self._last_episode_starts), mask)
         rollout.expert_action[:, t] = self.policy.action_head.from_env(chosen)
-        hands = self.dagger.expert_controls(1 - self._current_progress_remaining).to(own.device)
-        return torch.where(hands[:, None], rollout.expert_action[:, t].to(own.dtype), own)
+        controls = self.dagger.expert_controls(1 - self._current_progress_remaining).to(own.device)
+        return torch.where(controls[:, None], self._disturbed(rollout.expert_action[:, t].to(own.dtype)), own)
+
+    def _disturbed(self, action: Tensor) -> Tensor:
+        """What an expert does, with noise in every other world, so that it has something to recover from."""
+        if not self.config.dagger_noise:
+            return action
+        noise = torch.randn(action.shape, generator=self.generator, device=action.device)
+        noise[::2] = 0
+        return action + self.config.dagger_noise * noise
 
     def _prepare_imitation(self, rollout: Rollout) -> None:
         """Gives the rollout a place for expert actions as long as they count."""

@@ -80,6 +80,14 @@ class PPOConfig:
     bootstrapped as if the episode went on, annealed to neither. None: what the environment recommends, else 0."""
     dagger_share: float = 0.3
     """Share of the training in which an expert is imitated (DAgger), if one is given."""
+    dagger_learner_share: float = 1.0
+    """Share of the worlds in which the learner acts at the end of DAgger; it grows from none. 0: the expert acts always."""
+    dagger_noise: float = 0.0
+    """Standard deviation of noise on the expert's actions in every other of its worlds, in half ranges."""
+    dagger_spread: float = 0.2
+    """Least standard deviation of actions after DAgger, in half ranges: what is left to explore with."""
+    dagger_epochs: int = 8
+    """What is learned meanwhile from each rollout and all before it: updates, in passes over as many steps."""
     kickstarting_coef: float = 0.0
     """Weight of imitating the expert after that, beside reinforcement; annealed to 0."""
     normalize: bool = False
@@ -93,12 +101,15 @@ class PPOConfig:
     """Fuse the network's operations with `torch.compile`; needs a minute and a C++ compiler (GPU: Triton)."""
 
     def __post_init__(self) -> None:
-        if min(self.n_steps, self.batch_size, self.n_epochs, 1 if self.minibatches is None else self.minibatches) < 1:
-            raise OptionError("n_steps, batch_size, minibatches and n_epochs must be at least 1")
+        minibatches = 1 if self.minibatches is None else self.minibatches
+        if min(self.n_steps, self.batch_size, minibatches, self.n_epochs, self.dagger_epochs) < 1:
+            raise OptionError("n_steps, batch_size, minibatches, n_epochs and dagger_epochs must be at least 1")
         if not (0 <= self.gamma <= 1 and 0 <= self.gae_lambda <= 1):
             raise OptionError(f"gamma and gae_lambda are from 0 to 1, not {self.gamma} and {self.gae_lambda}")
         if min(self.belief_coef, self.kickstarting_coef) < 0 or not 0 < self.dagger_share <= 1:
             raise OptionError("belief_coef and kickstarting_coef are at least 0, dagger_share is above 0 and at most 1")
+        if self.dagger_noise < 0 or not self.dagger_spread > 0:
+            raise OptionError("dagger_noise is at least 0, and dagger_spread above 0")
         if self.bad_numbers not in ("stop", "drop"):
             raise OptionError(f"bad_numbers is 'stop' or 'drop', not {self.bad_numbers!r}")
         if self.intrinsic_coef and (not self.forward_model_coef or self.n_steps < 2):

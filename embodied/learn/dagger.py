@@ -1,8 +1,9 @@
 """DAgger: imitation of an expert in situations of the learner, before reinforcement goes on from there.
 
 The learner gets the expert's action in situations of its own, too: at first the expert acts in all worlds, at the
-end the learner in nearly all of them (DAgger; Ross, Gordon & Bagnell 2011). Afterwards it may be reminded of them, less
-and less, while it learns from reward (kickstarting; Schmitt et al. 2018).
+end the learner in nearly all of them (DAgger; Ross, Gordon & Bagnell 2011), or the expert goes on acting, disturbed by
+noise from which it recovers (DART; Laskey et al. 2017). Afterwards the learner may be reminded of the expert, less and
+less, while it learns from reward (kickstarting; Schmitt et al. 2018).
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from torch import Tensor
 from embodied.agent import Agent, act
 from embodied.errors import OptionError
 
-LEAST_SPREAD = 0.2  # least standard deviation of Gaussian actions after DAgger [half ranges]: enough to go on exploring
-
 
 class DAgger:
     """An expert in `n` worlds, and how much of the training it takes part in.
@@ -30,17 +29,29 @@ class DAgger:
         share: of the training, in (0, 1].
         kickstarting_coef: weight of imitation right after the lessons, beside reinforcement; it fades until the
             training ends.
+        learner_share: of the worlds, in which the learner acts in the end.
 
     Raises:
         OptionError: another share, or a negative weight.
     """
 
-    def __init__(self, expert: Agent, share: float, n: int, seed: int, kickstarting_coef: float = 0.0) -> None:
+    def __init__(
+        self,
+        expert: Agent,
+        share: float,
+        n: int,
+        seed: int,
+        kickstarting_coef: float = 0.0,
+        learner_share: float = 1.0,
+    ) -> None:
         if not 0 < share <= 1:
             raise OptionError(f"dagger_share must be above 0 and at most 1, not {share}")
         if kickstarting_coef < 0:
             raise OptionError(f"kickstarting_coef must be at least 0, not {kickstarting_coef}")
+        if not 0 <= learner_share <= 1:
+            raise OptionError(f"dagger_learner_share is from 0 to 1, not {learner_share}")
         self._expert, self._share, self._n, self._kickstarting_coef = expert, share, n, kickstarting_coef
+        self._learner_share = learner_share
         self._carry = expert.initial(n, seed)
 
     def is_active(self, done: float) -> bool:
@@ -59,5 +70,6 @@ class DAgger:
         return action
 
     def expert_controls(self, done: float) -> Tensor:
-        """In which worlds the expert acts instead of the learner, `(n,)`: a share β that falls linearly to 0."""
-        return torch.arange(self._n) < round(self._n * max(0.0, 1 - done / self._share))
+        """In which worlds the expert acts instead of the learner, `(n,)`: a share β that falls linearly."""
+        learner = self._learner_share * min(1.0, done / self._share)
+        return torch.arange(self._n) < round(self._n * (1 - learner))

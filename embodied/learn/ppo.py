@@ -15,13 +15,15 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch import Tensor
 
 from embodied.agent import Agent
 from embodied.errors import CheckpointError, OptionError, TrainingError
 from embodied.learn.cloning import Demonstrations
 from embodied.learn.config import PPOConfig
-from embodied.learn.dagger import LEAST_SPREAD, DAgger
+from embodied.learn.dagger import DAgger
 from embodied.learn.intrinsic import PredictionError
+from embodied.learn.lessons import Lessons
 from embodied.learn.losses import Losses, ppo_losses
 from embodied.learn.rollout import Rollout
 from embodied.learn.saving import resume_trainer, save_trainer, saved_settings, warn_of_unsaved
@@ -97,6 +99,8 @@ class SequencePPO(StableVerbs):
         made, own_kwargs = _policy_of(policy)
         vec = as_vec_env(env, n_envs, tuple(previous))
         check_actions(vec.action_space)
+        if config.dagger_noise and not isinstance(vec.action_space, spaces.Box):
+            raise OptionError("dagger_noise is for actions of a Box; these are choices")
         super().__init__(
             policy=made,  # type: ignore[arg-type]
             env=vec,
@@ -167,7 +171,11 @@ class SequencePPO(StableVerbs):
         """Improves the policy on the rollout: epochs of minibatches of whole sequences."""
         self._update_learning_rate(self.policy.optimizer)
         rollout = self._sequences(self.rollout_buffer)  # type: ignore[arg-type]
-        history = self._improve(rollout, self.config.n_epochs, self.config.count_minibatches(self.n_envs))
+        minibatches = self.config.count_minibatches(self.n_envs)
+        if rollout.imitation_only:
+            history = self._study(self.rollout_buffer, self.config.dagger_epochs * minibatches)  # type: ignore[arg-type]
+        else:
+            history = self._improve(rollout, self.config.n_epochs, minibatches)
         self._observe(rollout)
         self._report(rollout, history)
 
@@ -193,18 +201,37 @@ class SequencePPO(StableVerbs):
         minibatches = -(-len(demonstrations) * self.config.count_minibatches(self.n_envs) // self.n_envs)
         return [losses.imitation.item() for losses in self._improve(rollout, epochs, minibatches)]
 
-    def _improve(self, rollout: Rollout, epochs: int, minibatches: int) -> list[Losses]:
-        """Goes through a rollout, minibatch by minibatch."""
+    def _study(self, rollout: Rollout, updates: int) -> list[Losses]:
+        """Learns from all that the expert has said so far, this rollout included."""
+        self._lessons.add(rollout)
+        self._begin_updates(rollout)
+        environments = max(1, self.n_envs // self.config.count_minibatches(self.n_envs))
+        history: list[Losses] = []
+        for _ in range(updates):
+            lesson = self._sequences(self._lessons.draw(environments, self.policy, self.generator))
+            rows = torch.arange(len(lesson.obs), device=self.device)
+            history.append(self._update(lesson, rows))
+        self._n_updates += self.config.dagger_epochs
+        return history
+
+    def _begin_updates(self, rollout: Rollout) -> None:
         self.policy.set_training_mode(True)
         self.policy.return_normalizer.update(rollout.returns[~rollout.ignore])
         _, self._return_spread = self.policy.return_normalizer.mean_and_spread
-        history: list[Losses] = []
+
+    def _update(self, rollout: Rollout, rows: Tensor) -> Losses:
+        """Descends the losses of one minibatch: some environments of a rollout."""
         clip_range = self.clip_range(self._current_progress_remaining)
+        losses = ppo_losses(self.policy, rollout, rows, clip_range, self._return_spread, self.config)
+        self._descend(losses, keep_exploring=rollout.imitation_only)
+        return losses
+
+    def _improve(self, rollout: Rollout, epochs: int, minibatches: int) -> list[Losses]:
+        """Goes through a rollout, minibatch by minibatch."""
+        self._begin_updates(rollout)
+        history: list[Losses] = []
         for _ in range(epochs):
-            for rows in rollout.minibatches(minibatches, self.generator):
-                losses = ppo_losses(self.policy, rollout, rows, clip_range, self._return_spread, self.config)
-                self._descend(losses, keep_exploring=rollout.imitation_only)
-                history.append(losses)
+            history += [self._update(rollout, rows) for rows in rollout.minibatches(minibatches, self.generator)]
             self._n_updates += 1
             if self._has_moved_too_far(history[-1]) and not rollout.imitation_only:
                 break
@@ -271,8 +298,9 @@ class SequencePPO(StableVerbs):
             self._last_obs = None
         self.dagger = None
         if self._expert is not None:
-            share, reminders = config.dagger_share, config.kickstarting_coef
-            self.dagger = DAgger(self._expert, share, self.n_envs, self.seed or 0, reminders)
+            given = (config.dagger_share, self.n_envs, self.seed or 0)
+            self.dagger = DAgger(self._expert, *given, config.kickstarting_coef, config.dagger_learner_share)
+        self._lessons = Lessons()
         self.memory: Any = None
         self.prediction_error = PredictionError().to(self.device)
 
@@ -295,7 +323,7 @@ class SequencePPO(StableVerbs):
             )
         self.policy.optimizer.step()
         if keep_exploring:
-            self.policy.action_head.keep_exploring(LEAST_SPREAD)
+            self.policy.action_head.keep_exploring(self.config.dagger_spread)
 
     def _sequences(self, rollout: Rollout) -> Rollout:
         """The rollout; in single steps for who remembers nothing: shuffled ones say more than those in a row."""
