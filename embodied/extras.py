@@ -34,6 +34,7 @@ EXTRAS = {  # module -> extra that installs it
     "popgym": "bench",
     "sb3_contrib": "bench",
     "imageio": "bench",
+    "mujoco_menagerie": "menagerie",
 }
 
 

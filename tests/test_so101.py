@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
+import mink
 import mujoco
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import embodied_assets as assets
 from embodied.errors import UnknownNameError
 from embodied.randomization.spec import Randomization
 from embodied.robot.actuators.friction import pressed_friction
-from embodied.robot.kinematics import SerialChain, rotation, rotation_between
+from embodied.robot.kinematics import TURN_WEIGHT, SerialChain, rotation, rotation_between
 from embodied.sysid import Fit
 from embodied.vector.spec import EnvSpec
 from embodied.world.env import BatchEnv
@@ -56,6 +57,23 @@ def test_the_arm_moves_as_menageries_does_to_a_tenth_of_a_millimeter_and_weighs_
         assert a.cam("wrist_cam").xpos == pytest.approx(b.cam("wrist").xpos, abs=2e-4)
         assert a.cam("wrist_cam").xmat == pytest.approx(b.cam("wrist").xmat, abs=1e-3)
         assert a.qfrc_bias == pytest.approx(b.qfrc_bias, abs=2e-3)  # N·m, of gravity
+
+
+@needs_menagerie
+def test_dressed_in_menageries_meshes_the_arm_does_the_same_and_looks_otherwise(monkeypatch):
+    monkeypatch.setenv("MENAGERIE_ROOT", str(MENAGERIE.parents[1]))
+    plain, dressed = (
+        gym.make("embodied/Feel-v0", appearance=look, render_mode="rgb_array").unwrapped
+        for look in ("primitives", "menagerie")
+    )
+    pictures = []
+    for env in (plain, dressed):
+        env.reset(seed=2)
+        pictures.append(env.render())
+    assert (np.abs(pictures[0].astype(int) - pictures[1]).max(axis=2) > 30).mean() > 0.01
+    for action in np.random.default_rng(0).uniform(-1, 1, (40, 6)).astype(np.float32):
+        a, b = plain.step(action)[0], dressed.step(action)[0]
+        assert a == pytest.approx(b, abs=1e-5)
 
 
 def posterior() -> Fit:
@@ -108,6 +126,22 @@ def test_a_hand_goes_where_it_is_wanted_as_far_as_the_joints_reach_whatever_the_
     assert np.array_equal(chain.solve(near[5:6], p[5:6], R[5:6], iterations=30), found[5:6])
     far = chain.solve(near, p + 1.0, iterations=30)
     assert ((far >= chain.low) & (far <= chain.high)).all()
+
+
+def test_the_arm_gets_to_the_angles_that_mink_finds():
+    arm, chain = model(), arm_chain(GRASP)
+    wanted = poses(12, 4)[:, :5] * 0.7
+    p, R = chain.forward(wanted)
+    near = wanted + np.random.default_rng(5).uniform(-0.15, 0.15, wanted.shape)
+    ours = chain.solve(near, p, R, iterations=30)
+    for i in range(len(wanted)):
+        configuration = mink.Configuration(arm, np.append(near[i], 0.3))
+        task = mink.FrameTask(GRASP, "site", position_cost=1.0, orientation_cost=TURN_WEIGHT, lm_damping=1e-6)
+        task.set_target(mink.SE3.from_rotation_and_translation(mink.SO3.from_matrix(R[i]), p[i]))
+        for _ in range(30):
+            configuration.integrate_inplace(mink.solve_ik(configuration, [task], 1.0, "daqp"), 1.0)
+        assert configuration.q[:5] == pytest.approx(ours[i], abs=1e-3)
+        assert configuration.q[5] == pytest.approx(0.3, abs=1e-9)
 
 
 def test_rotations_and_their_vectors_are_inverse_to_each_other():
@@ -193,11 +227,9 @@ def test_a_gripped_cube_is_still_there_after_half_a_minute_of_motion():
     task = env.task
     angle, heights = float(np.arctan2(-task._places[0, 0, 1], task._places[0, 0, 0] - 0.0388)), []
     driver = arm_driver(task)
-    sag = driver.initial(2)
     for height, fingers in ((0.085, 0.85), (0.0225, 0.85), (0.0225, CLOSED), (0.09, CLOSED)):
         for _ in range(15):
-            sag, action = driver.drive(sag, env.last_obs, np.tile(task.pose(angle, height, fingers), (2, 1)))
-            env.step(action)
+            env.step(driver.drive(env.last_obs, np.tile(task.pose(angle, height, fingers), (2, 1))))
     for t in range(300):
         wave = np.array([0.6, 0.2, 0.0, 0.4, 0.4, 0.0]) * np.cos(
             2 * np.pi * np.array([0.2, 0.3, 0, 0.4, 0.25, 0]) * t / 10

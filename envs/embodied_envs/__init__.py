@@ -11,6 +11,7 @@ TASKS = {
     "Weigh-v0": "embodied_envs.weigh",
     "Feel-v0": "embodied_envs.feel",
     "Heft-v0": "embodied_envs.heft",
+    "Rummage-v0": "embodied_envs.rummage",
     "HideSeek-v0": "embodied_envs.hide_seek",
     "Sumo-v0": "embodied_envs.sumo",
 }

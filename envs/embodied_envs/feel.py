@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import mujoco
@@ -13,7 +12,7 @@ from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, World
 from embodied_envs.scene import BOX, CYLINDER, EPISODE_S, Props, entry_points
-from embodied_envs.tabletop import BASE, TabletopTask, table
+from embodied_envs.tabletop import TabletopTask, on_circle, table
 
 RADIUS = 0.20  # m, from the axis of the shoulder to the button
 SPACING = 0.40  # rad, of the places around that axis
@@ -41,6 +40,7 @@ class FeelOptions:
         time_cost: cost of every second.
         episode_s: time limit [s].
         action: what actions are: "velocities" or "targets" of the joints, or moves of the "hand".
+        appearance: of the arm: "primitives", or "menagerie" for the meshes of MuJoCo Menagerie.
     """
 
     places: int = 6
@@ -48,6 +48,7 @@ class FeelOptions:
     time_cost: float = 0.02
     episode_s: float = 15.0
     action: str = "velocities"
+    appearance: str = "primitives"
 
     def __post_init__(self) -> None:
         check_bounds(self, places=(4, 8), scatter=(0.0, 0.07), episode_s=EPISODE_S)
@@ -59,7 +60,7 @@ class Feel(TabletopTask):
     shaping_curriculum = 0.6
 
     def __init__(self, options: FeelOptions) -> None:
-        super().__init__(options.action, "tip")
+        super().__init__(options.action, "tip", appearance=options.appearance)
         self.options = options
         self.episode_s = options.episode_s
         names = tuple(f"place{i}" for i in range(options.places))
@@ -100,7 +101,7 @@ class Feel(TabletopTask):
             name="cap", type=CYLINDER, size=[CAP, half, 0], pos=[0, 0, half], mass=0.02, rgba=[0.86, 0.22, 0.20, 1]
         )
         for i, angle in enumerate(self.places):
-            x, y = BASE[0] + RADIUS * math.cos(angle), -RADIUS * math.sin(angle)
+            x, y = on_circle(RADIUS, angle)
             spec.worldbody.add_site(
                 name=f"place{i}", type=BOX, size=[0.03, 0.001, 0.0005], pos=[x, y, 0], rgba=[0.6, 0.5, 0.4, 1]
             )
@@ -132,8 +133,7 @@ class Feel(TabletopTask):
         return self.places[self._place] + self._scatter
 
     def _stand(self, worlds: NDArray[np.intp]) -> None:
-        angle, radius = self._angle[worlds], self._radius[worlds]
-        x, y = BASE[0] + radius * np.cos(angle), -radius * np.sin(angle)
+        x, y = on_circle(self._radius[worlds], self._angle[worlds])
         self._props.place("button", worlds, np.stack([x, y, np.zeros_like(x)], axis=1))
 
     def after_observation(self) -> None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, World
+from embodied_envs.blocks import Blocks, add_block
 from embodied_envs.scene import BOX, EPISODE_S, entry_points
-from embodied_envs.tabletop import BASE, TabletopTask, table
+from embodied_envs.tabletop import TabletopTask, on_circle, table
 
 RADIUS = 0.19  # m, from the axis of the shoulder to cubes and pad
 PLACES = (-0.15, 0.35, 0.85)  # rad, of the cubes around that axis
@@ -28,11 +29,10 @@ ABOVE = 0.02  # m, above that, of a hand on its way to a cube
 MORE = 1.0  # share of the supply per kg that a lift takes, shoulder and elbow together
 OPEN, CLOSED = 0.85, 0.12  # rad, of the fingers
 BESIDE = 0.012  # m, by which the hand goes down inside of a cube's middle
-GRIP = 1.0  # coefficient of friction of cubes
 AT_REST = 0.02  # m/s
 SCATTER = 0.02  # rad
 RISES = 0.004  # m per decision, from which on a hand is lifting
-LIFT_LOAD, LIFT_SPREAD = 0.70, 0.12  # shares of the supply: of a light cube's lift, and over servos and grips
+LIFT_LOAD, LIFT_SPREAD = 0.81, 0.17  # shares of the supply: of a light cube's lift, and over servos and grips
 WITNESSES = 0.3  # share of decisions on end that tell something new, as a servo stays what it is
 
 
@@ -47,6 +47,7 @@ class HeftOptions:
         episode_s: time limit [s].
         action: what actions are: "velocities" or "targets" of the joints, or moves of the "hand".
         camera: at the wrist: "none", "rgb", "depth" or "rays".
+        appearance: of the arm: "primitives", or "menagerie" for the meshes of MuJoCo Menagerie.
     """
 
     contrast: float = 5.0
@@ -55,6 +56,7 @@ class HeftOptions:
     episode_s: float = 30.0
     action: str = "velocities"
     camera: str = "none"
+    appearance: str = "primitives"
 
     def __post_init__(self) -> None:
         check_bounds(self, contrast=(1.5, 8.0), episode_s=EPISODE_S)
@@ -66,7 +68,7 @@ class Heft(TabletopTask):
     shaping_curriculum = 0.6
 
     def __init__(self, options: HeftOptions) -> None:
-        super().__init__(options.action, "grasp", options.camera)
+        super().__init__(options.action, "grasp", options.camera, options.appearance)
         self.options = options
         self.episode_s = options.episode_s
         k = len(PLACES)
@@ -80,39 +82,24 @@ class Heft(TabletopTask):
             angle: of the shoulder [rad]; height: of the middle of the fingers' pads [m]; fingers: their angle [rad].
             beside: how far inside of the circle the hand is [m].
         """
-        pose = self.downwards(RADIUS - beside, height, fingers)
-        pose[0] += angle
-        return pose
+        return self.downwards(RADIUS - beside, height, fingers, angle)
 
     def compose(self) -> mujoco.MjSpec:
         spec = table()
-        x, y = self._at(np.array(PAD))
+        x, y = on_circle(RADIUS, np.array(PAD))
         turn = [math.cos(PAD / 2), 0, 0, -math.sin(PAD / 2)]
         size = [PAD_HALF, PAD_HALF, 0.0008]
         spec.worldbody.add_site(name="pad", type=BOX, size=size, pos=[x, y, 0], quat=turn, rgba=[0.30, 0.62, 0.42, 1])
-        for i, angle in enumerate(PLACES):
-            x, y = self._at(np.array(angle))
-            body = spec.worldbody.add_body(name=f"cube{i}", pos=[x, y, HALF])
-            body.add_freejoint(name=f"cube{i}")
-            body.add_geom(
-                name=f"cube{i}", type=BOX, size=[HALF] * 3, mass=LIGHT, rgba=[0.27, 0.45, 0.70, 1],
-                friction=[GRIP, 0.005, 0.0005], condim=4,
-            )  # fmt: skip
+        for i in range(len(PLACES)):
+            add_block(spec, f"cube{i}", [HALF] * 3, LIGHT, [0.27, 0.45, 0.70, 1])
         return spec
-
-    @staticmethod
-    def _at(angle: NDArray, radius: float = RADIUS) -> tuple[NDArray, NDArray]:
-        """Where a place of the circle is on the table, x and y [m]."""
-        return BASE[0] + radius * np.cos(angle), -radius * np.sin(angle)
 
     def bind(self, world: World) -> None:
         super().bind(world)
         model, n, k = world.batch.model, world.batch.n, len(PLACES)
-        joints = [model.joint(f"cube{i}") for i in range(k)]
-        self._cubes = np.array([int(joint.qposadr[0]) for joint in joints])
-        self._motions = np.array([int(joint.dofadr[0]) for joint in joints])
-        self._bodies = np.array([model.body(f"cube{i}").id for i in range(k)])
-        self._qvel = world.batch.array("qvel")
+        names = [f"cube{i}" for i in range(k)]
+        self._cubes = Blocks(world, names)
+        self._bodies = np.array([model.body(name).id for name in names])
         self._mass, self._inertia = world.batch.field("body_mass"), world.batch.field("body_inertia")
         self._unit_inertia = model.body_inertia[self._bodies] / LIGHT
         self._heavy = np.zeros(n, np.intp)
@@ -126,10 +113,9 @@ class Heft(TabletopTask):
         self._felt[worlds] = self._held[worlds] = False
         k = len(PLACES)
         angle = np.array(PLACES) + draw.uniform("scatter", k, -SCATTER, SCATTER)
-        x, y = self._at(angle)
-        turn = -(angle + draw.uniform("turn", k, -0.1, 0.1)) / 2
-        for column, value in enumerate((x, y, np.full_like(x, HALF), np.cos(turn), 0 * x, 0 * x, np.sin(turn))):
-            self._qpos[worlds[:, None], self._cubes + column] = value
+        x, y = on_circle(RADIUS, angle)
+        heading = -(angle + draw.uniform("turn", k, -0.1, 0.1))
+        self._cubes.put(worlds, np.stack([x, y, np.full_like(x, HALF)], axis=2), heading)
         start = np.tile(self.pose(0.0, CARRY + ABOVE, OPEN), (len(worlds), 1))
         start[:, 0] += draw.uniform("pan", 1, -0.05, 0.05)[:, 0]
         self.start(worlds, start)
@@ -146,7 +132,7 @@ class Heft(TabletopTask):
     @property
     def _places(self) -> NDArray[np.float64]:
         """Where the cubes are, `(N, K, 3)` [m]."""
-        return np.stack([self._qpos[:, self._cubes + axis] for axis in range(3)], axis=2)
+        return self._cubes.places
 
     def after_observation(self) -> None:
         places = self._places
@@ -159,10 +145,9 @@ class Heft(TabletopTask):
 
     def outcome(self) -> Outcome:
         places = self._places
-        x, y = self._at(np.array(PAD))
+        x, y = on_circle(RADIUS, np.array(PAD))
         over = np.hypot(places[..., 0] - x, places[..., 1] - y) < PAD_HALF
-        speed = np.linalg.norm([self._qvel[:, self._motions + axis] for axis in range(3)], axis=0)
-        there = over & (places[..., 2] < HALF + 0.004) & (speed < AT_REST) & ~self._gripped(places)
+        there = over & (places[..., 2] < HALF + 0.004) & (self._cubes.speeds < AT_REST) & ~self._gripped(places)
         right = there[np.arange(len(there)), self._heavy]
         wrong = there.any(axis=1) & ~right
         reward = 1.0 * right + self.options.wrong_reward * wrong - self.options.time_cost / self.control_hz
@@ -212,7 +197,7 @@ class Heft(TabletopTask):
         hand = self.chain.forward(self.angles[:, :-1])[0]
         away = np.linalg.norm(places - hand[:, None], axis=2) / 0.4
         known = self._felt[rows, self._heavy]
-        x, y = self._at(np.array(PAD))
+        x, y = on_circle(RADIUS, np.array(PAD))
         bring = np.hypot(places[rows, self._heavy, 0] - x, places[rows, self._heavy, 1] - y) / 0.4
         nearest = np.where(self._felt, np.inf, away).min(axis=1)
         feeling = 1.0 + 0.2 * (~self._felt).sum(axis=1) + np.where(known, 0.0, np.minimum(nearest, 1.0))

@@ -29,12 +29,14 @@ from embodied.robot.sensors.error_model import ErrorModel
 from embodied.robot.sensors.presets import battery_voltage, goal_position, motor_current, motor_load
 from embodied.robot.sensors.spec import Sensor, Source
 from embodied.robot.timing import Timing
+from embodied_envs.appearance import with_meshes
 
 ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 JOINTS = (*ARM, "gripper")
 HAND, GRASP = "grip", "grasp"  # sites: LeRobot's frame of the hand, and the middle of the fingers' pads
 TOP_SPEED = (1.0, 1.0, 1.0, 1.5, 2.0, 2.0)  # rad/s, of targets that are moved by their speeds
 Action = Literal["targets", "velocities", "hand"]
+Appearance = Literal["primitives", "menagerie"]
 WristCamera = Literal["none", "rgb", "depth", "rays"]
 CAMERAS: dict[str, tuple[type[ColorCamera] | type[DepthCamera], ...]] = {"rgb": (ColorCamera,), "depth": (DepthCamera,)}
 RAYS = RaySensor("wrist", site="wrist_rays", body="gripper", pixels=32, fov=1.2, max_range=0.6, range_floor=0.002)
@@ -107,17 +109,20 @@ def _randomization(found: _Posterior, duty: float, brake: float) -> Randomizatio
     return Randomization((RandomizationTerm(names, Correlated(middle, rows, least, most), "set"),))
 
 
-def so101(control_hz: float, camera: str = "none") -> Robot:
+def so101(control_hz: float, camera: str = "none", appearance: str = "primitives") -> Robot:
     """The arm as LeRobot drives it: actions are the targets of its joints, over half a turn each way.
 
     Args:
         camera: at its wrist: "none", "rgb" or "depth" of 64 × 64 pixels, or "rays", which are a hundred times faster.
+        appearance: "primitives", or "menagerie" for the meshes of MuJoCo Menagerie, which only cameras see.
 
     Raises:
-        UnknownNameError: another camera.
+        UnknownNameError: another camera or appearance.
     """
     if camera not in get_args(WristCamera):
         raise UnknownNameError("camera of the wrist", camera, get_args(WristCamera))
+    if appearance not in get_args(Appearance):
+        raise UnknownNameError("appearance of the arm", appearance, get_args(Appearance))
     fitted = fitted_servo()
     count = 2 * math.pi / 4096
     encoder = ErrorModel(resolution=count, noise=0.5e-3)
@@ -128,7 +133,7 @@ def so101(control_hz: float, camera: str = "none") -> Robot:
     servos = tuple(f"{joint}_servo" for joint in JOINTS)
     return Robot(
         name="so101",
-        mjcf=assets.robot_path("so101"),
+        mjcf=with_meshes() if appearance == "menagerie" else assets.robot_path("so101"),
         base="base",
         sensors=(
             Sensor("angle", angles, "rad", math.pi, encoder, bus),

@@ -23,23 +23,28 @@ def table() -> mujoco.MjSpec:
     return mujoco.MjSpec.from_file(str(assets.arena_path("table")))
 
 
+def on_circle(radius: NDArray | float, angle: NDArray | float) -> tuple[NDArray, NDArray]:
+    """Places around the axis of the shoulder, by its angle [rad]: x and y on the table [m]."""
+    return BASE[0] + radius * np.cos(angle), -radius * np.sin(angle)
+
+
 class TabletopTask(Task):
     """A task for SO-101, fixed to the table.
 
     Args:
         action: what actions are.
         hand: the site of the arm that poses are of.
-        camera: at the wrist (see `so101`).
+        camera: at the wrist; appearance: of the arm (see `so101`).
 
     Servos differ from world to world as far as their logs leave open.
     """
 
     randomization = fitted_servo().randomization
 
-    def __init__(self, action: str, hand: str, camera: str = "none") -> None:
+    def __init__(self, action: str, hand: str, camera: str = "none", appearance: str = "primitives") -> None:
         if action not in get_args(Action):
             raise UnknownNameError("action", action, get_args(Action))
-        self.robot = so101(self.control_hz, camera)
+        self.robot = so101(self.control_hz, camera, appearance)
         self.chain: SerialChain = arm_chain(hand)
         self.control = control_of(action, 1 / self.control_hz)
         self._scale = np.array([actuator.scale for actuator in self.robot.actuators])
@@ -49,17 +54,20 @@ class TabletopTask(Task):
         """What the numbers of an action are."""
         return self.control.layout
 
-    def downwards(self, radius: float, height: float, fingers: float) -> NDArray[np.float64]:
-        """Angles of all joints with the hand straight down, straight ahead, `(6,)` [rad].
+    def downwards(self, radius: float, height: float, fingers: float, angle: float = 0.0) -> NDArray[np.float64]:
+        """Angles of all joints with the hand straight down, `(6,)` [rad].
 
         Args:
             radius: from the axis of the shoulder [m]; height: over the table [m]; both of the site.
             fingers: angle of their joint [rad].
+            angle: of the shoulder [rad].
         """
         R_wh = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
         guess = np.array([[0.0, 0.3, 0.3, 0.9, 0.0]])
         wanted = np.array([[BASE[0] + radius, 0.0, height]])
-        return np.append(self.chain.solve(guess, wanted, R_wh[None], iterations=40)[0], fingers)
+        pose = np.append(self.chain.solve(guess, wanted, R_wh[None], iterations=40)[0], fingers)
+        pose[0] += angle
+        return pose
 
     def height_of(self, angles: NDArray) -> NDArray[np.float64]:
         """Height of the hand over the table at angles `(n, 6)` [rad], `(n,)` [m]."""

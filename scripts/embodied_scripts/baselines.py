@@ -13,19 +13,22 @@ from numpy.typing import NDArray
 from embodied.agent import Agent, Carry, OptionAgent
 from embodied.errors import UnknownNameError
 from embodied.evaluation.agents import RandomAgent, RowsAgent
+from embodied.nn.agent import NetworkAgent
+from embodied.nn.checkpoint import read_card
 from embodied.nn.policy import load_policy
 from embodied.selfplay.agents import SeatedAgent
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 from embodied.world.observation import DictObservation
 from embodied.world.problem import TaskProblem
-from embodied_envs import feel, heft, lightdark, search, so101, weigh
+from embodied_envs import feel, heft, lightdark, rummage, search, so101, weigh
 from embodied_policies.proactive import ProactiveAgent
 from embodied_policies.scripted.arm import ArmDriver
 from embodied_policies.scripted.feel import ButtonSeeker, FeelWorld
 from embodied_policies.scripted.heft import CubeLifter, HeftWorld
 from embodied_policies.scripted.lightdark import PoseSeeker
 from embodied_policies.scripted.localize import PoseFilter, moved_alike
+from embodied_policies.scripted.rummage import Rummager, RummageWorld
 from embodied_policies.scripted.search import RowSeeker
 from embodied_policies.scripted.signpost import PadSeeker
 from embodied_policies.scripted.weigh import BoxPusher
@@ -70,6 +73,17 @@ def duel_players(env_id: str, duel: Any) -> dict[str, tuple[Agent, Agent]]:
         return players
     policy = load_policy(folder)
     return {"trained": (SeatedAgent(policy, 0), SeatedAgent(policy, 1))} | players
+
+
+def trained_player(env_id: str, env: GymVecEnv) -> dict[str, Agent]:
+    """The policy that comes with the package for an environment, if there is one and it sees and does the same."""
+    folder = trained_folder(env_id.split("/")[-1])
+    if folder is None:
+        return {}
+    own, other = (made.gym_env for made in (EnvSpec.from_jsonable(read_card(folder)["env"], folder).make(1), env))
+    same = own.layout == other.layout and own.action_layout == other.action_layout  # type: ignore[attr-defined]
+    policy = load_policy(folder)
+    return {"trained": NetworkAgent(policy)} if same and policy.observation_space == env.observation_space else {}
 
 
 def option_agent(env_id: str, task: Any) -> OptionAgent:
@@ -198,10 +212,18 @@ def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
     return lambda **how: CubeLifter(arm_driver(task), world, **how), _first
 
 
+def _rummage(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
+    heights = (rummage.HIGH, rummage.PUSHING, rummage.HIGH, rummage.REACHING, rummage.HIGH)
+    fingers = (rummage.AJAR, rummage.AJAR, rummage.OPEN, rummage.OPEN, rummage.OPEN)
+    besides = (0.0, 0.0, rummage.BESIDE, rummage.BESIDE, rummage.BESIDE)
+    poses = (task.pose(0.0, *one) for one in zip(heights, fingers, besides, strict=True))
+    world = RummageWorld(task.places, *poses, rummage.OPEN, rummage.CLOSED, task.sightings)
+    return lambda **how: Rummager(arm_driver(task), world, **how), _first
+
+
 def arm_driver(task: Any) -> ArmDriver:
     """What drives the arm of a task on a table."""
-    bears = [joint in ("shoulder_lift", "elbow_flex", "wrist_flex") for joint in so101.JOINTS]
-    return ArmDriver(task.robot.layout, so101.TOP_SPEED, 1 / task.control_hz, bears)
+    return ArmDriver(task.robot.layout, so101.TOP_SPEED, 1 / task.control_hz)
 
 
 def _first(hidden: NDArray) -> NDArray:
@@ -213,10 +235,14 @@ OPTION_TASKS: dict[str, Callable[[Any], Any]] = {
     "embodied/LightDark-v0": lambda task: _lightdark(task)[0](directed=True),
     "embodied/Search-v0": lambda task: _search(task)[0](directed=True),
     "embodied/Weigh-v0": lambda task: _weigh(task)[0](directed=True),
+    "embodied/Feel-v0": lambda task: _feel(task)[0](directed=True),
+    "embodied/Heft-v0": lambda task: _heft(task)[0](directed=True),
+    "embodied/Rummage-v0": lambda task: _rummage(task)[0](directed=True),
 }
 TRACKED = {"embodied/LightDark-v0": _pose_planner}  # whose hidden variables are continuous, and need a filter
 _PLAYERS = {
     "embodied/Heft-v0": _heft,
+    "embodied/Rummage-v0": _rummage,
     "embodied/Feel-v0": _feel,
     "embodied/Signpost-v0": _signpost,
     "embodied/LightDark-v0": _lightdark,

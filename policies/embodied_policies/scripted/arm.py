@@ -10,51 +10,54 @@ from numpy.typing import NDArray
 
 from embodied.layout import Layout
 
-LEARNED, MOST_SAG = 0.25, 0.25  # share of an error per decision, and all of them together [rad]
-NEARLY = 0.15  # rad, up to which an error is that of a joint that sags, not of one on its way
+GAIN = 0.75  # share of what is left to go by which a goal moves per decision
+GENTLE = 0.3  # of that, where the hand touches something that it must not press away
+LEAD = 0.25  # rad, by which a goal is at most ahead of its joint
+
+
+def near(off: NDArray, turn: NDArray | float, rest: NDArray | float) -> NDArray[np.bool_]:
+    """Where an arm is as good as there, `(n,)`.
+
+    Args:
+        off: how far its joints are from there, that of the fingers last, `(n, J)` [rad].
+        turn: how far the shoulder may be, the first joint, `(n,)`; rest: the others but the fingers, `(n,)` [rad].
+    """
+    off = np.abs(off)
+    return (off[:, 0] < turn) & (off[:, 1:-1] < np.reshape(rest, (-1, 1))).all(axis=1)
 
 
 @dataclass(frozen=True)
 class ArmDriver:
     """Turns wanted angles of J joints into actions that are velocities of their targets.
 
-    What the servos were told is read, not remembered: somebody else may have told them (DAgger).
+    A goal moves on for as long as its joint is not where it is wanted, so that a servo that sags under a weight is told
+    to go beyond. Nothing is remembered: what the servos were told is read from them, and is the integral of the error.
 
     Attributes:
         layout: of the observation, with `angle` and `goal`.
         top_speed: what an action of 1 means, `(J,)` [rad/s]; decision_s: time between decisions [s].
-        bears: of which joints errors are learned, as they bear weight, `(J,)`.
     """
 
     layout: Layout
     top_speed: Sequence[float]
     decision_s: float
-    bears: Sequence[bool]
-
-    def initial(self, n: int) -> NDArray[np.float64]:
-        """Returns how far servos are told to go beyond where they are wanted, since they sag, `(n, J)` [rad]."""
-        return np.zeros((n, len(self.top_speed)))
 
     def angles(self, obs: NDArray) -> NDArray[np.float64]:
         """Where the joints are, `(n, J)` [rad]."""
         return obs[:, self.layout.slice("angle")].astype(np.float64)
 
     def drive(
-        self,
-        sag: NDArray,
-        obs: NDArray,
-        wanted: NDArray,
-        speed: NDArray | float = np.inf,
-        free: NDArray | bool = True,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Returns the sag and actions `(n, J)` towards `wanted (n, J)`, at most at `speed (n, J)` [rad/s].
+        self, obs: NDArray, wanted: NDArray, speed: NDArray | float = np.inf, free: NDArray | bool = True
+    ) -> NDArray[np.float64]:
+        """Returns actions `(n, J)` towards `wanted (n, J)`, at most at `speed (n, J)` [rad/s].
 
-        Where the hand is not `free (n,)`, as it touches something, errors are no sag.
+        Where the hand is not `free (n,)`, as it touches something, all joints but that of the fingers give way.
         """
         goal = obs[:, self.layout.slice("goal")].astype(np.float64)
-        left = wanted - self.angles(obs)
-        settled = (np.abs(left) < NEARLY) & np.asarray(self.bears) & np.reshape(free, (-1, 1))
-        sag = np.clip(sag + LEARNED * left * settled, -MOST_SAG, MOST_SAG)
+        angles = self.angles(obs)
         top = np.asarray(self.top_speed)
+        gain = np.where(np.reshape(free, (-1, 1)), GAIN, GAIN * GENTLE) * np.ones_like(angles)
+        gain[:, -1] = GAIN
+        ahead = np.clip(goal + gain * (wanted - angles), angles - LEAD, angles + LEAD)
         reach = np.minimum(top, speed) * self.decision_s
-        return sag, np.clip(wanted + sag - goal, -reach, reach) / (top * self.decision_s)
+        return np.clip(ahead - goal, -reach, reach) / (top * self.decision_s)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied_policies.scripted.arm import ArmDriver
+from embodied_policies.scripted.arm import ArmDriver, near
 
-THERE = 0.015  # rad, of the slowest joint
 GRASP, RELEASE = 5, 6  # decisions that the fingers are given
 WEIGHED = 4  # decisions of a lift whose loads count, after its first
 LOWERING = 8  # decisions, after which a cube that goes down is on the table
+WEIGH_S = 4.5  # s, after which who weighs may think again
 PATIENCE = 15  # decisions, after which a pose counts as reached
 OVER, DOWN, CLOSE, LIFT, CARRY, LOWER, OPEN, RAISE = range(8)
 TOUCHING = (CLOSE, LOWER, OPEN)
-UNDECIDED = -1
+UNDECIDED = NONE = -1
+ANY = math.inf  # rad
+TURNED = np.array([0.04, 0.04, ANY, ANY, 0.03, 0.03, ANY, ANY])  # rad, how near the shoulder must be, by phase
+THERE = np.array([ANY, 0.02, ANY, 0.05, ANY, 0.02, ANY, 0.1])  # rad, and the other joints
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,9 @@ class HeftWorld:
 
 @dataclass
 class _Hefting:
-    sag: NDArray[np.float64]  # (n, J), see `ArmDriver`
     phase: NDArray[np.intp]
     cube: NDArray[np.intp]  # which one is dealt with
+    told: NDArray[np.intp]  # which one is to be dealt with as soon as the hand is empty, or NONE
     choice: NDArray[np.intp]  # the one for the pad, or UNDECIDED
     load: NDArray[np.float64]  # (n, K), what the lift of each has taken; NaN before
     waited: NDArray[np.intp]
@@ -65,6 +69,7 @@ class CubeLifter:
         world: what it knows.
         heuristic: lifts cubes before the choice.
         truth: returns the heavy cube, `(n,)`; None to pick one at random.
+        directed: weighs, or brings to the pad, the cube that it is told to (`set_option`).
     """
 
     def __init__(
@@ -73,9 +78,11 @@ class CubeLifter:
         world: HeftWorld,
         heuristic: bool = False,
         truth: Callable[[], NDArray] | None = None,
+        directed: bool = False,
     ) -> None:
         self._load = driver.layout.slice("load")
         self._driver, self._world, self._heuristic, self._truth = driver, world, heuristic, truth
+        self._directed = directed
         poses = {OVER: world.over, DOWN: world.reach, CLOSE: world.reach, LIFT: world.lift}
         poses |= {CARRY: world.carry, LOWER: world.place, OPEN: world.place, RAISE: world.over}
         self._poses = np.stack([poses[phase] for phase in range(len(poses))])
@@ -84,9 +91,33 @@ class CubeLifter:
 
     def initial(self, n: int, seed: int) -> _Hefting:
         """Returns the carry before an episode."""
-        none = np.zeros(n, np.intp)
+        none, told = np.zeros(n, np.intp), np.full(n, NONE)
         load = np.zeros((n, len(self._world.places)))
-        return _Hefting(self._driver.initial(n), none, none, none, load, none, np.random.default_rng(seed))
+        return _Hefting(none, none, told, told, load, none, np.random.default_rng(seed))
+
+    @property
+    def options(self) -> dict[str, float]:
+        """To weigh a cube and put it back, or to bring it to the pad."""
+        cubes = range(len(self._world.places))
+        return {f"weigh {i}": WEIGH_S for i in cubes} | {f"bring {i}": math.inf for i in cubes}
+
+    def set_option(self, carry: _Hefting, which: NDArray[np.intp]) -> _Hefting:
+        """Sets out to weigh a cube, or to bring it, `(n,)`; another one in the hand is put back first."""
+        brings, cube = np.divmod(np.asarray(which), len(self._world.places))
+        empty = np.isin(carry.phase, (OVER, RAISE))
+        other = cube != carry.cube
+        back = other & np.isin(carry.phase, (CLOSE, LIFT, CARRY))
+        up = other & (carry.phase == DOWN)
+        phase = np.where(back, LOWER, np.where(up, RAISE, np.where(empty, OVER, carry.phase)))
+        changes = phase != carry.phase
+        return replace(
+            carry,
+            phase=phase,
+            cube=np.where(empty, cube, carry.cube),
+            told=np.where(empty, NONE, cube),
+            choice=np.where(brings == 1, cube, UNDECIDED),
+            waited=np.where(changes, 0, carry.waited),
+        )
 
     def act(self, carry: _Hefting, obs: NDArray, first: NDArray) -> tuple[_Hefting, NDArray]:
         """Returns actions `(n, J)`."""
@@ -95,14 +126,14 @@ class CubeLifter:
         load = -obs[:, self._load][:, 1:3].sum(axis=1)
         self._move_on(now, angles, load)
         free = ~np.isin(now.phase, TOUCHING)
-        now.sag, action = self._driver.drive(now.sag, obs, self._wanted(now), free=free)
-        return now, action
+        return now, self._driver.drive(obs, self._wanted(now), free=free)
 
     def _begin(self, carry: _Hefting, first: NDArray) -> _Hefting:
+        if self._directed:
+            return replace(carry, waited=carry.waited + 1)
         choice = np.where(first, self._choose(carry, len(first)), carry.choice)
         return replace(
             carry,
-            sag=np.where(first[:, None], 0.0, carry.sag),
             phase=np.where(first, OVER, carry.phase),
             cube=np.where(first, np.maximum(choice, 0), carry.cube),
             choice=choice,
@@ -127,9 +158,8 @@ class CubeLifter:
     def _move_on(self, now: _Hefting, angles: NDArray, load: NDArray) -> None:
         """Goes to the next phase where this one is over."""
         phase = now.phase.copy()
-        off = np.abs(self._wanted(now) - angles)[:, :-1].max(axis=1)
         late = now.waited > np.where(phase == LOWER, LOWERING, PATIENCE)
-        arrived = (off < THERE) | late
+        arrived = near(self._wanted(now) - angles, TURNED[phase], THERE[phase]) | late
         weighing = (phase == LIFT) & (now.waited >= 1) & (now.waited <= WEIGHED)
         now.load[np.arange(len(load)), now.cube] += np.where(weighing, load / WEIGHED, 0.0)
         done = np.isin(phase, (OVER, DOWN, LIFT, CARRY, LOWER, RAISE)) & arrived
@@ -137,14 +167,23 @@ class CubeLifter:
         done |= (phase == CLOSE) & (now.waited >= GRASP)
         done |= (phase == OPEN) & (now.waited >= RELEASE)
         lifted = done & (phase == LIFT)
-        self._settle(now, lifted)
+        if not self._directed:
+            self._settle(now, lifted)
         now.phase[done] = phase[done] + 1
         light = lifted & (now.choice != now.cube)
         now.phase[light] = LOWER
-        raised = done & (phase == RAISE)
-        now.cube[raised] = np.where(now.choice == UNDECIDED, now.cube + 1, now.choice)[raised]
-        now.phase[raised] = OVER
+        self._go_on(now, done & (phase == RAISE))
         now.waited[done] = 0
+
+    def _go_on(self, now: _Hefting, raised: NDArray) -> None:
+        """Turns to the next cube where the hand is empty and up again; who is directed waits to be told of it."""
+        following = np.where(now.choice == UNDECIDED, now.cube + 1, now.choice)
+        if self._directed:
+            following = np.where(now.told == NONE, now.cube, now.told)
+        now.cube[raised] = following[raised]
+        waits = self._directed & (now.told == NONE)
+        now.phase[raised] = np.where(waits, RAISE, OVER)[raised]
+        now.told[raised] = NONE
 
     def _settle(self, now: _Hefting, lifted: NDArray) -> None:
         """Decides once all cubes but one have been lifted: on the one that took more, or on the last."""

@@ -1,4 +1,4 @@
-"""`embodied list`: the environments there are."""
+"""`embodied list`: the environments there are, and the policies that come with the package."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ class List:
 
     pages: Path | None = None
     """Write a page about each of them, with a picture, into this folder instead."""
+    policies: bool = False
+    """Show the trained policies that come with the package instead."""
     episodes: int = 1024
     """For the pages: episodes per reference player (0: no scores)."""
 
     def run(self) -> None:
-        """Prints one row per environment, or writes their pages."""
+        """Prints one row per environment or policy, or writes pages."""
         load("show.environments:list_environments")(self)

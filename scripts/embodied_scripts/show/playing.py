@@ -21,7 +21,7 @@ from embodied.vector.batches import row_of
 from embodied.vector.previous_action import without_previous
 from embodied.vector.vec import Experience, GymVecEnv, make_vec
 from embodied.world.duel import Versus
-from embodied_scripts.baselines import baselines, duel_players
+from embodied_scripts.baselines import baselines, duel_players, trained_player
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.leagues import saved_league
 from embodied_scripts.runs import load_runs, runs_in
@@ -61,8 +61,8 @@ def cast_anywhere(
     env = GymVecEnv(make_vec(env_id, worlds, **options))
     if isinstance(env.gym_env.unwrapped, Versus):
         return _cast_duel(env_id, player, options, worlds)
-    players = baselines(env)
-    player = player or ("oracle" if "oracle" in players else "random")
+    players = trained_player(env_id, env) | baselines(env)
+    player = player or next(name for name in ("trained", "oracle", "random") if name in players)
     if player not in players:
         raise UnknownNameError("player", player, players)
     return players[player], env, f"{env_id}: {player}"
