@@ -123,7 +123,7 @@ def filled(number, begins=()):
     rollout = Rollout.empty(3, 4, 3, 2, 0, 0, 0, "cpu")
     rollout.obs[..., 0], rollout.obs[..., 1] = number, torch.arange(3.0)[:, None]
     rollout.obs[..., 2] = torch.arange(4.0)
-    rollout.expert_action = rollout.obs[..., :2] + 10
+    rollout.expert_action, rollout.memory = rollout.obs[..., :2] + 10, torch.zeros(3, 5)
     for environment, step in begins:
         rollout.first[environment, step] = True
     return rollout

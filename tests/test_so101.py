@@ -19,8 +19,8 @@ from embodied.robot.kinematics import TURN_WEIGHT, SerialChain, rotation, rotati
 from embodied.sysid import Fit
 from embodied.vector.spec import EnvSpec
 from embodied.world.env import BatchEnv
+from embodied_envs.arm.so101 import GRASP, HAND, JOINTS, arm_chain, fitted_servo
 from embodied_envs.heft import CLOSED, Heft, HeftOptions
-from embodied_envs.so101 import GRASP, HAND, JOINTS, arm_chain, fitted_servo
 from embodied_scripts.baselines import arm_driver, baselines
 from embodied_scripts.studies.arm import judge, logs_of, plant_of_arm
 

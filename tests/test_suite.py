@@ -300,6 +300,19 @@ def test_wrong_options_name_what_there_is(env_id, options, error, words):
         gym.make(env_id, **options)
 
 
+@pytest.mark.parametrize("env_id", ["embodied/Rummage-v0", "embodied/Sumo-v0"])
+def test_a_window_shows_people_what_the_picture_has(env_id, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with pytest.warns(match="HumanRendering"):
+        env = gym.make(env_id, render_mode="human")
+    env.reset(seed=0)
+    env.step(np.zeros(env.action_space.shape, np.float32))
+    picture = env.unwrapped.render()
+    assert env.screen_size == picture.shape[1::-1]
+    assert np.ptp(picture) > 50
+    env.close()
+
+
 def test_opponents_do_not_repeat_themselves_from_episode_to_episode():
     env = gym.make("embodied/Sumo-v0", opponent="random").unwrapped
     opponent, played = env.batch_env.opponent, []

@@ -81,7 +81,7 @@ class PPOConfig:
     dagger_share: float = 0.3
     """Share of the training in which an expert is imitated (DAgger), if one is given."""
     dagger_learner_share: float = 1.0
-    """Share of the worlds in which the learner acts at the end of DAgger; it grows from none. 0: the expert acts always."""
+    """Share of the worlds in which the learner acts at the end of DAgger; it grows from 0, at which the expert acts."""
     dagger_noise: float = 0.0
     """Standard deviation of noise on the expert's actions in every other of its worlds, in half ranges."""
     dagger_spread: float = 0.2

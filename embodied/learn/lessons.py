@@ -30,7 +30,7 @@ class Lessons:
 
     def add(self, rollout: Rollout) -> None:
         """Keeps a copy of a rollout, but for what the policy remembered."""
-        parts = {f.name: getattr(rollout, f.name) for f in fields(rollout)}
+        parts = {f.name: getattr(rollout, f.name) for f in fields(rollout) if f.name != "memory"}
         self._rollouts.append({name: part.clone() for name, part in parts.items() if isinstance(part, Tensor)})
         while len(self._rollouts) > 1 and len(self._rollouts) * _bytes(self._rollouts[-1]) > self._largest:
             self._rollouts.popleft()

@@ -54,6 +54,7 @@ def duel_entry_points(task: Callable[[Any], DuelTask], options: type, name: str)
     def parallel_env(render_mode: str | None = None, **given: Any) -> DuelEnv:
         return DuelEnv(task(options_of(options, given)), name, render_mode)
 
+    make.metadata = SingleEnv.metadata  # type: ignore[attr-defined]  # see `scene.entry_points`
     make.__doc__ = f"One world against an opponent; options as in `{options.__name__}`."
     make_vec.__doc__ = f"N worlds against an opponent; options as in `{options.__name__}`."
     parallel_env.__doc__ = f"One game for PettingZoo; options as in `{options.__name__}`."

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, World
+from embodied_envs.arm.tabletop import TabletopTask, on_circle, table
 from embodied_envs.scene import BOX, CYLINDER, EPISODE_S, Props, entry_points
-from embodied_envs.tabletop import TabletopTask, on_circle, table
 
 RADIUS = 0.20  # m, from the axis of the shoulder to the button
 SPACING = 0.40  # rad, of the places around that axis

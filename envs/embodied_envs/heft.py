@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.blocks import Blocks, add_block
+from embodied_envs.arm.blocks import Blocks, add_block
+from embodied_envs.arm.tabletop import TabletopTask, on_circle, table
 from embodied_envs.scene import BOX, EPISODE_S, entry_points
-from embodied_envs.tabletop import TabletopTask, on_circle, table
 
 RADIUS = 0.19  # m, from the axis of the shoulder to cubes and pad
 PLACES = (-0.15, 0.35, 0.85)  # rad, of the cubes around that axis

@@ -12,10 +12,10 @@ from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.robot.rays.spec import LineCamera
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.blocks import Blocks, add_block
+from embodied_envs.arm.blocks import Blocks, add_block
+from embodied_envs.arm.so101 import arm_chain
+from embodied_envs.arm.tabletop import BASE, TabletopTask, on_circle, table
 from embodied_envs.scene import EPISODE_S, entry_points
-from embodied_envs.so101 import arm_chain
-from embodied_envs.tabletop import BASE, TabletopTask, on_circle, table
 
 RADIUS = 0.21  # m, from the axis of the shoulder to the blocks
 SPACING = 0.65  # rad, of the places around that axis

@@ -61,6 +61,7 @@ def entry_points(
         made, different = task(options_of(options, given)), randomization_of(randomize)
         return BatchEnv(made, num_envs, threads, autoreset_mode, render_mode, different, adversary, observation)
 
+    make.metadata = SingleEnv.metadata  # type: ignore[attr-defined]  # Gymnasium shows "human" from "rgb_array" then
     make.__doc__ = f"One world; options as in `{options.__name__}`."
     make_vec.__doc__ = f"N worlds; options as in `{options.__name__}`."
     return make, make_vec

@@ -21,7 +21,8 @@ from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 from embodied.world.observation import DictObservation
 from embodied.world.problem import TaskProblem
-from embodied_envs import feel, heft, lightdark, rummage, search, so101, weigh
+from embodied_envs import feel, heft, lightdark, rummage, search, weigh
+from embodied_envs.arm import so101
 from embodied_policies.proactive import ProactiveAgent
 from embodied_policies.scripted.arm import ArmDriver
 from embodied_policies.scripted.feel import ButtonSeeker, FeelWorld
@@ -213,11 +214,9 @@ def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
 
 
 def _rummage(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
-    heights = (rummage.HIGH, rummage.PUSHING, rummage.HIGH, rummage.REACHING, rummage.HIGH)
-    fingers = (rummage.AJAR, rummage.AJAR, rummage.OPEN, rummage.OPEN, rummage.OPEN)
-    besides = (0.0, 0.0, rummage.BESIDE, rummage.BESIDE, rummage.BESIDE)
-    poses = (task.pose(0.0, *one) for one in zip(heights, fingers, besides, strict=True))
-    world = RummageWorld(task.places, *poses, rummage.OPEN, rummage.CLOSED, task.sightings)
+    aside, push = (task.pose(0.0, height, rummage.AJAR) for height in (rummage.HIGH, rummage.PUSHING))
+    over, reach = (task.pose(0.0, height, rummage.OPEN, rummage.BESIDE) for height in (rummage.HIGH, rummage.REACHING))
+    world = RummageWorld(task.places, aside, push, over, reach, rummage.CLOSED, task.sightings)
     return lambda **how: Rummager(arm_driver(task), world, **how), _first
 
 

@@ -31,9 +31,9 @@ class RummageWorld:
 
     Attributes:
         places: angles of the shoulder at which the blocks lie, `(K,)` [rad].
-        aside, push, over, reach, lift: angles of the arm with the hand on its way, at the height of the covers, and
-            above, around and lifting a block straight ahead, `(J,)` [rad].
-        opened, closed: angles of the fingers [rad].
+        aside, push, over, reach: angles of the arm with the hand on its way, at the height of the covers, and above and
+            around a block straight ahead, `(J,)` [rad].
+        closed: angle of the fingers that grip [rad].
         sightings: how many beams end on the wanted block at each place, `(n, K)`, by the observation.
     """
 
@@ -42,8 +42,6 @@ class RummageWorld:
     push: NDArray[np.float64]
     over: NDArray[np.float64]
     reach: NDArray[np.float64]
-    lift: NDArray[np.float64]
-    opened: float
     closed: float
     sightings: Callable[[NDArray], NDArray[np.float64]]
 
@@ -80,7 +78,7 @@ class Rummager:
         self._driver, self._world, self._heuristic, self._truth = driver, world, heuristic, truth
         self._directed = directed
         poses = {ASIDE: world.aside, BESIDE: world.push, PUSH: world.push, RAISE: world.aside}
-        poses |= {OVER: world.over, DOWN: world.reach, CLOSE: world.reach, LIFT: world.lift}
+        poses |= {OVER: world.over, DOWN: world.reach, CLOSE: world.reach, LIFT: world.over}
         self._poses = np.stack([poses[phase] for phase in range(len(poses))])
         self._poses[list(CLOSED), -1] = world.closed
         self._shift = np.zeros(len(poses))

@@ -14,7 +14,7 @@ from rich.console import Console
 from embodied.sysid import Fit, Limits, Parameter, Recording, Servo, ServoPlant, fit, propose
 from embodied.sysid.excite import gains, prior_precision, random_command
 from embodied.sysid.gap import gap
-from embodied_envs.so101 import ARM
+from embodied_envs.arm.so101 import ARM
 from embodied_scripts.studies.arm import JUDGES, logs_of
 
 PENDULUM = """

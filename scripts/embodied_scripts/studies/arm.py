@@ -11,7 +11,7 @@ from rich.console import Console
 import embodied_assets as assets
 from embodied.sysid import Fit, Parameter, Recording, Servo, ServoPlant, fit
 from embodied.sysid.gap import gap
-from embodied_envs.so101 import ARM
+from embodied_envs.arm.so101 import ARM
 from embodied_scripts.cli.study_arm import Twin
 
 JUDGES = ("sinusoidal_sweep", "staircase_motion")

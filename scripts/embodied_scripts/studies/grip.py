@@ -13,8 +13,8 @@ from rich.console import Console
 from embodied.randomization.spec import Randomization
 from embodied.world.env import BatchEnv
 from embodied_envs import heft
-from embodied_envs.so101 import JOINTS
-from embodied_envs.tabletop import BASE
+from embodied_envs.arm.so101 import JOINTS
+from embodied_envs.arm.tabletop import BASE
 from embodied_scripts.baselines import arm_driver
 from embodied_scripts.cli.study_arm import Grip
 

@@ -13,7 +13,7 @@ from embodied.errors import UnknownNameError
 from embodied.layout import Layout
 from embodied.robot.kinematics import SerialChain
 from embodied.world.task import ROBOT_PREFIX, Task, World
-from embodied_envs.so101 import JOINTS, Action, arm_chain, control_of, fitted_servo, so101
+from embodied_envs.arm.so101 import JOINTS, Action, arm_chain, control_of, fitted_servo, so101
 
 BASE = (0.0388, 0.0)  # m, where the axis of the shoulder stands on the table
 

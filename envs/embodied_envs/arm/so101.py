@@ -29,7 +29,7 @@ from embodied.robot.sensors.error_model import ErrorModel
 from embodied.robot.sensors.presets import battery_voltage, goal_position, motor_current, motor_load
 from embodied.robot.sensors.spec import Sensor, Source
 from embodied.robot.timing import Timing
-from embodied_envs.appearance import with_meshes
+from embodied_envs.arm.appearance import with_meshes
 
 ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 JOINTS = (*ARM, "gripper")
