@@ -22,7 +22,8 @@ from embodied.errors import OptionError
 class DAgger:
     """An expert in `n` worlds, and how much of the training it takes part in.
 
-    What the expert remembers is not saved: where a training is resumed, it begins anew in the middle of episodes.
+    What the expert remembers, and what it has said, is not saved: where a training is resumed, it begins anew in the
+    middle of episodes.
 
     Args:
         expert: any agent; only what it does counts.
