@@ -128,7 +128,7 @@ def test_a_duel_of_this_project_is_void_through_pettingzoo_too():
     assert games.step((still, still), np.ones(2, bool)).void.tolist() == [False, True]
 
 
-SLOW = ("embodied/Heft-v0", "embodied/Rummage-v0")  # of many contacts
+SLOW = ("embodied/Feel-v0", "embodied/Heft-v0", "embodied/Rummage-v0")  # of many contacts
 BREAKABLE = sorted({*mujoco.batch.MODEL_FIELDS})
 BROKEN_STATE = ("qpos", "qvel", "ctrl", "act", "qfrc_applied", "xfrc_applied", "mocap_pos")
 

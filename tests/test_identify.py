@@ -357,6 +357,7 @@ def test_torques_are_proposed_within_limits_of_torque_and_of_angle():
     assert proposal.recording.units["command"] == "N·m"
 
 
+@pytest.mark.skipif("EMBODIED_SLOW" not in os.environ, reason="takes two minutes (set EMBODIED_SLOW)")
 def test_backlash_is_found_beside_friction_at_rest_and_under_load():
     truth = {"backlash[hinge]": 0.06, "stribeck[hinge]": 0.05, "load_friction[hinge]": 0.15, "dof_damping[hinge]": 0.08}
     plant = ServoPlant(
