@@ -45,7 +45,7 @@ def test_a_cover_hides_its_block_from_above_and_what_is_bare_is_seen_where_it_li
 
     def seen_from_above(angle):
         for _ in range(25):
-            env.step(driver.drive(env.last_obs, np.tile(task.pose(angle, HIGH, AJAR), (16, 1))))
+            env.step(driver.drive(env.last_obs, np.tile(task.pose(angle, HIGH, AJAR, beside=0.0), (16, 1))))
         return task.sightings(env.last_obs), task.sightings(env.last_obs, "other")
 
     wanted, other = seen_from_above(-0.09)  # the camera looks at what is just ahead of the hand

@@ -58,6 +58,7 @@ class Feel(TabletopTask):
     """The button pressed +1; at which of the places it stands is hidden."""
 
     shaping_curriculum = 0.6
+    radius = RADIUS
 
     def __init__(self, options: FeelOptions) -> None:
         super().__init__(options.action, "tip", appearance=options.appearance)
@@ -65,6 +66,7 @@ class Feel(TabletopTask):
         self.episode_s = options.episode_s
         names = tuple(f"place{i}" for i in range(options.places))
         self._prior = (1 / options.places,) * options.places
+        self._start = self.pose(0.0, HIGH, CLOSED, beside=0.0)
         self.hidden = (Discrete("place", names, self._prior),)
 
     @property
@@ -72,14 +74,6 @@ class Feel(TabletopTask):
         """Where the button can be: angles of the shoulder, `(K,)` [rad]."""
         k = self.options.places
         return (np.arange(k, dtype=np.float64) - (k - 1) / 2) * SPACING
-
-    def pose(self, height: float) -> NDArray[np.float64]:
-        """Angles of all joints with the hand straight down over the circle of the places, straight ahead `(6,)` [rad].
-
-        Args:
-            height: of the finger tips [m].
-        """
-        return self.downwards(RADIUS, height, CLOSED)
 
     def compose(self) -> mujoco.MjSpec:
         spec = table()
@@ -123,7 +117,7 @@ class Feel(TabletopTask):
         self._radius[worlds] = RADIUS + draw.uniform("radius", 1, -UNEVEN, UNEVEN)[:, 0]
         self._felt[worlds] = False
         self._stand(worlds)
-        start = np.tile(self.pose(HIGH), (len(worlds), 1))
+        start = np.tile(self._start, (len(worlds), 1))
         start[:, 0] += draw.uniform("pan", 1, -0.03, 0.03)[:, 0]
         self.start(worlds, start)
 

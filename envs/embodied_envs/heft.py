@@ -13,7 +13,7 @@ from embodied.hidden import Discrete
 from embodied.options import check_bounds
 from embodied.world.task import Draw, Outcome, World
 from embodied_envs.arm.blocks import Blocks, add_block
-from embodied_envs.arm.tabletop import TabletopTask, on_circle, table
+from embodied_envs.arm.tabletop import OPEN, TabletopTask, on_circle, table
 from embodied_envs.scene import BOX, EPISODE_S, entry_points
 
 RADIUS = 0.19  # m, from the axis of the shoulder to cubes and pad
@@ -27,8 +27,7 @@ REACHING = 0.0225  # m, height of the hand whose finger tips nearly touch the ta
 CARRY = 0.065  # m, height of the hand that carries
 ABOVE = 0.02  # m, above that, of a hand on its way to a cube
 MORE = 1.0  # share of the supply per kg that a lift takes, shoulder and elbow together
-OPEN, CLOSED = 0.85, 0.12  # rad, of the fingers
-BESIDE = 0.012  # m, by which the hand goes down inside of a cube's middle
+CLOSED = 0.12  # rad, of the fingers
 AT_REST = 0.02  # m/s
 SCATTER = 0.02  # rad
 RISES = 0.004  # m per decision, from which on a hand is lifting
@@ -66,6 +65,7 @@ class Heft(TabletopTask):
     """The heavy cube on the pad +1, another one `wrong_reward`; which is the heavy one is hidden."""
 
     shaping_curriculum = 0.6
+    radius = RADIUS
 
     def __init__(self, options: HeftOptions) -> None:
         super().__init__(options.action, "grasp", options.camera, options.appearance)
@@ -73,16 +73,8 @@ class Heft(TabletopTask):
         self.episode_s = options.episode_s
         k = len(PLACES)
         self._prior = (1 / k,) * k
+        self._start = self.pose(0.0, CARRY + ABOVE, OPEN)
         self.hidden = (Discrete("heavy", tuple(f"cube{i}" for i in range(k)), self._prior),)
-
-    def pose(self, angle: float, height: float, fingers: float, beside: float = BESIDE) -> NDArray[np.float64]:
-        """Angles of all joints with the hand straight down over a place of the circle, `(6,)` [rad].
-
-        Args:
-            angle: of the shoulder [rad]; height: of the middle of the fingers' pads [m]; fingers: their angle [rad].
-            beside: how far inside of the circle the hand is [m].
-        """
-        return self.downwards(RADIUS - beside, height, fingers, angle)
 
     def compose(self) -> mujoco.MjSpec:
         spec = table()
@@ -116,7 +108,7 @@ class Heft(TabletopTask):
         x, y = on_circle(RADIUS, angle)
         heading = -(angle + draw.uniform("turn", k, -0.1, 0.1))
         self._cubes.put(worlds, np.stack([x, y, np.full_like(x, HALF)], axis=2), heading)
-        start = np.tile(self.pose(0.0, CARRY + ABOVE, OPEN), (len(worlds), 1))
+        start = np.tile(self._start, (len(worlds), 1))
         start[:, 0] += draw.uniform("pan", 1, -0.05, 0.05)[:, 0]
         self.start(worlds, start)
         self._height[worlds] = self.height_of(start)

@@ -24,8 +24,7 @@ COVER = (0.041, 0.041, 0.007)  # m, half sizes of a cover
 BLOCK_KG, COVER_KG = 0.04, 0.015
 ASIDE = 0.45  # rad, from the first place to where the hand starts
 HIGH, PUSHING, REACHING = 0.09, 0.058, 0.0225  # m, heights of a hand on its way, at a cover, and around a block
-OPEN, AJAR, CLOSED = 0.85, -0.12, 0.0  # rad, of fingers around a block, that push, and that grip
-BESIDE = 0.012  # m, by which the hand goes down inside of a block's middle
+AJAR, CLOSED = -0.12, 0.0  # rad, of fingers that push, and that grip
 SCATTER = 0.03  # rad
 LIFTED = 0.03  # m, above the table, of a block that has been lifted
 BARED = 0.05  # m, from the middle of a block, of a cover that is no longer above it
@@ -65,6 +64,7 @@ class Rummage(TabletopTask):
     """The wanted block lifted +1, another one `wrong_reward`; under which cover it lies is hidden."""
 
     shaping_curriculum = 0.6
+    radius = RADIUS
 
     def __init__(self, options: RummageOptions) -> None:
         super().__init__(options.action, "grasp", options.camera, options.appearance)
@@ -73,6 +73,7 @@ class Rummage(TabletopTask):
         self.episode_s = options.episode_s
         k = options.places
         self._prior = (1 / k,) * k
+        self._start = self.pose(float(self.places[0]) - ASIDE, HIGH, AJAR, beside=0.0)
         self.hidden = (Discrete("place", tuple(f"place{i}" for i in range(k)), self._prior),)
         others = {f"block{i}": OTHER for i in range(1, k)}
         covers = {f"cover{i}": "cover" for i in range(k)}
@@ -83,15 +84,6 @@ class Rummage(TabletopTask):
         """Where the blocks lie: angles of the shoulder, `(K,)` [rad]."""
         k = self.options.places
         return (np.arange(k, dtype=np.float64) - (k - 1) / 2) * SPACING
-
-    def pose(self, angle: float, height: float, fingers: float, beside: float = 0.0) -> NDArray[np.float64]:
-        """Angles of all joints with the hand straight down over a place of the circle, `(6,)` [rad].
-
-        Args:
-            angle: of the shoulder [rad]; height: of the middle of the fingers' pads [m]; fingers: their angle [rad].
-            beside: how far inside of the circle the hand is [m].
-        """
-        return self.downwards(RADIUS - beside, height, fingers, angle)
 
     def compose(self) -> mujoco.MjSpec:
         spec = table()
@@ -122,7 +114,7 @@ class Rummage(TabletopTask):
         self._covers.put(worlds, at + np.array([0, 0, HALF + COVER[2]]), heading)
         order = self._order(self._place[worlds])[:, :, None]
         self._blocks.put(worlds, np.take_along_axis(at, order, axis=1), np.take_along_axis(heading, order[..., 0], 1))
-        start = np.tile(self.pose(self.places[0] - ASIDE, HIGH, AJAR), (len(worlds), 1))
+        start = np.tile(self._start, (len(worlds), 1))
         start[:, 0] += draw.uniform("pan", 1, -0.05, 0.05)[:, 0]
         self.start(worlds, start)
 

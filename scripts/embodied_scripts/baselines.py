@@ -23,6 +23,7 @@ from embodied.world.observation import DictObservation
 from embodied.world.problem import TaskProblem
 from embodied_envs import feel, heft, lightdark, rummage, search, weigh
 from embodied_envs.arm import so101
+from embodied_envs.arm.tabletop import OPEN
 from embodied_policies.proactive import ProactiveAgent
 from embodied_policies.scripted.arm import ArmDriver
 from embodied_policies.scripted.feel import ButtonSeeker, FeelWorld
@@ -198,24 +199,24 @@ def _weigh(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
 def _feel(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
     world = FeelWorld(
         task.places, feel.LOW, feel.HIGH, feel.HEIGHT - feel.TRAVEL, feel.REACH, feel.TOUCH_LOAD, task.height_of,
-        task.pose,
+        lambda height: task.pose(0.0, height, feel.CLOSED, beside=0.0),
     )  # fmt: skip
     return lambda **how: ButtonSeeker(arm_driver(task), world, **how), _first
 
 
 def _heft(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
     heights = (heft.CARRY + heft.ABOVE, heft.REACHING, heft.CARRY)
-    over, reach, lift = (task.pose(0.0, height, heft.OPEN) for height in heights)
-    carry, place = (task.pose(0.0, height, heft.OPEN, beside=0.0) for height in (heft.CARRY, heft.REACHING))
+    over, reach, lift = (task.pose(0.0, height, OPEN) for height in heights)
+    carry, place = (task.pose(0.0, height, OPEN, beside=0.0) for height in (heft.CARRY, heft.REACHING))
     world = HeftWorld(
-        np.array(heft.PLACES), heft.PAD, over, reach, lift, carry, place, heft.OPEN, heft.CLOSED, 0.5 * task.heavier_by
+        np.array(heft.PLACES), heft.PAD, over, reach, lift, carry, place, OPEN, heft.CLOSED, 0.5 * task.heavier_by
     )
     return lambda **how: CubeLifter(arm_driver(task), world, **how), _first
 
 
 def _rummage(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
-    aside, push = (task.pose(0.0, height, rummage.AJAR) for height in (rummage.HIGH, rummage.PUSHING))
-    over, reach = (task.pose(0.0, height, rummage.OPEN, rummage.BESIDE) for height in (rummage.HIGH, rummage.REACHING))
+    aside, push = (task.pose(0.0, height, rummage.AJAR, beside=0.0) for height in (rummage.HIGH, rummage.PUSHING))
+    over, reach = (task.pose(0.0, height, OPEN) for height in (rummage.HIGH, rummage.REACHING))
     world = RummageWorld(task.places, aside, push, over, reach, rummage.CLOSED, task.sightings)
     return lambda **how: Rummager(arm_driver(task), world, **how), _first
 

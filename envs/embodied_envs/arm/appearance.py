@@ -17,7 +17,6 @@ from embodied.extras import advice
 BODIES = ("base", "shoulder", "upper_arm", "lower_arm", "wrist", "gripper", "moving_jaw")
 THEIRS = {"moving_jaw": "moving_jaw_so101_v1"}  # where their body is called otherwise
 TOUCHED = 3  # geom group of what collides and is not drawn
-_folder = tempfile.TemporaryDirectory(prefix="embodied-so101-")
 
 
 @cache
@@ -36,9 +35,15 @@ def with_meshes() -> Path:
         raise ModelError(f"MuJoCo Menagerie has no {path}")
     theirs = mujoco.MjSpec.from_file(str(path))
     _dress(spec, theirs, path.parent / theirs.meshdir)
-    made = Path(_folder.name) / "so101.xml"
+    made = Path(_folder().name) / "so101.xml"
     made.write_text(spec.to_xml())
     return made
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder that goes when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="embodied-so101-")
 
 
 def _menagerie() -> Path:

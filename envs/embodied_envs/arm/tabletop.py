@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import ClassVar, get_args
 
 import mujoco
 import numpy as np
@@ -16,6 +16,8 @@ from embodied.world.task import ROBOT_PREFIX, Task, World
 from embodied_envs.arm.so101 import JOINTS, Action, arm_chain, control_of, fitted_servo, so101
 
 BASE = (0.0388, 0.0)  # m, where the axis of the shoulder stands on the table
+OPEN = 0.85  # rad, of fingers that go around a thing
+BESIDE = 0.012  # m, by which an open hand goes down inside of a thing's middle
 
 
 def table() -> mujoco.MjSpec:
@@ -40,6 +42,7 @@ class TabletopTask(Task):
     """
 
     randomization = fitted_servo().randomization
+    radius: ClassVar[float]  # m, of the circle around the axis of the shoulder on which things stand
 
     def __init__(self, action: str, hand: str, camera: str = "none", appearance: str = "primitives") -> None:
         if action not in get_args(Action):
@@ -54,17 +57,16 @@ class TabletopTask(Task):
         """What the numbers of an action are."""
         return self.control.layout
 
-    def downwards(self, radius: float, height: float, fingers: float, angle: float = 0.0) -> NDArray[np.float64]:
-        """Angles of all joints with the hand straight down, `(6,)` [rad].
+    def pose(self, angle: float, height: float, fingers: float, beside: float = BESIDE) -> NDArray[np.float64]:
+        """Angles of all joints with the hand straight down over a place of the circle, `(6,)` [rad].
 
         Args:
-            radius: from the axis of the shoulder [m]; height: over the table [m]; both of the site.
-            fingers: angle of their joint [rad].
-            angle: of the shoulder [rad].
+            angle: of the shoulder [rad]; height: of the site over the table [m]; fingers: angle of their joint [rad].
+            beside: how far inside of the circle the site is [m].
         """
         R_wh = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
         guess = np.array([[0.0, 0.3, 0.3, 0.9, 0.0]])
-        wanted = np.array([[BASE[0] + radius, 0.0, height]])
+        wanted = np.array([[BASE[0] + self.radius - beside, 0.0, height]])
         pose = np.append(self.chain.solve(guess, wanted, R_wh[None], iterations=40)[0], fingers)
         pose[0] += angle
         return pose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,13 @@ def near(off: NDArray, turn: NDArray | float, rest: NDArray | float) -> NDArray[
     """
     off = np.abs(off)
     return (off[:, 0] < turn) & (off[:, 1:-1] < np.reshape(rest, (-1, 1))).all(axis=1)
+
+
+def chosen(
+    truth: Callable[[], NDArray] | None, generator: np.random.Generator, n: int, choices: int
+) -> NDArray[np.intp]:
+    """What who does not look sets out for, `(n,)`: the truth if it knows it, else one of the choices at random."""
+    return generator.integers(0, choices, n) if truth is None else np.asarray(truth(), np.intp)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied_policies.scripted.arm import ArmDriver
+from embodied_policies.scripted.arm import ArmDriver, chosen
 
 SWEEP = 0.8  # rad/s, of a hand that feels
 PATIENCE = 14  # decisions, after which a press that has met nothing is over
@@ -132,9 +132,7 @@ class ButtonSeeker:
 
     def _choice(self, carry: _Feeling, n: int) -> NDArray[np.float64]:
         places = self._world.places
-        if self._truth is not None:
-            return places[np.asarray(self._truth(), np.intp)]
-        return places[carry.generator.integers(0, len(places), n)]
+        return places[chosen(self._truth, carry.generator, n, len(places))]
 
     def _move_on(self, now: _Feeling, pan: NDArray, height: NDArray, load: NDArray) -> None:
         """Goes to the next phase where this one is over."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied_policies.scripted.arm import ArmDriver, near
+from embodied_policies.scripted.arm import ArmDriver, chosen, near
 
 GRASP, RELEASE = 5, 6  # decisions that the fingers are given
 WEIGHED = 4  # decisions of a lift whose loads count, after its first
@@ -56,7 +56,7 @@ class _Hefting:
     cube: NDArray[np.intp]  # which one is dealt with
     told: NDArray[np.intp]  # which one is to be dealt with as soon as the hand is empty, or NONE
     choice: NDArray[np.intp]  # the one for the pad, or UNDECIDED
-    load: NDArray[np.float64]  # (n, K), what the lift of each has taken; NaN before
+    load: NDArray[np.float64]  # (n, K), what the lift of each has taken; 0 before
     waited: NDArray[np.intp]
     generator: np.random.Generator
 
@@ -144,9 +144,7 @@ class CubeLifter:
     def _choose(self, carry: _Hefting, n: int) -> NDArray[np.intp]:
         if self._heuristic:
             return np.full(n, UNDECIDED)
-        if self._truth is not None:
-            return np.asarray(self._truth(), np.intp)
-        return carry.generator.integers(0, len(self._world.places), n)
+        return chosen(self._truth, carry.generator, n, len(self._world.places))
 
     def _wanted(self, now: _Hefting) -> NDArray[np.float64]:
         """Angles of all joints, `(n, J)`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied_policies.scripted.arm import ArmDriver, near
+from embodied_policies.scripted.arm import ArmDriver, chosen, near
 
 GRASP = 4  # decisions that the fingers are given
 PATIENCE = 15  # decisions, after which a pose counts as reached
@@ -111,20 +111,17 @@ class Rummager:
         return now, self._driver.drive(obs, self._wanted(now), free=now.phase != CLOSE)
 
     def _begin(self, carry: _Rummaging, first: NDArray) -> _Rummaging:
-        n = len(first)
+        bare = carry.bare & ~first[:, None]
         if self._directed:
-            return replace(carry, waited=carry.waited + 1)
-        place = np.zeros(n, np.intp)
-        if self._truth is not None:
-            place = np.asarray(self._truth(), np.intp)
-        elif not self._heuristic:
-            place = carry.generator.integers(0, len(self._world.places), n)
+            return replace(carry, bare=bare, waited=carry.waited + 1)
+        n, k = len(first), len(self._world.places)
+        place = np.zeros(n, np.intp) if self._heuristic else chosen(self._truth, carry.generator, n, k)
         return replace(
             carry,
             phase=np.where(first, ASIDE, carry.phase),
             place=np.where(first, place, carry.place),
             seen=np.where(first, not self._heuristic, carry.seen),
-            bare=carry.bare & ~first[:, None],
+            bare=bare,
             waited=np.where(first, 0, carry.waited + 1),
         )
 

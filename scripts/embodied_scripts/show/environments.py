@@ -21,10 +21,10 @@ def list_environments(asked: List) -> None:
     if asked.pages is not None:
         Console().print(f"Wrote {write_pages(asked.pages, own_ids(), asked.episodes)}")
         return
-
     if asked.policies:
         list_policies()
         return
+
     table = Table(title="Environments", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("id", "rate, limit", "hidden", "sees", "does"):
         table.add_column(column, no_wrap=column in ("id", "hidden"))
@@ -43,7 +43,7 @@ def list_environments(asked: List) -> None:
 
 
 def list_policies() -> None:
-    """Prints one row per trained policy of the package: what it was made by, and how large it is."""
+    """Prints one row per trained policy of the package: its network, its size, and where its card is."""
     table = Table(title="Policies", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("environment", "network", "weights", "card"):
         table.add_column(column, no_wrap=column == "environment", overflow="fold")

@@ -14,7 +14,7 @@ from embodied.randomization.spec import Randomization
 from embodied.world.env import BatchEnv
 from embodied_envs import heft
 from embodied_envs.arm.so101 import JOINTS
-from embodied_envs.arm.tabletop import BASE
+from embodied_envs.arm.tabletop import BASE, OPEN
 from embodied_scripts.baselines import arm_driver
 from embodied_scripts.cli.study_arm import Grip
 
@@ -108,7 +108,7 @@ def _lift(env: BatchEnv) -> int:
     angles = np.arctan2(-places[:, 1], places[:, 0] - BASE[0])
     driver = arm_driver(task)
     above, around = heft.CARRY + heft.ABOVE, heft.REACHING
-    for height, fingers in ((above, heft.OPEN), (around, heft.OPEN), (around, heft.CLOSED), (above, heft.CLOSED)):
+    for height, fingers in ((above, OPEN), (around, OPEN), (around, heft.CLOSED), (above, heft.CLOSED)):
         wanted = np.stack([task.pose(angle, height, fingers) for angle in angles])
         for _ in range(15):
             env.step(driver.drive(env.last_obs, wanted))
