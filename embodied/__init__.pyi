@@ -4,6 +4,7 @@ from .agent import MaskedAgent as MaskedAgent
 from .agent import OccludedAgent as OccludedAgent
 from .agent import OptionAgent as OptionAgent
 from .agent import PartialAgent as PartialAgent
+from .contract import Contract as Contract
 from .hidden import Continuous as Continuous
 from .hidden import Discrete as Discrete
 from .hidden import Extras as Extras
@@ -16,6 +17,7 @@ __all__ = [
     "BelievingAgent",
     "Channel",
     "Continuous",
+    "Contract",
     "Discrete",
     "Extras",
     "Layout",

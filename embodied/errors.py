@@ -72,6 +72,10 @@ class RecordingError(EmbodiedError, ValueError):
     """A recording that is damaged, or whose parts do not fit together."""
 
 
+class DriverError(EmbodiedError, RuntimeError):
+    """A robot that cannot be reached, does not answer, or was told something that it cannot do."""
+
+
 class MissingExtraError(EmbodiedError, ImportError):
     """An optional library that is not installed; the message says the command that installs it."""
 

@@ -35,6 +35,9 @@ EXTRAS = {  # module -> extra that installs it
     "sb3_contrib": "bench",
     "imageio": "bench",
     "mujoco_menagerie": "menagerie",
+    "scservo_sdk": "robots",
+    "rustypot": "robots",
+    "lerobot": "lerobot",
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embodied.contract import Contract
 from embodied.errors import OptionError
 
 
@@ -57,9 +58,14 @@ class Extras:
     Its infos may then say `hidden`, the truth, an array of a number per hidden variable; `state`, the privileged state
     for critics; `shaping`, a potential (Ng, Harada & Russell 1999); `failed`, that the physics did; and
     `sampled_parameters`. In environments without it, such keys are their own affair.
+
+    Attributes:
+        hidden: the hidden variables.
+        contract: what a policy that is trained on it can count on, which is kept with it; None for nothing.
     """
 
     hidden: tuple[Hidden, ...] = ()
+    contract: Contract | None = None
 
     def __post_init__(self) -> None:
         for variable in self.hidden:

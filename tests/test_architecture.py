@@ -39,6 +39,7 @@ FLOORS: dict[str, set[str]] = {
     "embodied.selfplay": _under("nn", "vector", "evaluation", "mind", "learn"),
     "embodied.sysid": _under("physics", "robot", "randomization"),
     "embodied.view": _under("physics", "robot"),
+    "embodied.deploy": _under("physics", "robot", "sysid"),
     "embodied_assets": set(),
     "embodied_envs": _under("physics", "robot", "randomization", "world") | {"embodied_assets"},
     "embodied_policies": _under("mind", "nn", "evaluation"),
@@ -53,7 +54,7 @@ HEAVY: dict[str, set[str]] = {
     "onnxruntime": {"embodied.nn"},
     "mujoco_warp": {"embodied.physics"},
     "mujoco": {
-        *_under("physics", "robot", "randomization", "world", "sysid", "view"),
+        *_under("physics", "robot", "randomization", "world", "sysid", "view", "deploy"),
         *("embodied_envs", "embodied_assets", "embodied_scripts"),
     }
     - WORDS,
@@ -65,6 +66,9 @@ HEAVY: dict[str, set[str]] = {
     "pettingzoo": {"embodied.world", "embodied.selfplay", "embodied_envs", "embodied_scripts"},
     "tyro": {"embodied_scripts"},
     "rich": {"embodied_scripts"},
+    "scservo_sdk": {"embodied.deploy"},
+    "rustypot": {"embodied.deploy"},
+    "lerobot": {"embodied.deploy"},
 }
 CLI, THIN = ROOT / "scripts/embodied_scripts/cli", 80
 COMPOSED = ("main.py", "options.py", "identify.py", "league.py")  # several commands, or what all of them share

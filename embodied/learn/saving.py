@@ -30,6 +30,7 @@ from embodied.nn.checkpoint import (
     save_tensors,
 )
 from embodied.nn.generation import current, has_file, verify
+from embodied.vector.members import extras_of
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 
@@ -91,8 +92,15 @@ def save_trainer(model: RolloutCollector, folder: Path) -> None:
     counters = {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
     card = counters | {"config": config, "settings": settings, "unsaved": unsaved}
     files[TRAINER_CARD] = lambda path: save_json(path, card)
-    own = model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()}
+    own = model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()} | _contract_of(model.env)
     save_policy(folder, model.policy, own, files, obsolete=(WORLDS,))
+
+
+def _contract_of(env: Any) -> dict[str, Any]:
+    """What its environment promises a policy, for the card; nothing of environments that promise nothing."""
+    gym_env = getattr(env, "gym_env", None)
+    extras = extras_of(gym_env) if gym_env is not None else None
+    return {"contract": extras.contract.jsonable()} if extras is not None and extras.contract is not None else {}
 
 
 def saved_settings(folder: Path) -> TrainerSettings:

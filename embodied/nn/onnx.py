@@ -6,9 +6,10 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -40,8 +41,11 @@ class _Step(nn.Module):
         return (_action(policy.action_head, features, mask), beliefs, *memory_after)
 
 
-def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
+def export_onnx(policy: SequencePolicy, path: str | Path, about: Mapping[str, Any] = MappingProxyType({})) -> Path:
     """Writes `path` (.onnx) and beside it a card (.json) that says what goes in and out.
+
+    Args:
+        about: more for the card, such as the environment and the contract that the policy was trained with.
 
     Raises:
         MissingExtraError: the packages onnx and onnxscript are not installed.
@@ -60,7 +64,9 @@ def export_onnx(policy: SequencePolicy, path: str | Path) -> Path:
     with _quiet_exporter():
         names: Any = {"input_names": inputs, "output_names": outputs}
         torch.onnx.export(_Step(policy), example, str(path), dynamo=True, external_data=False, verbose=False, **names)
-    card: dict[str, Any] = policy.card() | {"memory": {name: _describe(value) for name, value in memory.items()}}
+    card: dict[str, Any] = (
+        policy.card() | dict(about) | {"memory": {name: _describe(value) for name, value in memory.items()}}
+    )
     card["choices"] = places
     path.with_suffix(CARD_SUFFIX).write_text(json.dumps(card, indent=1))
     return path

@@ -14,6 +14,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from embodied.errors import CheckpointError, NotResetError, OptionError, WorldFailureWarning
+from embodied.hidden import Extras
 from embodied.layout import joined
 from embodied.physics.batch import Batch
 from embodied.physics.loading import compile_spec
@@ -25,6 +26,7 @@ from embodied.randomization.spec import Randomization
 from embodied.robot.batched import BatchedRobot, advance, whole_ticks
 from embodied.seeding import WorldStreams
 from embodied.world.checks import checked_actions, checked_draw, numbers_only, worlds_of_mask
+from embodied.world.contract import contract_of
 from embodied.world.observation import form_of
 from embodied.world.state import restore_state, state_of
 from embodied.world.task import Draw, Outcome, Task, TaskMetadata, World
@@ -82,7 +84,8 @@ class BatchEnv(TaskMetadata, VectorEnv):
             raise OptionError(f"render_mode {render_mode!r} is unknown; known: None, 'rgb_array'")
         self.render_mode = render_mode
         self._define_spaces(observation)
-        self._build(threads, task.randomization if randomize is None else randomize)
+        self._randomize = task.randomization if randomize is None else randomize
+        self._build(threads, self._randomize)
         self.adversary = None if adversary is None else self._adversary(adversary)
 
     def _define_spaces(self, observation: str) -> None:
@@ -241,6 +244,11 @@ class BatchEnv(TaskMetadata, VectorEnv):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    @property
+    def embodied_extras(self) -> Extras:
+        """What the environment tells beyond Gymnasium's interface."""
+        return Extras(self.hidden, contract_of(self.task, self._randomize))
 
     @property
     def sampled_parameter_names(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class SingleEnv(TaskMetadata, gym.Env):
     @property
     def embodied_extras(self) -> Extras:
         """What the environment tells beyond Gymnasium's interface."""
-        return Extras(self.hidden)
+        return Extras(self.hidden, getattr(self.batch_env.embodied_extras, "contract", None))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts a new episode; with a seed, the first one of that seed."""

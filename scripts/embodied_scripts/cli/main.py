@@ -43,6 +43,9 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
     },
     "Deploy": {
         "export": Subcommand("cli.export:Export", "a trained policy as ONNX"),
+        "deploy": Subcommand("cli.deploy:Deploy", "a policy on a robot, supervised"),
+        "probe": Subcommand("cli.deploy:Probe", "a robot measured: latency, losses, noise"),
+        "twin": Subcommand("cli.twin:Twin", "a software twin of a robot behind a serial port"),
     },
     "Measure": {
         "evaluate": Subcommand("cli.evaluate:Evaluate", "success, return, information gathered and calibration"),

@@ -1,0 +1,53 @@
+from .clock import LogicalClock as LogicalClock
+from .clock import RealClock as RealClock
+from .clock import SteppedClock as SteppedClock
+from .driver import Driver as Driver
+from .driver import JointLimits as JointLimits
+from .driver import Reading as Reading
+from .drivers.replay import ReplayedRobot as ReplayedRobot
+from .drivers.servos import Calibration as Calibration
+from .drivers.servos import ServoArm as ServoArm
+from .log import LogFile as LogFile
+from .loop import Loop as Loop
+from .loop import LoopReport as LoopReport
+from .observing import RobotView as RobotView
+from .probe import Finding as Finding
+from .probe import ProbeReport as ProbeReport
+from .probe import probe as probe
+from .supervision import Supervision as Supervision
+from .twin.body import BodyTruth as BodyTruth
+from .twin.body import TwinBody as TwinBody
+from .twin.bus import Bus as Bus
+from .twin.bus import Faults as Faults
+from .twin.direct import DirectBus as DirectBus
+from .twin.firmware import Firmware as Firmware
+from .twin.mystery import mystery as mystery
+from .twin.server import TwinServer as TwinServer
+
+__all__ = [
+    "BodyTruth",
+    "Bus",
+    "Calibration",
+    "DirectBus",
+    "Driver",
+    "Faults",
+    "Finding",
+    "Firmware",
+    "JointLimits",
+    "LogFile",
+    "LogicalClock",
+    "Loop",
+    "LoopReport",
+    "ProbeReport",
+    "Reading",
+    "RealClock",
+    "ReplayedRobot",
+    "RobotView",
+    "ServoArm",
+    "SteppedClock",
+    "Supervision",
+    "TwinBody",
+    "TwinServer",
+    "mystery",
+    "probe",
+]

@@ -1,0 +1,1 @@
+"""Robots by the libraries that speak to them."""

@@ -1,0 +1,72 @@
+"""`embodied deploy` and `embodied probe`: a policy on a robot, and a robot measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from embodied_scripts.cli.lazy import load
+
+
+@dataclass
+class Probe:
+    """Measure a robot on a port: round trips, losses, noise, and the latency of its commands, by small steps of one
+    joint. The arm must be free to move by 5 degrees; afterwards it is relaxed."""
+
+    port: str = "/dev/ttyACM0"
+    """Where the robot is."""
+    policy: str | None = None
+    """A run, an exported policy, or an environment with one, whose promises are set beside it."""
+    robot: str = "so101"
+    """Which robot."""
+    library: Literal["feetech", "rustypot", "lerobot"] = "feetech"
+    """What speaks to its servos."""
+    calibration: Path | None = None
+    """LeRobot's calibration file of this robot (default: servos read their middles where joints are at 0)."""
+    steps: int = 12
+    """Steps of the joint."""
+    json: Path | None = None
+    """Also write it there."""
+
+    def run(self) -> None:
+        """Measures and prints."""
+        load("deploying.deploy:measure")(self)
+
+
+@dataclass
+class Deploy:
+    """Run a policy on a robot, at the rate that it was trained with, supervised. The robot is measured first, and
+    refused where it is not what the policy was promised. Any key, Ctrl-C, a lost bus or a late policy ends in the safe
+    state."""
+
+    target: Annotated[str, tyro.conf.Positional]
+    """A run, an exported policy (.onnx), or an environment for which one comes with the package."""
+    port: str = "/dev/ttyACM0"
+    """Where the robot is; that of a twin is where `embodied twin` made it."""
+    robot: str = "so101"
+    """Which robot."""
+    library: Literal["feetech", "rustypot", "lerobot"] = "feetech"
+    """What speaks to its servos."""
+    calibration: Path | None = None
+    """LeRobot's calibration file of this robot (default: servos read their middles where joints are at 0)."""
+    seconds: float = 30.0
+    """For how long."""
+    safe: Literal["hold", "relax", "park"] = "hold"
+    """How the robot is left: where it is, without torque, or in the posture from which the policy begins."""
+    dry_run: bool = False
+    """Read and decide, and write nothing."""
+    probe: bool = True
+    """Measure the robot first."""
+    force: bool = False
+    """Go on although the robot is not what the policy was promised."""
+    hz: float | None = None
+    """Decisions per second, in place of what it was trained with."""
+    log: Path | None = None
+    """Folder for every decision (loop.csv, a recording) and a summary."""
+
+    def run(self) -> None:
+        """Runs it; exits with 1 after an emergency."""
+        load("deploying.deploy:deploy")(self)

@@ -1,0 +1,1 @@
+"""What the commands about real robots, and their twins, do."""

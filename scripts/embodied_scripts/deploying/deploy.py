@@ -1,0 +1,139 @@
+"""Puts a policy on a robot, and measures robots, for the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from embodied.deploy.drivers.servos import ServoArm
+from embodied.deploy.log import LogFile
+from embodied.deploy.loop import Loop, LoopReport
+from embodied.deploy.probe import ProbeReport, probe
+from embodied.deploy.supervision import SafeState, Supervision
+from embodied.errors import DriverError
+from embodied_scripts.deploying.keys import KeyStop
+from embodied_scripts.deploying.players import Player, player_of
+from embodied_scripts.deploying.robots import arm_named
+
+
+class OnPort(Protocol):
+    """How a robot is reached."""
+
+    robot: str
+    port: str
+    library: str
+    calibration: Path | None
+
+
+class Deployed(OnPort, Protocol):
+    """The options of `embodied deploy`."""
+
+    target: str
+    seconds: float
+    safe: SafeState
+    dry_run: bool
+    probe: bool
+    force: bool
+    hz: float | None
+    log: Path | None
+
+
+class Probed(OnPort, Protocol):
+    """The options of `embodied probe`."""
+
+    policy: str | None
+    steps: int
+    json: Path | None
+
+
+def measure(asked: Probed) -> None:
+    """Measures a robot, beside what a policy was promised."""
+    console = Console()
+    player = None if asked.policy is None else player_of(asked.policy)
+    arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
+    arm.connect()
+    try:
+        report = probe(arm, None if player is None else player.contract, steps=asked.steps)
+    finally:
+        arm.relax()
+        arm.close()
+    console.print(table_of(report))
+    if asked.json is not None:
+        found = {
+            f.name: {"value": f.value, "spread": f.spread, "unit": f.unit, "fits": f.fits} for f in report.findings
+        }
+        asked.json.write_text(json.dumps(found | {"latencies_s": report.latencies_s.tolist()}, indent=1))
+
+
+def deploy(asked: Deployed) -> None:
+    """Runs a policy on a robot; exits with 1 where an emergency ended it."""
+    console = Console()
+    player = player_of(asked.target)
+    arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
+    arm.connect()
+    try:
+        if asked.probe and not asked.dry_run:
+            _admit(arm, player, asked.force, console)
+        report = _run(arm, player, asked, console)
+    finally:
+        arm.close()
+    console.print(str(report), markup=False)
+    if asked.log is not None:
+        console.print(f"log: {asked.log / 'loop.csv'}", markup=False)
+    if report.emergency:
+        sys.exit(1)
+
+
+def _admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None:
+    """Measures the robot and refuses it where it is not what the policy was promised."""
+    report = probe(arm, player.contract)
+    console.print(table_of(report))
+    if report.broken and not force:
+        arm.relax()
+        told = "; ".join(map(str, report.broken))
+        raise DriverError(f"this robot is not what the policy was trained for: {told}; --force goes on all the same")
+
+
+def _run(arm: ServoArm, player: Player, asked: Deployed, console: Console) -> LoopReport:
+    limits = Supervision(asked.safe, tuple(player.start.tolist()))
+    log = None
+    if asked.log is not None:
+        about = {"policy": player.name, "robot": asked.robot, "contract": player.contract.jsonable()}
+        log = LogFile(asked.log / "loop.csv", arm_units(arm), **about)
+    loop = Loop(
+        arm, player.agent, player.contract, player.control, player.start, limits, log, asked.hz, dry=asked.dry_run
+    )
+    with KeyStop(loop.stop) as keys:
+        ends = "any key or Ctrl-C ends it" if keys.listens else "Ctrl-C ends it"
+        console.print(f"{player.name} decides at {1 / loop.period_s:g} Hz for {asked.seconds:g} s; {ends}")
+        report = loop.run(asked.seconds)
+    if log is not None:
+        log.close()
+        summary = {"ended": report.ended, "safe": report.safe, "safe_after_s": report.safe_after_s}
+        summary |= {"decisions": report.decisions, "missed": report.missed, "held": report.held}
+        summary |= {"p99_late_s": float(np.percentile(report.late_s, 99)) if report.decisions else None}
+        (log.path.parent / "report.json").write_text(json.dumps(summary, indent=1))
+    return report
+
+
+def arm_units(arm: ServoArm) -> dict[str, str]:
+    """Units of what the loop logs."""
+    return {channel.name: channel.unit for channel in arm.layout.channels} | {"command": "rad", "age": "s"}
+
+
+def table_of(report: ProbeReport) -> Table:
+    """What was measured, beside what was promised."""
+    table = Table("measured", "", "", "promised", title="The robot")
+    for f in report.findings:
+        told = "" if f.promised is None else f"{f.promised[0]:.3g} to {f.promised[1]:.3g}"
+        mark = "" if f.fits else "  outside"
+        table.add_row(
+            f.name, f"{f.value:.3g} ± {f.spread:.2g}", f.unit, told + mark, style="" if f.fits else "bold red"
+        )
+    return table

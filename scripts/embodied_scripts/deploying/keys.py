@@ -1,0 +1,44 @@
+"""A key as an emergency stop."""
+
+from __future__ import annotations
+
+import select
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Callable
+from typing import Any, Self
+
+
+class KeyStop:
+    """While it is open, any key stops what is going on; where there is no terminal, nothing does.
+
+    Attributes:
+        listens: whether there is a terminal to listen to.
+    """
+
+    def __init__(self, stop: Callable[[str], None]) -> None:
+        self._stop = stop
+        self._ended = threading.Event()
+        self.listens = sys.stdin.isatty()
+        self._before: list[Any] = []
+
+    def __enter__(self) -> Self:
+        if self.listens:
+            self._before = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)
+            threading.Thread(target=self._listen, daemon=True).start()
+        return self
+
+    def _listen(self) -> None:
+        while not self._ended.is_set():
+            if select.select([sys.stdin], [], [], 0.05)[0]:
+                sys.stdin.read(1)
+                self._stop("a key was pressed")
+                return
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self.listens:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)

@@ -1,0 +1,79 @@
+"""Policies as they go onto a robot: who decides, what it was promised, what its actions mean, where it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embodied.agent import Agent
+from embodied.contract import Contract
+from embodied.errors import CheckpointError, OptionError
+from embodied.nn.agent import NetworkAgent
+from embodied.nn.checkpoint import policy_folder, read_card
+from embodied.nn.onnx_agent import OnnxAgent
+from embodied.nn.policy import load_policy
+from embodied.vector.spec import EnvSpec
+from embodied.world.env import BatchEnv
+from embodied_policies.trained import trained_folder
+from embodied_scripts.ids import resolve_id
+
+
+@dataclass(frozen=True)
+class Player:
+    """A policy, ready for a robot.
+
+    Attributes:
+        env: one simulated world of its task, for its control and its layout; start: its usual first posture [rad].
+    """
+
+    name: str
+    agent: Agent
+    contract: Contract
+    env: BatchEnv
+    start: NDArray[np.float64]
+
+    @property
+    def control(self) -> Any:
+        """What its actions mean."""
+        return self.env.task.control  # type: ignore[attr-defined]
+
+
+def player_of(target: str) -> Player:
+    """The policy of a run, of an exported file (.onnx), or the one that comes with the package for an environment.
+
+    Raises:
+        CheckpointError: there is none, or nothing says what it was promised.
+        OptionError: what it was trained on is no task of an arm.
+    """
+    path = Path(target)
+    if path.suffix == ".onnx":
+        agent: Agent = (exported := OnnxAgent(path))
+        card = exported.card
+    else:
+        folder = _folder(target)
+        card = read_card(folder)
+        agent = NetworkAgent(load_policy(folder), reuse_memory=True)
+    spec = EnvSpec.from_jsonable(card.get("env"), target)
+    if spec.previous or spec.observe:
+        raise OptionError(f"{target} observes more than a robot shows: its own actions or a choice of keys")
+    env = spec.make(1).gym_env.unwrapped
+    if not isinstance(env, BatchEnv) or not hasattr(env.task, "control"):
+        raise OptionError(f"{target} was trained on {spec.id}, which is no task of an arm")
+    if "contract" not in card:
+        raise CheckpointError(f"{target} does not say what it was promised: train or export it with this version")
+    obs, _ = env.reset(seed=0)
+    start = env.form.rows(obs)[0, env.layout.slice("angle")].astype(np.float64)
+    return Player(spec.id, agent, Contract.from_jsonable(card["contract"], target), env, start)
+
+
+def _folder(target: str) -> Path:
+    if Path(target).exists():
+        return policy_folder(target)
+    folder = trained_folder(resolve_id(target).removeprefix("embodied/"))
+    if folder is None:
+        raise CheckpointError(f"no policy comes with the package for {target}: name the folder of a run")
+    return folder

@@ -1,0 +1,58 @@
+"""Runs a twin for the command line."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from embodied.deploy.twin.bus import Faults
+from embodied_scripts.deploying.twins import RunningTwin, TwinOptions
+
+
+class Served(Protocol):
+    """The options of `embodied twin`."""
+
+    robot: str
+    port: Path
+    task: str | None
+    mystery: int | None
+    latency: float | None
+    jitter: float | None
+    corrupted: float
+    lost: float
+    dies: tuple[int, float] | None
+    unplug: float | None
+    sag: tuple[float, float, float] | None
+    seed: int
+    log: Path | None
+    orders: bool
+
+
+def serve(options: Served) -> None:
+    """Serves until Ctrl-C, or the end of the orders."""
+    faults = Faults(
+        corrupted=options.corrupted,
+        lost=options.lost,
+        dies_s=dict([options.dies] if options.dies else []),
+        unplugged_s=math.inf if options.unplug is None else options.unplug,
+        sag=options.sag,
+    )
+    twin = RunningTwin(
+        TwinOptions(
+            options.robot,
+            options.task,
+            options.mystery,
+            None if options.latency is None else 1e-3 * options.latency,
+            None if options.jitter is None else 1e-3 * options.jitter,
+            faults=faults,
+            seed=options.seed,
+        ),
+        options.port,
+    )
+    print(f"{options.robot} is at {twin.server.port}; Ctrl-C ends it", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    twin.serve(options.log, sys.stdin if options.orders else None)

@@ -1,0 +1,421 @@
+"""The loop on a robot: rates, clamps, supervision, and safe states whatever goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from arms import IDS, LIMITS, POSTURE, Script, arm_on, run_for, servos
+
+import embodied_envs  # noqa: F401
+from embodied.contract import Contract
+from embodied.deploy.clock import LogicalClock
+from embodied.deploy.driver import JointLimits, Reading
+from embodied.deploy.drivers.replay import ReplayedRobot
+from embodied.deploy.drivers.servos import Calibration, ServoArm
+from embodied.deploy.log import LogFile
+from embodied.deploy.loop import Loop
+from embodied.deploy.observing import RobotView
+from embodied.deploy.probe import probe
+from embodied.deploy.registers import MIDDLE, RAD_PER_COUNT
+from embodied.deploy.supervision import Supervision, way_to
+from embodied.deploy.twin.bus import Bus, Faults
+from embodied.errors import CheckpointError, DriverError, OptionError
+from embodied.nn.onnx import export_onnx
+from embodied.nn.onnx_agent import OnnxAgent
+from embodied.nn.policy import load_policy
+from embodied.sysid.recording import Recording
+from embodied_envs.arm.so101 import JOINTS, control_of
+from embodied_policies.trained import trained_folder
+from embodied_scripts.deploying.players import player_of
+from embodied_scripts.deploying.twins import TwinProcess
+
+FEEL = gym.make_vec("embodied/Feel-v0", num_envs=1).unwrapped
+CONTRACT: Contract = FEEL.embodied_extras.contract
+PERIOD_S = 1 / CONTRACT.control_hz
+
+
+def loop_on(bus: Bus, agent, action: str = "velocities", **more) -> Loop:
+    arm, clock = arm_on(bus)
+    arm.connect()
+    return Loop(arm, agent, CONTRACT, control_of(action, PERIOD_S), clock=clock, **more)
+
+
+def goals_of(bus: Bus) -> np.ndarray:
+    """Everything that was written as a goal, `(writes, 6)` [rad]."""
+    rows = [w for w in bus.written if "goal_position" in w.numbers]
+    counts = np.array([w.numbers["goal_position"] for w in rows]).reshape(-1, len(IDS))
+    return (counts - MIDDLE) * RAD_PER_COUNT
+
+
+def still(bus: Bus) -> bool:
+    """Whether the arm comes to rest."""
+    run_for(bus, 0.5)
+    before = bus.firmware.body.true_angles.copy()
+    run_for(bus, 0.2)
+    return bool(np.abs(bus.firmware.body.true_angles - before).max() < 0.01)
+
+
+def wave(k: int) -> np.ndarray:
+    return 0.4 * np.sin(0.3 * k + np.arange(6))
+
+
+def test_actions_become_motion_at_the_rate_that_was_promised() -> None:
+    bus = servos()
+    report = loop_on(bus, Script(lambda k: np.array([0.5, 0, 0, 0, 0, 0]))).run(2.0)
+    assert (report.decisions, report.missed, report.held) == (20, 0, 0)
+    assert report.ended == "its time is over"
+    assert not report.emergency
+    assert goals_of(bus)[-2, 0] - POSTURE[0] == pytest.approx(0.5 * 1.0 * 2.0, abs=0.01)  # 0.5 of 1 rad/s for 2 s
+    assert bus.firmware.body.true_angles[0] > POSTURE[0] + 0.8
+    assert np.abs(goals_of(bus)[:, 1:] - POSTURE[1:]).max() < 0.03
+
+
+def test_what_the_policy_sees_is_what_simulation_shows_in_the_same_state() -> None:
+    bus = servos()
+    agent = Script(wave)
+    loop_on(bus, agent).run(1.0)
+    assert agent.seen[0].shape == (CONTRACT.size,)
+    layout = FEEL.layout
+    assert agent.seen[0][layout.slice("angle")] == pytest.approx(POSTURE, abs=0.02)
+    told = goals_of(bus)
+    assert agent.seen[5][layout.slice("goal")] == pytest.approx(told[5], abs=0.002)  # one engages, then one a decision
+    assert agent.seen[0][layout.slice("volts")] == pytest.approx([12.0], abs=0.11)
+
+
+def test_no_target_outruns_the_limits_whatever_the_policy_wants() -> None:
+    bus = servos()
+    rng = np.random.default_rng(0)
+    loop_on(bus, Script(lambda k: rng.choice([-1.0, 1.0], 6)), "targets").run(3.0)
+    goals = goals_of(bus)
+    assert (np.abs(goals) <= LIMITS.high + RAD_PER_COUNT).all()
+    assert np.abs(np.diff(goals[1:-1], axis=0)).max() <= LIMITS.speed[0] * PERIOD_S + 2 * RAD_PER_COUNT
+    assert np.abs(np.diff(goals[1:-1], axis=0)).max() > 0.9 * LIMITS.speed[0] * PERIOD_S  # it wanted more
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_action_that_is_no_number_is_never_written(bad: float) -> None:
+    bus = servos()
+    report = loop_on(bus, Script(lambda k: wave(k) if k < 7 else np.full(6, bad))).run(5.0)
+    assert report.emergency
+    assert "no number" in report.ended
+    assert report.decisions == 7
+    assert report.safe == "holds where it is"
+    assert still(bus)
+
+
+def test_a_dead_servo_ends_the_run_and_the_others_hold() -> None:
+    bus = servos(Faults(dies_s={3: 1.0}))
+    report = loop_on(bus, Script(wave)).run(5.0)
+    assert report.emergency
+    assert "nothing has been read" in report.ended
+    assert report.held >= 2
+    assert bus.firmware.time_s < 2.0
+    assert "keeps the posture" in report.safe
+    assert still(bus)
+
+
+def test_a_sagging_supply_ends_the_run_in_time() -> None:
+    bus = servos(Faults(sag=(1.0, 9.0, 8.0)))
+    report = loop_on(bus, Script(wave)).run(5.0)
+    assert report.emergency
+    assert "supply is at" in report.ended or "voltage" in report.ended
+    assert bus.firmware.time_s < 1.4
+    assert still(bus)
+
+
+def test_an_unplugged_robot_ends_the_run_and_stays_where_it_was_told() -> None:
+    bus = servos(Faults(unplugged_s=1.0))
+    report = loop_on(bus, Script(wave)).run(5.0)
+    assert report.emergency
+    assert "nothing has been read" in report.ended
+    assert still(bus)
+
+
+def test_damaged_packets_cost_readings_not_the_run() -> None:
+    bus = servos(Faults(corrupted=0.01), seed=3)
+    report = loop_on(bus, Script(wave)).run(20.0)
+    assert not report.emergency, report.ended
+    assert report.decisions == 200
+    assert bus.parser.damaged > 0
+    assert (np.abs(goals_of(bus)) <= LIMITS.high + RAD_PER_COUNT).all()
+
+
+def test_a_lost_reading_is_held_as_in_simulation() -> None:
+    bus = servos(seed=5)
+
+    def worsening(k: int) -> np.ndarray:
+        bus.faults = Faults(lost=0.25)
+        return wave(k)
+
+    agent = Script(worsening)
+    report = loop_on(bus, agent, limits=Supervision(stale_s=5.0)).run(3.0)
+    assert report.held > 0
+    repeated = sum(np.array_equal(a[:6], b[:6]) for a, b in zip(agent.seen, agent.seen[1:], strict=False))
+    assert repeated >= report.held - 1
+
+
+def test_a_joint_that_is_blocked_ends_the_run() -> None:
+    bus = servos(friction=np.array([30.0, 0.1, 0.1, 0.1, 0.1, 0.1]))
+    script = Script(lambda k: np.array([1.0, 0, 0, 0, 0, 0]))
+    report = loop_on(bus, script, limits=Supervision(tracking=0.3, patience_s=0.5)).run(5.0)
+    assert report.emergency
+    assert "shoulder_pan is" in report.ended
+    assert "behind" in report.ended
+
+
+def test_it_goes_gently_to_where_the_policy_begins() -> None:
+    bus = servos()
+    start = POSTURE + np.array([0.5, 0.2, -0.3, 0.1, 0.4, 0.1])
+    loop_on(bus, Script(lambda k: np.zeros(6)), start=start).run(0.5)
+    goals = goals_of(bus)
+    assert np.abs(np.diff(goals, axis=0)[1:-2]).max() < 0.5 * 0.02 * 1.2 + 2 * RAD_PER_COUNT
+    assert bus.firmware.body.true_angles == pytest.approx(start, abs=0.06)
+
+
+@pytest.mark.parametrize(("safe", "torque"), [("hold", 1), ("relax", 0), ("park", 1)])
+def test_it_ends_in_the_state_that_was_declared(safe: str, torque: int) -> None:
+    bus = servos()
+    park = tuple(POSTURE + 0.2)
+    report = loop_on(bus, Script(wave), limits=Supervision(safe, park)).run(1.0)
+    assert [memory["torque_enable"] for memory in bus.firmware.memories] == [torque] * 6
+    if safe == "park":
+        run_for(bus, 0.5)
+        assert bus.firmware.body.true_angles == pytest.approx(park, abs=0.06), report.safe
+    assert still(bus) or safe == "relax"
+
+
+def test_a_dry_run_decides_and_touches_nothing() -> None:
+    bus = servos()
+    arm, clock = arm_on(bus)
+    arm.connect()
+    before = len(bus.written)
+    agent = Script(wave)
+    report = Loop(arm, agent, CONTRACT, control_of("velocities", PERIOD_S), clock=clock, dry=True).run(1.0)
+    assert report.decisions == 10 == len(agent.seen)
+    assert len(bus.written) == before
+
+
+def test_the_log_is_a_recording_even_of_a_run_that_was_cut_off(tmp_path: Path) -> None:
+    bus = servos()
+    log = LogFile(tmp_path / "loop.csv", {"angle": "rad", "command": "rad"}, robot="so101")
+    loop_on(bus, Script(wave), log=log).run(1.0)
+    whole = Recording.load(tmp_path / "loop.csv")
+    assert len(whole) == 10
+    assert whole.metadata["robot"] == "so101"
+    assert whole.units["angle"] == "rad"
+    assert np.diff(whole.time_s) == pytest.approx(PERIOD_S, abs=1e-6)
+    assert np.abs(whole.command - goals_of(bus)[1:11]).max() < RAD_PER_COUNT
+    text = (tmp_path / "loop.csv").read_text()
+    (tmp_path / "cut.csv").write_text(text[: text.rindex("\n", 0, -1) + 1])
+    assert len(Recording.load(tmp_path / "cut.csv")) == 9
+
+
+def test_one_policy_decides_bit_for_bit_alike_in_simulation_on_a_robot_and_on_a_recording(tmp_path: Path) -> None:
+    policy = load_policy(trained_folder("Feel-v0"))
+    agent = OnnxAgent(export_onnx(policy, tmp_path / "feel.onnx"))
+    bus = servos()
+    log = LogFile(tmp_path / "robot.csv", {c.name: c.unit for c in CONTRACT.observation})
+    loop_on(bus, agent, log=log).run(3.0)
+    on_robot = Recording.load(tmp_path / "robot.csv")
+    assert len(on_robot) == 30
+    assert np.abs(on_robot.signal("action")).max() > 0.1
+
+    obs, _ = FEEL.reset(seed=4)
+    carry, first, rows, actions = agent.initial(1, 0), np.ones(1, bool), [], []
+    for _ in range(20):
+        carry, action = agent.act(carry, obs, first)
+        rows, actions, first = [*rows, obs[0].astype(float)], [*actions, action[0]], np.zeros(1, bool)
+        obs, *_ = FEEL.step(action)
+    signals = {c.name: np.stack(rows)[:, FEEL.layout.slice(c.name)] for c in CONTRACT.observation}
+    units = {c.name: c.unit for c in CONTRACT.observation}
+    simulated = Recording(np.arange(20) / 10, np.zeros((20, 6)), signals, units)
+
+    for recording, decided in ((on_robot, on_robot.signal("action")), (simulated, np.array(actions, float))):
+        clock = LogicalClock()
+        robot = ReplayedRobot(recording, JOINTS, LIMITS, [c.name for c in CONTRACT.observation], clock.now)
+        again = LogFile(tmp_path / "again.csv")
+        # the first row is read once before the loop, and is its first observation: a recording is read from there
+        robot.read = _first_twice(robot.read)  # type: ignore[method-assign]
+        Loop(robot, agent, CONTRACT, control_of("velocities", 0.1), log=again, clock=clock, dry=True).run(
+            len(recording) / 10
+        )
+        assert np.array_equal(Recording.load(tmp_path / "again.csv").signal("action"), decided)
+
+
+def _first_twice(read):
+    seen: list[Reading] = []
+
+    def again() -> Reading:
+        seen.append(seen[0] if len(seen) == 1 else read())
+        return seen[-1]
+
+    return again
+
+
+def test_a_robot_without_a_promised_channel_is_refused_by_name() -> None:
+    arm, _ = arm_on(servos())
+    eye = replace_observation(name="eye/range", size=24, unit="m", low=0.0, high=2.0)
+    with pytest.raises(DriverError, match="no 'eye/range'"):
+        RobotView(eye, arm.layout)
+    with pytest.raises(DriverError, match="in A, not mA"):
+        RobotView(replace_observation(name="current", size=6, unit="mA", low=-3.0, high=3.0), arm.layout)
+    with pytest.raises(DriverError, match="6 numbers, not 5"):
+        RobotView(replace_observation(name="angle", size=5, unit="rad", low=-3.0, high=3.0), arm.layout)
+
+
+def replace_observation(**channel) -> Contract:
+    changed = CONTRACT.jsonable()
+    changed["observation"] = [channel]
+    return Contract.from_jsonable(changed)
+
+
+def test_ages_and_validity_are_those_of_readings() -> None:
+    contract = CONTRACT.jsonable()
+    contract["observation"] = [
+        {"name": f"angle{what}", "size": 1, "unit": "s", "low": 0.0, "high": 1.0} for what in ("/age", "/valid")
+    ]
+    arm, _ = arm_on(servos())
+    view = RobotView(Contract.from_jsonable(contract), arm.layout)
+    reading = Reading(2.0, {"angle": POSTURE})
+    assert view.row(reading, 2.125, fresh=False).tolist() == [0.125, 0.0]
+    assert view.row(reading, 9.0).tolist() == [1.0, 1.0]
+
+
+def test_the_contract_lives_in_the_card_and_a_damaged_one_is_refused() -> None:
+    player = player_of("Feel-v0")
+    assert player.contract == CONTRACT
+    assert player.contract.action[4].unit == "rad/s"
+    assert player.contract.action[4].high == 2.0
+    low, high = player.contract.randomized["*_servo/latency_s"]
+    assert 0 < low < CONTRACT.actuators[0].latency_s < high < 0.05
+    with pytest.raises(CheckpointError, match="control_hz"):
+        Contract.from_jsonable(CONTRACT.jsonable() | {"control_hz": "ten"})
+
+
+@pytest.mark.parametrize("told_ms", [2.0, 16.0, 35.0])
+def test_a_probe_measures_the_latency_that_is_there(told_ms: float) -> None:
+    arm, clock = arm_on(servos(latency_s=1e-3 * told_ms, jitter_s=0.0))
+    arm.connect()
+    report = probe(arm, CONTRACT, clock=clock)
+    measured = report.finding("latency of commands")
+    assert measured.value == pytest.approx(told_ms, abs=1.0)
+    assert measured.fits == (told_ms == 16.0)
+    assert [f.name for f in report.broken] == ([] if told_ms == 16.0 else ["latency of commands"])
+
+
+def test_a_probe_measures_jitter_and_losses() -> None:
+    arm, clock = arm_on(servos(Faults(lost=0.01), seed=1, latency_s=0.015, jitter_s=0.003))
+    arm.connect()
+    report = probe(arm, CONTRACT, clock=clock, steps=30)
+    assert report.finding("latency of commands").spread == pytest.approx(3.0, abs=1.0)
+    assert arm.retried > 0
+
+
+def test_a_probe_of_an_arm_that_cannot_move_says_so() -> None:
+    arm, clock = arm_on(servos(friction=50.0))
+    arm.connect()
+    with pytest.raises(DriverError, match="wrist_roll did not move"):
+        probe(arm, clock=clock)
+
+
+def test_a_calibration_turns_counts_into_the_angles_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    rows = [f'"{j}": {{"id": {7 - i}, "drive_mode": {i % 2}, "homing_offset": 0, "range_min": 1000, "range_max": 2800}}'
+            for i, j in enumerate(JOINTS)]  # fmt: skip
+    path.write_text("{" + ",".join(rows) + "}")
+    known = Calibration.of_lerobot(path, JOINTS, [0.1] * 6)
+    assert known.ids == (7, 6, 5, 4, 3, 2)
+    angles = known.angles(np.full(6, 1900))
+    assert angles == pytest.approx([0.1] * 6)
+    assert known.angles(np.full(6, 2000))[:2] - 0.1 == pytest.approx([100 * RAD_PER_COUNT, -100 * RAD_PER_COUNT])
+    assert known.counts(known.angles(np.arange(1500, 2100, 100))).tolist() == list(range(1500, 2100, 100))
+    path.write_text("{}")
+    with pytest.raises(DriverError, match="no calibration of shoulder_pan"):
+        Calibration.of_lerobot(path, JOINTS)
+
+
+def test_targets_that_cannot_be_meant_are_refused() -> None:
+    arm, _ = arm_on(servos())
+    arm.connect()
+    for wrong, why in ((np.full(6, np.nan), "numbers"), (np.full(6, 3.0), "outside"), (np.zeros(5), "6 targets")):
+        with pytest.raises(DriverError, match=why):
+            arm.write(wrong)
+    with pytest.raises(DriverError, match="below the upper"):
+        JointLimits.of([0.0], [0.0], 1.0, 1.0)
+    with pytest.raises(OptionError, match="hold, relax, park"):
+        Supervision("fall")  # type: ignore[arg-type]
+
+
+def test_a_way_is_smooth_and_no_faster_than_it_may_be() -> None:
+    way = way_to(np.zeros(2), np.array([1.0, -0.5]), 0.5, 0.01)
+    steps = np.diff(np.vstack([np.zeros(2), way]), axis=0) / 0.01
+    assert np.abs(steps).max() == pytest.approx(0.5, rel=0.01)
+    assert way[-1] == pytest.approx([1.0, -0.5])
+    assert len(way_to(np.zeros(2), np.zeros(2), 0.5, 0.01)) == 1
+
+
+# In real time, over a port.
+
+
+def test_a_policy_that_hangs_is_overruled_by_the_watchdog(tmp_path: Path) -> None:
+    def hang(k: int) -> np.ndarray:
+        if k == 10:
+            time.sleep(0.6)
+        return np.array([0.8, 0, 0, 0, 0, 0])
+
+    with TwinProcess(["so101"], tmp_path) as twin:
+        arm = ServoArm(JOINTS, twin.port, LIMITS)
+        arm.connect()
+        limits = Supervision(late_s=0.1)
+        report = Loop(arm, Script(hang), CONTRACT, control_of("velocities", 0.1), limits=limits).run(5.0)
+        arm.close()
+        assert report.emergency
+        assert "no decision for" in report.ended
+        assert report.safe == "holds where it is"
+        assert report.safe_after_s < 0.2
+        assert report.decisions <= 11
+
+
+def test_a_killed_loop_leaves_an_arm_at_rest_and_a_log_that_can_be_read(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "embodied_scripts.cli.main", "deploy", "Feel-v0", "--no-probe", "--seconds", "30"]
+    with TwinProcess(["so101", "--task", "Feel-v0"], tmp_path) as twin:
+        loop = subprocess.Popen([*command, "--port", twin.port, "--log", str(tmp_path)], stdout=subprocess.DEVNULL)
+        log = tmp_path / "loop.csv"
+        deadline = time.monotonic() + 60
+        while not (log.exists() and log.read_text().count("\n") > 12) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(loop.pid, signal.SIGKILL)
+        loop.wait()
+        time.sleep(0.7)
+        before = np.array(twin.order()["angles"])
+        time.sleep(0.3)
+        assert np.abs(np.array(twin.order()["angles"]) - before).max() < 0.01
+    assert len(Recording.load(log)) > 10
+
+
+def test_pulling_the_cable_ends_the_run(tmp_path: Path) -> None:
+    with TwinProcess(["so101", "--unplug", "4"], tmp_path) as twin:
+        arm = ServoArm(JOINTS, twin.port, LIMITS)
+        arm.connect()
+        report = Loop(arm, Script(wave), CONTRACT, control_of("velocities", 0.1)).run(20.0)
+        assert report.emergency
+        assert "read" in report.ended
+        assert "keeps the posture" in report.safe
+        arm.close()
+
+
+def test_a_stop_from_another_thread_is_heard() -> None:
+    bus = servos()
+    agent = Script(lambda k: time.sleep(0.005) or wave(k))
+    loop = loop_on(bus, agent)
+    threading.Timer(0.1, loop.stop, ["somebody said so"]).start()
+    assert loop.run(1e6).ended == "somebody said so"
