@@ -39,7 +39,7 @@ class Supervision:
     tracking: float = 0.6
     patience_s: float = 1.0
     stale_s: float = 0.25
-    late_s: float = 0.15
+    late_s: float = 0.08
 
     def __post_init__(self) -> None:
         if self.safe not in get_args(SafeState):

@@ -16,6 +16,7 @@ from embodied.errors import DriverError, UnknownNameError
 from embodied.extras import advice
 
 BAUD_RATE = 1_000_000
+POLL_S = 1e-3
 Block = NDArray[np.uint8]
 
 
@@ -101,6 +102,7 @@ def _opened(sdk: Any, port: str, timeout_s: float) -> Any:
         handler.openPort()
     except OSError as error:
         raise DriverError(f"no robot at {port}: {error.strerror or error}") from error
+    handler.ser.timeout = POLL_S  # the library's own is 0: it would keep a core busy while it waits
     return handler
 
 

@@ -62,8 +62,6 @@ class Deploy:
     """Measure the robot first."""
     force: bool = False
     """Go on although the robot is not what the policy was promised."""
-    hz: float | None = None
-    """Decisions per second, in place of what it was trained with."""
     log: Path | None = None
     """Folder for every decision (loop.csv, a recording) and a summary."""
 

@@ -40,7 +40,6 @@ class Deployed(OnPort, Protocol):
     dry_run: bool
     probe: bool
     force: bool
-    hz: float | None
     log: Path | None
 
 
@@ -106,9 +105,7 @@ def _run(arm: ServoArm, player: Player, asked: Deployed, console: Console) -> Lo
     if asked.log is not None:
         about = {"policy": player.name, "robot": asked.robot, "contract": player.contract.jsonable()}
         log = LogFile(asked.log / "loop.csv", arm_units(arm), **about)
-    loop = Loop(
-        arm, player.agent, player.contract, player.control, player.start, limits, log, asked.hz, dry=asked.dry_run
-    )
+    loop = Loop(arm, player.agent, player.contract, player.control, player.start, limits, log, dry=asked.dry_run)
     with KeyStop(loop.stop) as keys:
         ends = "any key or Ctrl-C ends it" if keys.listens else "Ctrl-C ends it"
         console.print(f"{player.name} decides at {1 / loop.period_s:g} Hz for {asked.seconds:g} s; {ends}")

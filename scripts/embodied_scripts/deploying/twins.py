@@ -124,7 +124,10 @@ class RunningTwin:
         if "begin" in order and self.table is not None:
             self.table.begin(int(order["begin"]))
         if "fault" in order:
-            bus.faults = replace(bus.faults, **order["fault"])
+            told = order["fault"]
+            if "dies_s" in told:
+                told = told | {"dies_s": {int(servo): when for servo, when in told["dies_s"].items()}}
+            bus.faults = replace(bus.faults, **told)
         state: dict[str, Any] = {"time_s": firmware.time_s, "late_s": self.server.late_s}
         if self.table is not None:
             state |= {"success": self.table.success, "over": self.table.over, "hidden": self.table.hidden}

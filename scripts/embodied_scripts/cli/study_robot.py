@@ -1,0 +1,35 @@
+"""`embodied study faults` and `embodied study realtime`: a policy on a twin, in trouble and in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embodied_scripts.cli.lazy import load
+
+
+@dataclass
+class FaultsOf:
+    """Pull the cable, kill a servo, corrupt packets, hang the policy …, and watch whether the arm comes to rest."""
+
+    policy: str = "Feel-v0"
+    """A run, or an environment with a policy."""
+
+    def run(self) -> None:
+        """Prints the table."""
+        load("studies.robot_faults:run")(self.policy)
+
+
+@dataclass
+class RealTime:
+    """Run an exported policy on a twin in real time, and measure how late its decisions are."""
+
+    policy: str = "Feel-v0"
+    """An environment with a policy."""
+    seconds: float = 600.0
+    """For how long."""
+    hz: float = 50.0
+    """Decisions per second."""
+
+    def run(self) -> None:
+        """Prints what was measured."""
+        load("studies.real_time:run")(self.policy, self.seconds, self.hz)

@@ -1,0 +1,44 @@
+"""Whether the loop keeps its time: an exported policy on a twin for minutes, beside whatever else the machine does."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from embodied.deploy.loop import Loop
+from embodied.nn.checkpoint import policy_folder, read_card
+from embodied.nn.onnx import export_onnx
+from embodied.nn.onnx_agent import OnnxAgent
+from embodied.nn.policy import load_policy
+from embodied_envs.arm.so101 import control_of
+from embodied_policies.trained import trained_folder
+from embodied_scripts.deploying.players import player_of
+from embodied_scripts.deploying.robots import so101_arm
+from embodied_scripts.deploying.twins import TwinProcess
+
+
+def run(policy: str, seconds: float, hz: float) -> None:
+    """Runs it and prints how late decisions were."""
+    player = player_of(policy)
+    folder = policy_folder(policy) if Path(policy).exists() else trained_folder(policy)
+    assert folder is not None
+    with tempfile.TemporaryDirectory() as made, TwinProcess(["so101", "--task", policy], Path(made)) as twin:
+        agent = OnnxAgent(export_onnx(load_policy(folder), Path(made) / "policy.onnx", read_card(folder)))
+        arm = so101_arm(twin.port)
+        arm.connect()
+        load = os.getloadavg()[0]
+        report = Loop(arm, agent, player.contract, control_of("velocities", 1 / hz), player.start, hz=hz).run(seconds)
+        behind = twin.order()["late_s"]
+        arm.close()
+    late, took = report.late_s * 1e3, report.took_s * 1e3
+    console = Console(width=120)
+    console.print(str(report), markup=False)
+    for name, values in (("began late [ms]", late), ("took [ms]", took)):
+        spread = "  ".join(f"{q} %: {np.percentile(values, q):.2f}" for q in (50, 95, 99, 99.9, 100))
+        console.print(f"{name}  {spread}", markup=False)
+    console.print(f"load of the machine {load:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores")
+    console.print(f"the twin was behind its clock by up to {1e3 * behind:.0f} ms; repeated exchanges: {arm.retried}")
