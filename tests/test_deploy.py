@@ -23,6 +23,7 @@ from embodied.deploy.drivers.replay import ReplayedRobot
 from embodied.deploy.drivers.servos import Calibration, ServoArm
 from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop
+from embodied.deploy.motion import gentle_motion, record_motion
 from embodied.deploy.observing import RobotView
 from embodied.deploy.probe import probe
 from embodied.deploy.registers import MIDDLE, RAD_PER_COUNT
@@ -419,3 +420,23 @@ def test_a_stop_from_another_thread_is_heard() -> None:
     loop = loop_on(bus, agent)
     threading.Timer(0.1, loop.stop, ["somebody said so"]).start()
     assert loop.run(1e6).ended == "somebody said so"
+
+
+def test_a_gentle_motion_keeps_its_distance_and_is_recorded_as_it_was_written() -> None:
+    bus = servos()
+    arm, clock = arm_on(bus)
+    arm.connect()
+    motion = gentle_motion(LIMITS, POSTURE, 4.0, 50.0, seed=2)
+    assert motion[[0, -1]] == pytest.approx(np.tile(POSTURE, (2, 1)), abs=0.01)
+    assert np.ptp(motion, axis=0).min() > 0.1
+    assert np.abs(np.diff(motion, axis=0)).max() * 50 <= 0.5 * LIMITS.speed[0] + 1e-9
+    recording, report = record_motion(arm, motion[:, :5], 50.0, clock=clock)
+    assert not report.emergency
+    assert recording.units["position"] == recording.units["command"] == "rad"
+    assert recording.command[:, :5] == pytest.approx(motion[:, :5], abs=1e-9)
+    assert np.ptp(recording.command[:, 5]) == 0
+    lag = 0.1  # an arm follows, late and a little short
+    late = np.interp(recording.time_s - lag, recording.time_s, motion[:, 4])
+    assert np.abs(recording.signal("position")[20:, 4] - late[20:]).max() < 0.1
+    with pytest.raises(DriverError, match="leaves the limits of shoulder_lift"):
+        record_motion(arm, motion + np.array([0, 2, 0, 0, 0, 0]), 50.0, clock=clock)

@@ -126,6 +126,16 @@ class Loop:
         self._took: list[float] = []
         self.report = LoopReport()
 
+    @property
+    def told(self) -> NDArray[np.float64]:
+        """The targets that were written last, `(joints,)` [rad]."""
+        return self._told
+
+    @property
+    def decided_s(self) -> float:
+        """When the last decision was made, since the first one was due [s]."""
+        return self._decided - self._began
+
     def stop(self, why: str = "stopped") -> None:
         """Ends the loop before its next decision; may be called from anywhere."""
         if self._stop is None:
@@ -198,7 +208,7 @@ class Loop:
 
     def _decide(self, k: int) -> None:
         fresh = self._read()
-        now = self.clock.now()
+        now = self._decided = self.clock.now()
         complaint = self._supervisor.complaint(self._reading, self._told, now)
         if complaint:
             raise _End(complaint)

@@ -47,7 +47,7 @@ class RobotView:
             fresh: whether the reading was taken for this decision, rather than held from one before.
         """
         parts = [self._part(c.name, c.low, c.high, reading, now, fresh) for c in self._contract.observation]
-        return np.concatenate(parts).astype(np.float32)
+        return np.concatenate(parts or [np.zeros(0)]).astype(np.float32)
 
     @staticmethod
     def _part(name: str, low: float, high: float, reading: Reading, now: float, fresh: bool) -> NDArray[np.float64]:

@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
         "export": Subcommand("cli.export:Export", "a trained policy as ONNX"),
         "deploy": Subcommand("cli.deploy:Deploy", "a policy on a robot, supervised"),
         "probe": Subcommand("cli.deploy:Probe", "a robot measured: latency, losses, noise"),
+        "record": Subcommand("cli.record:Record", "a motion of a robot, recorded for identify"),
         "twin": Subcommand("cli.twin:Twin", "a software twin of a robot behind a serial port"),
     },
     "Measure": {

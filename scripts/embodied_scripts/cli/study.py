@@ -12,7 +12,7 @@ from embodied_scripts.cli.study_arm import Grip, Twin
 from embodied_scripts.cli.study_foreign import Foreign, Kills
 from embodied_scripts.cli.study_hopper_transfer import HopperTransfer
 from embodied_scripts.cli.study_memory import NoVelocity, PopGym, Recall
-from embodied_scripts.cli.study_robot import FaultsOf, RealTime
+from embodied_scripts.cli.study_robot import Bodies, FaultsOf, RealTime
 from embodied_scripts.cli.study_transfer import Transfer
 
 StudyCommand = (
@@ -27,6 +27,7 @@ StudyCommand = (
     | Annotated[Twin, tyro.conf.subcommand("twin")]
     | Annotated[Grip, tyro.conf.subcommand("grip")]
     | Annotated[FaultsOf, tyro.conf.subcommand("faults")]
+    | Annotated[Bodies, tyro.conf.subcommand("bodies")]
     | Annotated[RealTime, tyro.conf.subcommand("realtime")]
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from embodied_scripts.cli.lazy import load
 
@@ -33,3 +34,21 @@ class RealTime:
     def run(self) -> None:
         """Prints what was measured."""
         load("studies.real_time:run")(self.policy, self.seconds, self.hz)
+
+
+@dataclass
+class Bodies:
+    """Play a policy on twins with bodies that nobody declared, faster than in real time."""
+
+    policy: str = "Feel-v0"
+    """A run, or an environment with a policy."""
+    twins: int = 10
+    """How many bodies are drawn."""
+    episodes: int = 20
+    """Episodes on each."""
+    out: Path | None = None
+    """Also write the rows there, as JSON."""
+
+    def run(self) -> None:
+        """Prints the table."""
+        load("studies.strange_bodies:run")(self.policy, self.twins, self.episodes, self.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +16,13 @@ GRIP = 0.5  # share of its torque that the gripper may use; above its overload l
 CURRENT = 2.0  # A
 
 
-def so101_arm(port: str, library: str = "feetech", calibration: Path | None = None) -> ServoArm:
+def so101_arm(port: str, library: str = "feetech", calibration: Path | None = None, **more: Any) -> ServoArm:
     """SO-101 on a port; without LeRobot's calibration file its servos read their middles where the model is at 0."""
     control = control_of("targets", 0.1)
     limits = JointLimits.of(control.low, control.high, 1.2 * np.array(TOP_SPEED), CURRENT)
     middle = 0.5 * (control.low + control.high)
     known = None if calibration is None else Calibration.of_lerobot(calibration, JOINTS, middle.tolist())
-    return ServoArm(JOINTS, port, limits, known, library, torque={"gripper": GRIP})
+    return ServoArm(JOINTS, port, limits, known, library, torque={"gripper": GRIP}, **more)
 
 
 ARMS = {"so101": so101_arm}

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 import gymnasium
-import mujoco
 
 from embodied.deploy.twin.body import BodyTruth, TwinBody
 from embodied.deploy.twin.bus import Bus, Faults
@@ -76,6 +75,22 @@ def make_task(name: str) -> Task:
     return env.task
 
 
+def make_servos(options: TwinOptions) -> tuple[Bus, TaskTable | None]:
+    """The servos of a twin on a line, and what stands on its table."""
+    robot = robot_named(options.robot)
+    stands = None if options.task is None else TaskTable(make_task(options.task))
+    scene = table if stands is None else stands.scene
+    declared = TwinBody(scene(), robot, BodyTruth.of(robot))
+    truth = declared.truth if options.mystery is None else mystery(declared, options.mystery)
+    told = {name: getattr(options, name) for name in ("latency_s", "jitter_s")}
+    truth = replace(truth, **{name: value for name, value in told.items() if value is not None})
+    body = TwinBody(scene(), robot, truth)
+    firmware = Firmware(body, tuple(range(1, len(body.joints) + 1)), options.seed)
+    if stands is not None:
+        stands.bind(firmware)
+    return Bus(firmware, options.faults, options.seed), stands
+
+
 class RunningTwin:
     """A twin that serves in this process.
 
@@ -84,21 +99,10 @@ class RunningTwin:
     """
 
     def __init__(self, options: TwinOptions, link: Path | None) -> None:
-        robot = robot_named(options.robot)
-        self.table = None if options.task is None else TaskTable(make_task(options.task))
-        declared = TwinBody(self._scene(), robot, BodyTruth.of(robot))
-        truth = declared.truth if options.mystery is None else mystery(declared, options.mystery)
-        told = {name: getattr(options, name) for name in ("latency_s", "jitter_s")}
-        truth = replace(truth, **{name: value for name, value in told.items() if value is not None})
-        body = TwinBody(self._scene(), robot, truth)
-        firmware = Firmware(body, tuple(range(1, len(body.joints) + 1)), options.seed)
-        self.server = TwinServer(Bus(firmware, options.faults, options.seed), link, options.adapter_s)
+        bus, self.table = make_servos(options)
+        self.server = TwinServer(bus, link, options.adapter_s)
         if self.table is not None:
-            self.table.bind(firmware)
             self.server.watch = self.table.watch
-
-    def _scene(self) -> mujoco.MjSpec:
-        return table() if self.table is None else self.table.scene()
 
     def serve(self, log: Path | None, lines: TextIO | None = None, seconds: float = math.inf) -> None:
         """Serves until Ctrl-C, the end of `lines`, or for so long; lines are orders as JSON, each answered by one."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from embodied.deploy.loop import Loop
+from embodied.deploy.motion import gentle_motion
 from embodied.nn.checkpoint import policy_folder, read_card
 from embodied.nn.onnx import export_onnx
 from embodied.nn.onnx_agent import OnnxAgent
@@ -19,6 +22,21 @@ from embodied_policies.trained import trained_folder
 from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.robots import so101_arm
 from embodied_scripts.deploying.twins import TwinProcess
+
+
+class Occupied:
+    """A policy that decides every time while the arm plays a motion: pressing for minutes would overload servos."""
+
+    def __init__(self, agent: OnnxAgent, actions: NDArray) -> None:
+        self._agent, self._actions, self._k = agent, actions, 0
+
+    def initial(self, n: int, seed: int) -> Any:
+        return self._agent.initial(n, seed)
+
+    def act(self, carry: Any, obs: NDArray, first: NDArray) -> tuple[Any, NDArray]:
+        carry, _ = self._agent.act(carry, obs, first)
+        self._k += 1
+        return carry, self._actions[min(self._k, len(self._actions)) - 1][None]
 
 
 def run(policy: str, seconds: float, hz: float) -> None:
@@ -31,7 +49,10 @@ def run(policy: str, seconds: float, hz: float) -> None:
         arm = so101_arm(twin.port)
         arm.connect()
         load = os.getloadavg()[0]
-        report = Loop(arm, agent, player.contract, control_of("velocities", 1 / hz), player.start, hz=hz).run(seconds)
+        control = control_of("targets", 1 / hz)
+        motion = gentle_motion(arm.limits, player.start, seconds, hz)
+        busy = Occupied(agent, 2 * (motion - control.low) / (control.high - control.low) - 1)
+        report = Loop(arm, busy, player.contract, control, player.start, hz=hz).run(seconds)
         behind = twin.order()["late_s"]
         arm.close()
     late, took = report.late_s * 1e3, report.took_s * 1e3
