@@ -36,6 +36,7 @@ from embodied.nn.policy import load_policy
 from embodied.sysid.recording import Recording
 from embodied_envs.arm.so101 import JOINTS, control_of
 from embodied_policies.trained import trained_folder
+from embodied_scripts.cli.main import main
 from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.twins import TwinProcess
 
@@ -440,3 +441,26 @@ def test_a_gentle_motion_keeps_its_distance_and_is_recorded_as_it_was_written() 
     assert np.abs(recording.signal("position")[20:, 4] - late[20:]).max() < 0.1
     with pytest.raises(DriverError, match="leaves the limits of shoulder_lift"):
         record_motion(arm, motion + np.array([0, 2, 0, 0, 0, 0]), 50.0, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["probe", "--port", "/nowhere/robot"], "no robot at /nowhere/robot"),
+        (["deploy", "Feel-v0", "--port", "/nowhere/robot"], "no robot at /nowhere/robot"),
+        (["deploy", "Weigh-v0", "--port", "x"], "no policy comes with the package for Weigh-v0"),
+        (["deploy", "Signpost-v0", "--port", "x"], "which is no task of an arm"),
+        (["deploy", "Feel-v0", "--robot", "panda", "--port", "x"], "no robot with a driver 'panda'"),
+        (["twin", "panda"], "no robot with a twin 'panda'"),
+        (["twin", "so101", "--task", "Sumo-v0"], "no table that a twin can stand at"),
+        (["record", "out.csv", "--motion", "nothing.csv", "--port", "x"], "no robot at x"),
+    ],
+)
+def test_what_cannot_be_done_with_a_robot_is_said_in_a_line(arguments, said, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -14,7 +14,6 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from embodied.errors import CheckpointError, NotResetError, OptionError, WorldFailureWarning
-from embodied.hidden import Extras
 from embodied.layout import joined
 from embodied.physics.batch import Batch
 from embodied.physics.loading import compile_spec
@@ -84,8 +83,9 @@ class BatchEnv(TaskMetadata, VectorEnv):
             raise OptionError(f"render_mode {render_mode!r} is unknown; known: None, 'rgb_array'")
         self.render_mode = render_mode
         self._define_spaces(observation)
-        self._randomize = task.randomization if randomize is None else randomize
-        self._build(threads, self._randomize)
+        differing = task.randomization if randomize is None else randomize
+        self.contract = contract_of(task, differing)
+        self._build(threads, differing)
         self.adversary = None if adversary is None else self._adversary(adversary)
 
     def _define_spaces(self, observation: str) -> None:
@@ -244,11 +244,6 @@ class BatchEnv(TaskMetadata, VectorEnv):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    @property
-    def embodied_extras(self) -> Extras:
-        """What the environment tells beyond Gymnasium's interface."""
-        return Extras(self.hidden, contract_of(self.task, self._randomize))
 
     @property
     def sampled_parameter_names(self) -> tuple[str, ...]:

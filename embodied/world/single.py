@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import ActionError
-from embodied.hidden import Extras, Hidden
+from embodied.hidden import Hidden
 from embodied.world.duel import Versus
 from embodied.world.env import BatchEnv
 from embodied.world.task import Task, TaskMetadata
@@ -27,6 +27,7 @@ class SingleEnv(TaskMetadata, gym.Env):
     def __init__(self, batch_env: BatchEnv | Versus) -> None:
         self.batch_env = batch_env
         self.task = batch_env.task
+        self.contract = getattr(batch_env, "contract", None)
         self.layout = batch_env.layout
         self.form = batch_env.form
         self.render_mode = batch_env.render_mode
@@ -37,11 +38,6 @@ class SingleEnv(TaskMetadata, gym.Env):
     def hidden(self) -> tuple[Hidden, ...]:
         """The hidden variables, as declared."""
         return self.batch_env.hidden
-
-    @property
-    def embodied_extras(self) -> Extras:
-        """What the environment tells beyond Gymnasium's interface."""
-        return Extras(self.hidden, getattr(self.batch_env.embodied_extras, "contract", None))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts a new episode; with a seed, the first one of that seed."""

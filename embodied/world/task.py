@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.contract import Contract
 from embodied.errors import OptionError
 from embodied.hidden import Extras, Hidden
 from embodied.layout import Channel, Layout, joined
@@ -179,6 +180,7 @@ class TaskMetadata:
 
     task: Task
     form: ObservationForm
+    contract: Contract | None = None  # what a policy that is trained here can count on
 
     @property
     def action_layout(self) -> Layout:
@@ -193,7 +195,7 @@ class TaskMetadata:
     @property
     def embodied_extras(self) -> Extras:
         """What the environment tells beyond Gymnasium's interface."""
-        return Extras(self.hidden)
+        return Extras(self.hidden, self.contract)
 
     @property
     def shaping_curriculum(self) -> float:
