@@ -209,7 +209,10 @@ def test_list_shows_what_is_hidden():
         (("evaluate", "nowhere"), "holds no run"),
         (("evaluate",), "name at least one run"),
         (("inspect", "rover"), "known: scout"),
-        (("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"), "heuristic, oracle, random, uninformed"),
+        (
+            ("play", "Signpost-v0", "--player", "wizard", "--rerun", "x.rrd"),
+            "heuristic, oracle, random, trained, uninformed",
+        ),
         (("play", "Signpost-v0", "--rerun", "movie.mp4"), "live, web, or a file"),
         (("film", "Signpost-v0", "film.avi"), "known: .gif, .mp4, .png"),
         (("train", "Signpost-v0", "--policy", "GRUPolicy", "--with-memoryless"), "--policy MlpPolicy"),

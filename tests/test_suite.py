@@ -341,8 +341,8 @@ def test_the_policies_that_are_shipped_fit_their_duel_and_have_a_card(name):
         assert np.isfinite(reward).all()
 
 
-@pytest.mark.parametrize("name", ["Heft-v0", "Rummage-v0", "Feel-v0"])
-def test_the_policies_that_are_shipped_for_the_arm_do_their_task_and_have_a_card(name):
+@pytest.mark.parametrize("name", ["Heft-v0", "Rummage-v0", "Feel-v0", "Signpost-v0"])
+def test_the_policies_that_are_shipped_do_their_task_and_have_a_card(name):
     env = as_vec_env(f"embodied/{name}", 24)
     policy = trained_player(f"embodied/{name}", env)["trained"]
     assert evaluate(policy, env, 24, seed=3).success >= 0.75
