@@ -76,7 +76,7 @@ def test_actions_become_motion_at_the_rate_that_was_promised() -> None:
     assert (report.decisions, report.missed, report.held) == (20, 0, 0)
     assert report.ended == "its time is over"
     assert not report.emergency
-    assert goals_of(bus)[-2, 0] - POSTURE[0] == pytest.approx(0.5 * 1.0 * 2.0, abs=0.01)  # 0.5 of 1 rad/s for 2 s
+    assert goals_of(bus)[-3, 0] - POSTURE[0] == pytest.approx(0.5 * 1.0 * 2.0, abs=0.01)  # 0.5 of 1 rad/s for 2 s
     assert bus.firmware.body.true_angles[0] > POSTURE[0] + 0.8
     assert np.abs(goals_of(bus)[:, 1:] - POSTURE[1:]).max() < 0.03
 
@@ -99,8 +99,8 @@ def test_no_target_outruns_the_limits_whatever_the_policy_wants() -> None:
     loop_on(bus, Script(lambda k: rng.choice([-1.0, 1.0], 6)), "targets").run(3.0)
     goals = goals_of(bus)
     assert (np.abs(goals) <= LIMITS.high + RAD_PER_COUNT).all()
-    assert np.abs(np.diff(goals[1:-1], axis=0)).max() <= LIMITS.speed[0] * PERIOD_S + 2 * RAD_PER_COUNT
-    assert np.abs(np.diff(goals[1:-1], axis=0)).max() > 0.9 * LIMITS.speed[0] * PERIOD_S  # it wanted more
+    assert np.abs(np.diff(goals[1:-2], axis=0)).max() <= LIMITS.speed[0] * PERIOD_S + 2 * RAD_PER_COUNT
+    assert np.abs(np.diff(goals[1:-2], axis=0)).max() > 0.9 * LIMITS.speed[0] * PERIOD_S  # it wanted more
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -121,8 +121,68 @@ def test_a_dead_servo_ends_the_run_and_the_others_hold() -> None:
     assert "nothing has been read" in report.ended
     assert report.held >= 2
     assert bus.firmware.time_s < 2.0
-    assert "keeps the posture" in report.safe
+    assert report.safe == "holds where it is"
     assert still(bus)
+
+
+def test_the_living_servos_hold_where_they_are_although_one_is_dead() -> None:
+    bus = servos(Faults(dies_s={3: 0.2}))
+    arm, clock = arm_on(bus)
+    arm.connect()
+    arm.engage()
+    there = np.clip(POSTURE + 0.8, LIMITS.low, LIMITS.high)
+    arm.write(there)
+    clock.sleep_until(0.22)
+    arm.hold()
+    halfway = bus.firmware.body.true_angles.copy()
+    assert np.abs(halfway - there)[[0, 4]].min() > 0.3
+    run_for(bus, 0.6)
+    assert np.abs(bus.firmware.body.true_angles - halfway)[[0, 4]].max() < 0.15
+
+
+def test_settings_that_were_lost_on_the_line_are_written_again() -> None:
+    bus = servos(Faults(corrupted=0.1), seed=2)
+    arm, _ = arm_on(bus)
+    for _ in range(40):
+        try:
+            arm.connect()
+            arm.engage()
+        except DriverError:
+            continue
+        assert [memory["torque_limit"] for memory in bus.firmware.memories] == [1000] * 5 + [500]
+        here = bus.firmware.counts()
+        assert np.abs([memory["goal_position"] for memory in bus.firmware.memories] - here).max() <= 3
+        return
+    pytest.fail("it was never engaged")
+
+
+def test_an_arm_beyond_its_limits_is_not_engaged() -> None:
+    bus = servos()
+    bus.firmware.body.place(POSTURE + np.array([0, 0, 1.2, 0, 0, 0]))
+    bus.firmware.rest()
+    report = loop_on(bus, Script(wave)).run(1.0)
+    assert "elbow_flex is at 1.70 rad, beyond its limits" in report.ended
+    assert not any(memory["torque_enable"] for memory in bus.firmware.memories)
+
+
+def test_targets_that_are_no_numbers_end_the_run() -> None:
+    bus = servos()
+    arm, clock = arm_on(bus)
+    arm.connect()
+    control = control_of("velocities", PERIOD_S)
+    control.top_speed[1] = np.nan
+    report = Loop(arm, Script(wave), CONTRACT, control, clock=clock).run(2.0)
+    assert report.emergency
+    assert "no numbers" in report.ended
+    assert report.decisions == 0
+
+
+def test_a_blocked_joint_is_noticed_on_the_way_to_where_the_policy_begins() -> None:
+    bus = servos(friction=np.array([0.1, 0.1, 0.1, 0.1, 30.0, 0.1]))
+    limits = Supervision(tracking=0.2, patience_s=0.3)
+    report = loop_on(bus, Script(wave), start=POSTURE + np.array([0, 0, 0, 0, 1.2, 0]), limits=limits).run(2.0)
+    assert "wrist_roll is" in report.ended
+    assert report.decisions == 0
 
 
 def test_a_sagging_supply_ends_the_run_in_time() -> None:
@@ -179,7 +239,7 @@ def test_it_goes_gently_to_where_the_policy_begins() -> None:
     start = POSTURE + np.array([0.5, 0.2, -0.3, 0.1, 0.4, 0.1])
     loop_on(bus, Script(lambda k: np.zeros(6)), start=start).run(0.5)
     goals = goals_of(bus)
-    assert np.abs(np.diff(goals, axis=0)[1:-2]).max() < 0.5 * 0.02 * 1.2 + 2 * RAD_PER_COUNT
+    assert np.abs(np.diff(goals, axis=0)[1:-3]).max() < 0.5 * 0.02 * 1.2 + 2 * RAD_PER_COUNT
     assert bus.firmware.body.true_angles == pytest.approx(start, abs=0.06)
 
 
@@ -198,8 +258,8 @@ def test_it_ends_in_the_state_that_was_declared(safe: str, torque: int) -> None:
 def test_a_dry_run_decides_and_touches_nothing() -> None:
     bus = servos()
     arm, clock = arm_on(bus)
-    arm.connect()
     before = len(bus.written)
+    arm.connect()
     agent = Script(wave)
     report = Loop(arm, agent, CONTRACT, control_of("velocities", PERIOD_S), clock=clock, dry=True).run(1.0)
     assert report.decisions == 10 == len(agent.seen)

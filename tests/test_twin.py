@@ -298,6 +298,21 @@ def test_the_makers_library_pings_and_finds_six(tmp_path: Path) -> None:
             bus.close()
 
 
+def test_an_answer_that_comes_late_does_not_pass_for_the_next_one(tmp_path: Path) -> None:
+    with TwinProcess(["so101"], tmp_path) as twin:
+        bus = FeetechBus(twin.port)
+        one = register("goal_position")
+        bus.write(IDS, one.address, np.array([list(one.encode(2000 + servo)) for servo in IDS], np.uint8))
+        twin.order(fault={"late": 1.0, "late_s": 0.06})
+        with pytest.raises(DriverError, match="do not answer"):
+            bus.read(IDS, one.address, 2)
+        twin.order(fault={"late": 0.0})
+        time.sleep(0.1)  # now the old answers are there
+        block = bus.read(IDS, register("model_number").address, 2)
+        assert numbers_of(block, (register("model_number"),), 3)["model_number"].tolist() == [777] * 6
+        bus.close()
+
+
 def test_a_port_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     for library in ("feetech", "rustypot"):
         with pytest.raises(DriverError, match="no robot at"):

@@ -95,6 +95,9 @@ class Driver(Protocol):
     def engage(self) -> None:
         """Switches the motors on, holding the robot where it is."""
 
+    def hold(self) -> None:
+        """Makes the robot stay where it is, as far as it can be reached."""
+
     def relax(self) -> None:
         """Switches the motors off."""
 

@@ -19,7 +19,7 @@ from embodied.deploy.clock import Clock, RealClock
 from embodied.deploy.driver import Driver, Reading
 from embodied.deploy.log import LogFile
 from embodied.deploy.observing import RobotView
-from embodied.deploy.supervision import Supervision, Supervisor, Watchdog, make_safe, way_to
+from embodied.deploy.supervision import LOOKS, Supervision, Supervisor, Watchdog, make_safe, way_to
 from embodied.errors import DriverError, EmbodiedError
 
 SOFT_SPEED = 0.5  # rad/s, of the way to the first posture
@@ -143,26 +143,23 @@ class Loop:
 
     def run(self, seconds: float = np.inf, seed: int = 0) -> LoopReport:
         """Decides until time is over, somebody stops it, or something must not go on; then makes the robot safe."""
-        watchdog = Watchdog(self.limits.late_s + self.period_s, self._step_in)
-        real = isinstance(self.clock, RealClock)
-        try:
-            with _signals(self.stop):
+        self._watchdog = Watchdog(self.limits.late_s + self.period_s, self._step_in)
+        with _signals(self.stop):
+            try:
                 self._begin(seed)
-                if real:
-                    watchdog.start()
+                if isinstance(self.clock, RealClock):
+                    self._watchdog.start()
                 for k in self._due(seconds):
-                    watchdog.pet()
+                    self._watchdog.pet()
                     self._decide(k)
-            self._finish("its time is over", False)
-        except _End as end:
-            self._finish(str(end), end.emergency)
-        except EmbodiedError as error:
-            self._finish(str(error), True)
-        except BaseException as error:
-            self._finish(f"{type(error).__name__}: {error}", True)
-            raise
-        finally:
-            watchdog.stop()
+                self._finish("its time is over", False)
+            except _End as end:
+                self._finish(str(end), end.emergency)
+            except EmbodiedError as error:
+                self._finish(str(error), True)
+            except BaseException as error:
+                self._finish(f"{type(error).__name__}: {error}", True)
+                raise
         return self.report
 
     def _begin(self, seed: int) -> None:
@@ -186,6 +183,9 @@ class Loop:
             self._check_stop()
             self.driver.write(targets)
             self.clock.sleep_until(began + (k + 1) * SOFT_STEP_S)
+            if k % LOOKS == LOOKS - 1:
+                self._read()
+                self._check_robot(targets)
         self.clock.sleep_until(self.clock.now() + 0.3)
         self._reading = self._read_or_end()
         return there
@@ -209,14 +209,17 @@ class Loop:
     def _decide(self, k: int) -> None:
         fresh = self._read()
         now = self._decided = self.clock.now()
-        complaint = self._supervisor.complaint(self._reading, self._told, now)
-        if complaint:
-            raise _End(complaint)
+        self._check_robot(self._told)
         row = self.view.row(self._reading, now, fresh)
         action = self._think(row)
         targets = self._targets(action)
         self._write(targets)
         self._note(now, row, action)
+
+    def _check_robot(self, targets: NDArray) -> None:
+        complaint = self._supervisor.complaint(self._reading, targets, self.clock.now())
+        if complaint:
+            raise _End(complaint)
 
     def _read(self) -> bool:
         """Reads the robot; where it does not answer the last reading is held, as a lost frame is in simulation."""
@@ -245,15 +248,17 @@ class Loop:
     def _targets(self, action: NDArray) -> NDArray[np.float64]:
         """Where joints are to be, no further from where they were told before than their speed allows."""
         wanted = self.control.targets(action[None])[0]
+        if not np.isfinite(wanted).all():
+            raise _End(f"the targets that the policy's action comes to are no numbers: {wanted.tolist()}")
         return self.driver.limits.clamp(wanted, self._told, self.period_s)
 
     def _write(self, targets: NDArray) -> None:
         with self._line:
             self._check_stop()  # the watchdog may have stepped in
-            if not self.dry:
-                with suppress(DriverError):  # a lost command leaves the robot with the one before, as in simulation
+            with suppress(DriverError):  # a lost command leaves the robot with the one before, as in simulation
+                if not self.dry:
                     self.driver.write(targets)
-            self._told = targets
+                self._told = targets
 
     def _note(self, now: float, row: NDArray, action: NDArray) -> None:
         reading = self._reading
@@ -277,11 +282,12 @@ class Loop:
         """What the watchdog does: the robot is made safe although the loop is stuck."""
         self.stop(f"no decision for {late_s:.2f} s")
         with self._line:
-            if not self.dry:
+            if not self.dry and not self.report.safe:
                 self.report.safe = make_safe(self.driver, self.limits)
                 self.report.safe_after_s = time.monotonic() - self._stopped_s
 
     def _finish(self, why: str, emergency: bool) -> None:
+        self._watchdog.stop()
         report = self.report
         report.late_s, report.took_s = np.array(self._late), np.array(self._took)
         report.ended, report.emergency = why, emergency
@@ -303,7 +309,7 @@ def _signals(stop: Callable[[str], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "terminated"}
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "terminated", signal.SIGHUP: "its terminal is gone"}
     before = {number: signal.signal(number, lambda n, _: stop(names[signal.Signals(n)])) for number in names}
     try:
         yield

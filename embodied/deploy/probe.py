@@ -158,8 +158,10 @@ def _watched(
 
 def _moved(at: NDArray, angles: NDArray, before: float) -> tuple[NDArray, NDArray] | None:
     """Times and ways of the first part of a step, in its direction; None where the joint did not move."""
+    if len(at) < 10:
+        return None
     way = (angles - before) * np.sign(angles[-1] - before)
-    if len(at) < 10 or (way > MOVED).sum() < 5:
+    if (way > MOVED).sum() < 5:
         return None
     end = max(int(np.argmax(way >= MOST * way[-1])), 10)
     return at[:end], way[:end]

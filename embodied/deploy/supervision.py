@@ -17,6 +17,7 @@ from embodied.errors import DriverError, OptionError
 SafeState = Literal["hold", "relax", "park"]
 ATTEMPTS, PAUSE_S = 5, 0.02  # to bring a robot that does not answer into its safe state
 PARK_SPEED = 0.5  # rad/s
+LOOKS = 5  # steps of a way between two looks at the robot
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,10 @@ class Watchdog:
         self._seen = time.monotonic()
 
     def stop(self) -> None:
-        """Watches no more."""
+        """Watches no more; returns when it has done what it was doing."""
         self._ended.set()
         if self._thread.is_alive():
-            self._thread.join(1.0)
+            self._thread.join()
 
     def _watch(self) -> None:
         while not self._ended.wait(self._late_s / 10):
@@ -145,8 +146,7 @@ def make_safe(driver: Driver, limits: Supervision, sleep: Callable[[float], None
 
 
 def _hold(driver: Driver, limits: Supervision, sleep: Callable[[float], None]) -> str:
-    here = driver.read().values["angle"]
-    driver.write(np.clip(here, driver.limits.low, driver.limits.high))
+    driver.hold()
     return "holds where it is"
 
 
@@ -156,9 +156,12 @@ def _relax(driver: Driver, limits: Supervision, sleep: Callable[[float], None]) 
 
 
 def _park(driver: Driver, limits: Supervision, sleep: Callable[[float], None]) -> str:
-    for targets in way_to(driver.read().values["angle"], np.array(limits.park), PARK_SPEED, PAUSE_S):
+    for k, targets in enumerate(way_to(driver.read().values["angle"], np.array(limits.park), PARK_SPEED, PAUSE_S)):
         driver.write(np.clip(targets, driver.limits.low, driver.limits.high))
         sleep(PAUSE_S)
+        if k % LOOKS == LOOKS - 1 and np.abs(driver.read().values["angle"] - targets).max() > limits.tracking:
+            driver.hold()
+            return "was in the way of something and holds where it is"
     return "parked"
 
 

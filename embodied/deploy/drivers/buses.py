@@ -49,6 +49,7 @@ class FeetechBus:
         self._packets = scservo_sdk.PacketHandler(0)
 
     def read(self, ids: Sequence[int], address: int, size: int) -> Block:
+        self._discard()
         group = self._sdk.GroupSyncRead(self._port, self._packets, address, size)
         for servo in ids:
             group.addParam(servo)
@@ -56,7 +57,6 @@ class FeetechBus:
         rows = [group.data_dict[servo] for servo in ids]
         missing = [servo for servo, row in zip(ids, rows, strict=True) if len(row) < size]
         if result != self._sdk.COMM_SUCCESS or missing:
-            self._discard()
             raise DriverError(f"servos {missing or list(ids)} on {self._port_name} do not answer")
         return np.array([list(row[:size]) for row in rows], np.uint8)
 
@@ -68,10 +68,11 @@ class FeetechBus:
             raise DriverError(f"nothing can be written to {self._port_name}")
 
     def ask(self, servo: int) -> bool:
+        self._discard()
         return self._guarded(lambda: self._packets.ping(self._port, servo))[1] == self._sdk.COMM_SUCCESS
 
     def _discard(self) -> None:
-        """Drops what may still come of an exchange that failed."""
+        """Drops what came late of an exchange that failed: it would pass for the answer to the next one."""
         self._guarded(self._port.ser.reset_input_buffer)
 
     def _guarded(self, call: Any) -> Any:
@@ -102,6 +103,7 @@ def _opened(sdk: Any, port: str, timeout_s: float) -> Any:
         handler.openPort()
     except OSError as error:
         raise DriverError(f"no robot at {port}: {error.strerror or error}") from error
+    handler.ser.write_timeout = timeout_s
     handler.ser.timeout = POLL_S  # the library's own is 0: it would keep a core busy while it waits
     return handler
 
@@ -170,7 +172,9 @@ class LeRobotBus:
             if at >= 0 and at + one.size <= size and one.name in self.NAMES:
                 found = self._guarded(lambda name=self.NAMES[one.name]: self._bus.sync_read(name, normalize=False))
                 for row, servo in enumerate(ids):
-                    block[row, at : at + one.size] = list(one.encode(int(found[f"joint{servo}"])))
+                    value = int(found[f"joint{servo}"])  # LeRobot leaves the sign bit of some registers to its callers
+                    raw = value.to_bytes(one.size, "little") if value >= 0 else one.encode(value)
+                    block[row, at : at + one.size] = list(raw)
         return block
 
     def write(self, ids: Sequence[int], address: int, block: Block) -> None:

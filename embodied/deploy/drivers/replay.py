@@ -58,6 +58,9 @@ class ReplayedRobot:
     def engage(self) -> None:
         return None
 
+    def hold(self) -> None:
+        return None
+
     def relax(self) -> None:
         return None
 

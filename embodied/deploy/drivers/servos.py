@@ -35,6 +35,7 @@ from embodied.layout import Channel, Layout
 
 FLAGS = {1: "voltage", 2: "angle sensor", 4: "heat", 8: "current", 32: "overload"}
 RETRIES = 2
+OUTSIDE = 0.05  # rad, by which a joint may rest beyond its limits
 
 
 @dataclass(frozen=True)
@@ -150,21 +151,30 @@ class ServoArm:
 
     def connect(self) -> None:
         self._bus = self._open()
-        found = self._retried(lambda bus: bus.read(self.ids, register("model_number").address, 2))
-        models = found[:, 0].astype(int) | found[:, 1].astype(int) << 8
-        if (models != MODEL_NUMBER).any():
-            raise DriverError(f"the servos on {self.port} are of models {models.tolist()}, not {MODEL_NUMBER}")
-        self.set("return_delay", 0)
-        for name, gain in zip("pid", self._gains or (), strict=False):
-            self.set(name, gain)
-        self.set("torque_limit", [round(share / SHARE) for share in self._torque])
+        try:
+            models = self.get("model_number")
+            if (models != MODEL_NUMBER).any():
+                raise DriverError(f"the servos on {self.port} are of models {models.tolist()}, not {MODEL_NUMBER}")
+        except DriverError:
+            self.close()
+            raise
 
     def set(self, name: str, value: int | Sequence[int]) -> None:
-        """Writes a register of all servos: one number, or one for each."""
+        """Writes a register of all servos, one number, or one for each, and makes sure that it stands there.
+
+        Raises:
+            DriverError: it does not, after some tries: what is written to all servos at once, none of them confirms.
+        """
         one = register(name)
-        values = np.broadcast_to(value, len(self.ids)).tolist()
-        block = np.array([list(one.encode(int(v))) for v in values], np.uint8)
-        self._retried(lambda bus: bus.write(self.ids, one.address, block))
+        values = np.broadcast_to(value, len(self.ids))
+        block = np.array([list(one.encode(int(v))) for v in values.tolist()], np.uint8)
+
+        def write(bus: RegisterBus) -> None:
+            bus.write(self.ids, one.address, block)
+            if not np.array_equal(bus.read(self.ids, one.address, one.size), block):
+                raise DriverError(f"{name} of the servos on {self.port} could not be set")
+
+        self._retried(write)
 
     def get(self, name: str) -> NDArray[np.int64]:
         """Reads a register of all servos, `(joints,)`."""
@@ -213,9 +223,39 @@ class ServoArm:
         self._told = counts
 
     def engage(self) -> None:
-        here = self.get("position")  # a stale goal would make it jump
-        self._write_goals(here)
+        here = self.get("position")
+        angles = self.calibration.angles(here)
+        outside = (angles < self.limits.low - OUTSIDE) | (angles > self.limits.high + OUTSIDE)
+        if outside.any():
+            k = int(np.argmax(outside))
+            raise DriverError(f"{self.joints[k]} is at {angles[k]:.2f} rad, beyond its limits: move it by hand")
+        self.set("return_delay", 0)
+        for name, gain in zip("pid", self._gains or (), strict=False):
+            self.set(name, gain)
+        self.set("torque_limit", [round(share / SHARE) for share in self._torque])
+        self.set("goal_position", here.tolist())  # a stale goal would make it jump
+        self._told = here
         self.set("torque_enable", 1)
+
+    def hold(self) -> None:
+        """Tells every servo that answers to stay where it is, and the others to go where they were told last.
+
+        Raises:
+            DriverError: none answers.
+        """
+        angles = np.array([self._angle_or_nan(k) for k in range(len(self.ids))])
+        if np.isnan(angles).all():
+            raise DriverError(f"no servo on {self.port} answers")
+        here = self.calibration.counts(np.clip(np.nan_to_num(angles), self.limits.low, self.limits.high))
+        goals = np.where(np.isnan(angles), here if self._told is None else self._told, here)
+        self._write_goals(goals)
+        self._write_goals(goals)  # nobody confirms it
+
+    def _angle_or_nan(self, joint: int) -> float:
+        try:
+            return float(self._retried(lambda _: self.read_joint(joint)[1]))
+        except DriverError:
+            return np.nan
 
     def relax(self) -> None:
         self.set("torque_enable", 0)

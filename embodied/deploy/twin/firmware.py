@@ -130,8 +130,8 @@ class Firmware:
         self._high = np.where(bounded, s["max_position"], np.inf)
         self._top = np.where(s["goal_speed"] > 0, s["goal_speed"], np.inf)
         self._gain_of_speed = np.where(s["acceleration"] > 0, s["acceleration"] * ACCELERATION, np.inf)
-        self._limit = np.minimum(s["max_torque"], s["torque_limit"]) * 1e-3
         self._tripped &= on
+        self._limit_torque()
         self._off &= on
         self._setpoint = np.where(on & ~was_on, self.counts(), self._setpoint)
         self._integral = np.where(on, self._integral, 0.0)
@@ -205,8 +205,7 @@ class Firmware:
         over = (self._overloaded_s > s["protection_time"] * PROTECTION_S) & ((unload & OVERLOAD_FLAG) > 0)
         turned = np.sign(self._goal - self.counts()) * np.sign(self.load) < 0
         self._tripped = (self._tripped | over) & ~turned
-        limit = np.minimum(s["max_torque"], s["torque_limit"]) * 1e-3
-        self._limit = np.where(self._tripped, np.minimum(limit, s["protection_torque"] * 1e-2), limit)
+        self._limit_torque()
         strong = np.abs(body.current) > s["protection_current"] * AMPERE
         self._overcurrent_s = np.where(strong & driven, self._overcurrent_s + PROTECTION_TICKS * TICK_S, 0.0)
         burns = self._overcurrent_s > s["overcurrent_time"] * PROTECTION_S
@@ -217,6 +216,12 @@ class Firmware:
         causes = ((bad, VOLTAGE_FLAG), (hot, HEAT_FLAG), (burns, CURRENT_FLAG))
         for wrong, flag in causes:
             self._off |= wrong & ((unload & flag) > 0)
+
+    def _limit_torque(self) -> None:
+        """How much of the supply each servo may use; less where it was overloaded."""
+        s = self._set
+        limit = np.minimum(s["max_torque"], s["torque_limit"]) * 1e-3
+        self._limit = np.where(self._tripped, np.minimum(limit, s["protection_torque"] * 1e-2), limit)
 
     def report(self, servo: int) -> None:
         """Writes what a servo measures into its memory, as it is now."""

@@ -93,6 +93,7 @@ class TwinServer:
         if behind > BEHIND_S:
             self.late_s = max(self.late_s, behind)
             self._switched_on += behind - BEHIND_S  # time that is given up
+            until_s -= behind - BEHIND_S
         while firmware.time_s + TICK_S <= until_s:
             self.bus.tick()
             if self.bus.unplugged and self.plugged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from embodied.deploy.drivers.servos import ServoArm
 from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop, LoopReport
+from embodied.deploy.observing import RobotView
 from embodied.deploy.probe import ProbeReport, probe
 from embodied.deploy.supervision import SafeState, Supervision
 from embodied.errors import DriverError
@@ -60,7 +62,8 @@ def measure(asked: Probed) -> None:
     try:
         report = probe(arm, None if player is None else player.contract, steps=asked.steps)
     finally:
-        arm.relax()
+        with suppress(DriverError):
+            arm.relax()
         arm.close()
     console.print(table_of(report))
     if asked.json is not None:
@@ -75,6 +78,7 @@ def deploy(asked: Deployed) -> None:
     console = Console()
     player = player_of(asked.target)
     arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
+    RobotView(player.contract, arm.layout)  # refuses what the robot cannot show, before anything moves
     arm.connect()
     try:
         if asked.probe and not asked.dry_run:
@@ -90,13 +94,19 @@ def deploy(asked: Deployed) -> None:
 
 
 def _admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None:
-    """Measures the robot and refuses it where it is not what the policy was promised."""
-    report = probe(arm, player.contract)
-    console.print(table_of(report))
-    if report.broken and not force:
-        arm.relax()
-        told = "; ".join(map(str, report.broken))
-        raise DriverError(f"this robot is not what the policy was trained for: {told}; --force goes on all the same")
+    """Measures the robot and refuses it, relaxed, where it is not what the policy was promised."""
+    try:
+        report = probe(arm, player.contract)
+        console.print(table_of(report))
+        if report.broken and not force:
+            told = "; ".join(map(str, report.broken))
+            raise DriverError(
+                f"this robot is not what the policy was trained for: {told}; --force goes on all the same"
+            )
+    except BaseException:
+        with suppress(DriverError):
+            arm.relax()
+        raise
 
 
 def _run(arm: ServoArm, player: Player, asked: Deployed, console: Console) -> LoopReport:
@@ -112,11 +122,16 @@ def _run(arm: ServoArm, player: Player, asked: Deployed, console: Console) -> Lo
         report = loop.run(asked.seconds)
     if log is not None:
         log.close()
-        summary = {"ended": report.ended, "safe": report.safe, "safe_after_s": report.safe_after_s}
-        summary |= {"decisions": report.decisions, "missed": report.missed, "held": report.held}
-        summary |= {"p99_late_s": float(np.percentile(report.late_s, 99)) if report.decisions else None}
-        (log.path.parent / "report.json").write_text(json.dumps(summary, indent=1))
+        _summarize(report, log.path.parent / "report.json")
     return report
+
+
+def _summarize(report: LoopReport, path: Path) -> None:
+    """Writes how a run went."""
+    summary = {"ended": report.ended, "safe": report.safe, "safe_after_s": report.safe_after_s}
+    summary |= {"decisions": report.decisions, "missed": report.missed, "held": report.held}
+    summary |= {"p99_late_s": float(np.percentile(report.late_s, 99)) if report.decisions else None}
+    path.write_text(json.dumps(summary, indent=1))
 
 
 def arm_units(arm: ServoArm) -> dict[str, str]:
