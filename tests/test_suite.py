@@ -347,7 +347,9 @@ def test_the_policies_that_are_shipped_do_their_task_and_have_a_card(name):
     policy = trained_player(f"embodied/{name}", env)["trained"]
     assert evaluate(policy, env, 24, seed=3).success >= 0.75
     assert f"embodied train {name}" in (trained_folder(name) / "README.md").read_text()
-    assert not trained_player(f"embodied/{name}", as_vec_env(EnvSpec(f"embodied/{name}", {"action": "hand"}).make(1)))
+    if name != "Signpost-v0":  # which sees and does the same whatever its options
+        differing = EnvSpec(f"embodied/{name}", {"action": "hand"}).make(1)
+        assert not trained_player(f"embodied/{name}", as_vec_env(differing))
 
 
 def test_all_weights_that_are_shipped_are_less_than_five_megabytes():
