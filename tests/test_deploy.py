@@ -465,7 +465,7 @@ def test_a_killed_loop_leaves_an_arm_at_rest_and_a_log_that_can_be_read(tmp_path
 
 
 def test_pulling_the_cable_ends_the_run(tmp_path: Path) -> None:
-    with TwinProcess(["so101", "--unplug", "4"], tmp_path) as twin:
+    with TwinProcess(["so101", "--unplug", "2"], tmp_path) as twin:
         arm = ServoArm(JOINTS, twin.port, LIMITS)
         arm.connect()
         report = Loop(arm, Script(wave), CONTRACT, control_of("velocities", 0.1)).run(20.0)
