@@ -5,7 +5,7 @@ Simulation, an exported network, a robot and a robot elsewhere read the same con
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -54,6 +54,22 @@ class Driven(msgspec.Struct, frozen=True):
     dropout: float = 0.0
 
 
+class Range(msgspec.Struct, frozen=True):
+    """Between which numbers a parameter was drawn: values to set, factors to scale by, or what to add."""
+
+    low: float
+    high: float
+    how: Literal["set", "scale", "add"]
+
+    def around(self, declared: float) -> tuple[float, float]:
+        """Between which values the parameter was, where this much was declared."""
+        if self.how == "set":
+            return self.low, self.high
+        if self.how == "scale":
+            return declared * self.low, declared * self.high
+        return declared + self.low, declared + self.high
+
+
 class Contract(msgspec.Struct, frozen=True):
     """The contract of a policy.
 
@@ -71,7 +87,7 @@ class Contract(msgspec.Struct, frozen=True):
     observation: tuple[TimedChannel, ...]
     action: tuple[Command, ...]
     actuators: tuple[Driven, ...] = ()
-    randomized: dict[str, tuple[float, float]] = {}
+    randomized: dict[str, Range] = {}
     lineage: dict[str, str] = {}
 
     @property

@@ -357,7 +357,7 @@ def test_the_contract_lives_in_the_card_and_a_damaged_one_is_refused() -> None:
     assert player.contract == CONTRACT
     assert player.contract.action[4].unit == "rad/s"
     assert player.contract.action[4].high == 2.0
-    low, high = player.contract.randomized["*_servo/latency_s"]
+    low, high = player.contract.randomized["*_servo/latency_s"].around(CONTRACT.actuators[0].latency_s)
     assert 0 < low < CONTRACT.actuators[0].latency_s < high < 0.05
     with pytest.raises(CheckpointError, match="control_hz"):
         Contract.from_jsonable(CONTRACT.jsonable() | {"control_hz": "ten"})
@@ -372,6 +372,17 @@ def test_a_probe_measures_the_latency_that_is_there(told_ms: float) -> None:
     assert measured.value == pytest.approx(told_ms, abs=1.0)
     assert measured.fits == (told_ms == 16.0)
     assert [f.name for f in report.broken] == ([] if told_ms == 16.0 else ["latency of commands"])
+
+
+@pytest.mark.parametrize(("how", "low", "high"), [("set", 0.014, 0.018), ("scale", 0.9, 1.1), ("add", -0.002, 0.002)])
+def test_a_promise_may_be_values_factors_or_additions(how: str, low: float, high: float) -> None:
+    declared = CONTRACT.actuators[0].latency_s
+    promised = CONTRACT.jsonable() | {"randomized": {"wrist_r*/latency_s": {"low": low, "high": high, "how": how}}}
+    arm, clock = arm_on(servos(latency_s=declared, jitter_s=0.0))
+    arm.connect()
+    latency = probe(arm, Contract.from_jsonable(promised), clock=clock, steps=4).finding("latency of commands")
+    assert latency.promised is not None
+    assert latency.promised == pytest.approx((1e3 * declared - 2.7, 1e3 * declared + 2.7), abs=1.0)
 
 
 def test_a_probe_measures_jitter_and_losses() -> None:

@@ -76,11 +76,7 @@ class LoopReport:
 
 
 class _End(Exception):
-    """The loop is over, and why."""
-
-    def __init__(self, why: str, emergency: bool = True) -> None:
-        super().__init__(why)
-        self.emergency = emergency
+    """The loop is over before its time, and why."""
 
 
 class Loop:
@@ -121,7 +117,6 @@ class Loop:
         self._line = threading.Lock()
         self._stop: str | None = None
         self._stopped_s = 0.0
-        self._held_row = 0
         self._late: list[float] = []
         self._took: list[float] = []
         self.report = LoopReport()
@@ -153,9 +148,7 @@ class Loop:
                     self._watchdog.pet()
                     self._decide(k)
                 self._finish("its time is over", False)
-            except _End as end:
-                self._finish(str(end), end.emergency)
-            except EmbodiedError as error:
+            except (_End, EmbodiedError) as error:
                 self._finish(str(error), True)
             except BaseException as error:
                 self._finish(f"{type(error).__name__}: {error}", True)

@@ -14,6 +14,7 @@ from embodied.contract import Contract
 from embodied.deploy.clock import Clock, RealClock
 from embodied.deploy.driver import Driver
 from embodied.errors import DriverError
+from embodied.patterns import matches
 
 READS, STILL_S = 200, 0.4
 STEPS, STEP_RAD, WATCH_S, SETTLE_S = 12, 0.08, 0.2, 0.4
@@ -213,10 +214,9 @@ def _promised_latency(contract: Contract, joint: str) -> tuple[float, float] | N
     of = next((a for a in contract.actuators if a.joint == joint), None)
     if of is None:
         return None
-    low, high = next(
-        (span for name, span in contract.randomized.items() if name in ("*_servo/latency_s", f"{of.name}/latency_s")),
-        (of.latency_s, of.latency_s),
-    )
+    name = f"{of.name}/latency_s"
+    varied = next((span for pattern, span in contract.randomized.items() if matches(name, pattern)), None)
+    low, high = (of.latency_s, of.latency_s) if varied is None else varied.around(of.latency_s)
     return 1e3 * (low - LATENCY_SLACK_S), 1e3 * (high + LATENCY_SLACK_S)
 
 

@@ -105,7 +105,6 @@ class Watchdog:
         self._seen = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self.barked = False
 
     def start(self) -> None:
         """Begins to watch."""
@@ -126,7 +125,6 @@ class Watchdog:
         while not self._ended.wait(self._late_s / 10):
             late = time.monotonic() - self._seen
             if late > self._late_s:
-                self.barked = True
                 self._act(late)
                 return
 

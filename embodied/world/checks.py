@@ -1,10 +1,11 @@
-"""What people hand to an environment, checked: reset masks, draws, actions; and what it hands out, made numbers."""
+"""What people hand to an environment, checked: modes, masks, draws, actions; and what it hands out, made numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from embodied.errors import ActionError, OptionError
@@ -22,6 +23,19 @@ def worlds_of_mask(mask: Any, n: int) -> NDArray[np.intp]:
     if mask.shape != (n,) or mask.dtype != bool:
         raise OptionError(f"reset_mask must be {n} booleans, not {mask.dtype} of shape {mask.shape}")
     return np.flatnonzero(mask)
+
+
+def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """One of Gymnasium's modes, or its name.
+
+    Raises:
+        OptionError: there is no such mode.
+    """
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        known = ", ".join(repr(m.value) for m in AutoresetMode)
+        raise OptionError(f"autoreset_mode {mode!r} is unknown; known: {known}") from None
 
 
 def checked_draw(sampled: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from embodied.contract import Command, Contract, Driven, TimedChannel
+from embodied.contract import Command, Contract, Driven, Range, TimedChannel
 from embodied.layout import Channel
 from embodied.randomization.spec import Randomization
 from embodied.robot.robot import Robot
@@ -33,14 +33,14 @@ def contract_of(task: Task, randomization: Randomization) -> Contract:
     )
 
 
-def ranges_of(randomization: Randomization) -> dict[str, tuple[float, float]]:
-    """The middle 95 % of each parameter, by name; of factors and additions as such."""
-    ranges: dict[str, tuple[float, float]] = {}
+def ranges_of(randomization: Randomization) -> dict[str, Range]:
+    """The middle 95 % of what each parameter was drawn from, by name."""
+    ranges: dict[str, Range] = {}
     for term in randomization.terms:
         uniforms = np.random.default_rng(0).random((DRAWS, term.by.size))
         low, high = np.percentile(term.by.quantile(uniforms), MIDDLE, axis=0)
         named = zip(term.names, np.resize(low, len(term.names)), np.resize(high, len(term.names)), strict=True)
-        ranges |= {name: (float(a), float(b)) for name, a, b in named}
+        ranges |= {name: Range(float(a), float(b), term.how) for name, a, b in named}
     return ranges
 
 

@@ -24,7 +24,7 @@ from embodied.randomization.apply import Randomizer
 from embodied.randomization.spec import Randomization
 from embodied.robot.batched import BatchedRobot, advance, whole_ticks
 from embodied.seeding import WorldStreams
-from embodied.world.checks import checked_actions, checked_draw, numbers_only, worlds_of_mask
+from embodied.world.checks import checked_actions, checked_autoreset_mode, checked_draw, numbers_only, worlds_of_mask
 from embodied.world.contract import contract_of
 from embodied.world.observation import form_of
 from embodied.world.state import restore_state, state_of
@@ -73,7 +73,7 @@ class BatchEnv(TaskMetadata, VectorEnv):
     ) -> None:
         self.task = task
         self.num_envs = num_envs
-        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.metadata = {
             "render_modes": ["rgb_array"],
             "render_fps": round(task.control_hz),
@@ -392,11 +392,3 @@ def _adopt_options(robot: mujoco.MjSpec, arena: mujoco.MjSpec) -> None:
     for name in dir(arena.option):
         if not name.startswith("_") and not callable(getattr(arena.option, name)):
             setattr(robot.option, name, getattr(arena.option, name))
-
-
-def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        known = ", ".join(repr(m.value) for m in AutoresetMode)
-        raise OptionError(f"autoreset_mode {mode!r} is unknown; known: {known}") from None

@@ -60,7 +60,6 @@ class Bus:
 
     Attributes:
         written: everything that was written, in order: the witness of what a robot was told.
-        last_request_s: when something was last asked or told.
         unplugged: whether the cable has been pulled.
     """
 
@@ -68,7 +67,6 @@ class Bus:
         self.firmware, self.faults = firmware, faults or Faults()
         self.parser = Parser()
         self.written: list[Write] = []
-        self.last_request_s = -math.inf
         self._rng = np.random.default_rng(seed)
         self.unplugged = False
         self._registered: dict[int, tuple[int, bytes]] = {}
@@ -98,7 +96,6 @@ class Bus:
             data = self._corrupted(data)
         answers = []
         for request in self.parser.feed(data):
-            self.last_request_s = self.firmware.time_s
             after = request.size * self.byte_s
             for servo, parameters in self._execute(request):
                 packet = answer(servo, self._flags(servo), parameters)

@@ -30,7 +30,6 @@ class TwinServer:
     Args:
         bus: of the servos.
         link: where the terminal is to be found; replaced if it is a link already.
-        adapter_s: what the USB adapter adds, each way [s].
 
     Attributes:
         port: the path to open.
@@ -41,8 +40,8 @@ class TwinServer:
         DriverError: `link` is a file that is not a link, or its folder cannot be written to.
     """
 
-    def __init__(self, bus: Bus, link: Path | str | None = None, adapter_s: float = 0.0) -> None:
-        self.bus, self.adapter_s = bus, adapter_s
+    def __init__(self, bus: Bus, link: Path | str | None = None) -> None:
+        self.bus = bus
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -128,7 +127,7 @@ class TwinServer:
                 raise
             return
         self._catch_up()
-        now = time.monotonic() + 2 * self.adapter_s
+        now = time.monotonic()
         for after, packet in self.bus.receive(data):
             self._order += 1
             heapq.heappush(self._replies, (now + after, self._order, packet))

@@ -9,23 +9,16 @@ from typing import Annotated, Literal
 import tyro
 
 from embodied_scripts.cli.lazy import load
+from embodied_scripts.cli.port import OnPort
 
 
-@dataclass
-class Probe:
+@dataclass(kw_only=True)
+class Probe(OnPort):
     """Measure a robot on a port: round trips, losses, noise, and the latency of its commands, by small steps of one
     joint. The arm must be free to move by 5 degrees; afterwards it is relaxed."""
 
-    port: str = "/dev/ttyACM0"
-    """Where the robot is."""
     policy: str | None = None
     """A run, an exported policy, or an environment with one, whose promises are set beside it."""
-    robot: str = "so101"
-    """Which robot."""
-    library: Literal["feetech", "rustypot", "lerobot"] = "feetech"
-    """What speaks to its servos."""
-    calibration: Path | None = None
-    """LeRobot's calibration file of this robot (default: servos read their middles where joints are at 0)."""
     steps: int = 12
     """Steps of the joint."""
     json: Path | None = None
@@ -36,22 +29,14 @@ class Probe:
         load("deploying.deploy:measure")(self)
 
 
-@dataclass
-class Deploy:
+@dataclass(kw_only=True)
+class Deploy(OnPort):
     """Run a policy on a robot, at the rate that it was trained with, supervised. The robot is measured first, and
     refused where it is not what the policy was promised. Any key, Ctrl-C, a lost bus or a late policy ends in the safe
     state."""
 
     target: Annotated[str, tyro.conf.Positional]
     """A run, an exported policy (.onnx), or an environment for which one comes with the package."""
-    port: str = "/dev/ttyACM0"
-    """Where the robot is; that of a twin is where `embodied twin` made it."""
-    robot: str = "so101"
-    """Which robot."""
-    library: Literal["feetech", "rustypot", "lerobot"] = "feetech"
-    """What speaks to its servos."""
-    calibration: Path | None = None
-    """LeRobot's calibration file of this robot (default: servos read their middles where joints are at 0)."""
     seconds: float = 30.0
     """For how long."""
     safe: Literal["hold", "relax", "park"] = "hold"

@@ -6,7 +6,6 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from rich.console import Console
@@ -17,43 +16,15 @@ from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop, LoopReport
 from embodied.deploy.observing import RobotView
 from embodied.deploy.probe import ProbeReport, probe
-from embodied.deploy.supervision import SafeState, Supervision
+from embodied.deploy.supervision import Supervision
 from embodied.errors import DriverError
+from embodied_scripts.cli.deploy import Deploy, Probe
 from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
 from embodied_scripts.deploying.robots import arm_named
 
 
-class OnPort(Protocol):
-    """How a robot is reached."""
-
-    robot: str
-    port: str
-    library: str
-    calibration: Path | None
-
-
-class Deployed(OnPort, Protocol):
-    """The options of `embodied deploy`."""
-
-    target: str
-    seconds: float
-    safe: SafeState
-    dry_run: bool
-    probe: bool
-    force: bool
-    log: Path | None
-
-
-class Probed(OnPort, Protocol):
-    """The options of `embodied probe`."""
-
-    policy: str | None
-    steps: int
-    json: Path | None
-
-
-def measure(asked: Probed) -> None:
+def measure(asked: Probe) -> None:
     """Measures a robot, beside what a policy was promised."""
     console = Console()
     player = None if asked.policy is None else player_of(asked.policy)
@@ -73,7 +44,7 @@ def measure(asked: Probed) -> None:
         asked.json.write_text(json.dumps(found | {"latencies_s": report.latencies_s.tolist()}, indent=1))
 
 
-def deploy(asked: Deployed) -> None:
+def deploy(asked: Deploy) -> None:
     """Runs a policy on a robot; exits with 1 where an emergency ended it."""
     console = Console()
     player = player_of(asked.target)
@@ -109,7 +80,7 @@ def _admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None
         raise
 
 
-def _run(arm: ServoArm, player: Player, asked: Deployed, console: Console) -> LoopReport:
+def _run(arm: ServoArm, player: Player, asked: Deploy, console: Console) -> LoopReport:
     limits = Supervision(asked.safe, tuple(player.start.tolist()))
     log = None
     if asked.log is not None:

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
 
 from embodied.deploy.motion import gentle_motion, record_motion
 from embodied.errors import OptionError
 from embodied.sysid.recording import Recording
-from embodied_scripts.deploying.deploy import OnPort
+from embodied_scripts.cli.record import Record
 from embodied_scripts.deploying.robots import arm_named
 
 
-class Recorded(OnPort, Protocol):
-    """The options of `embodied record`."""
-
-    out: Path
-    motion: Path | None
-    seconds: float
-    hz: float
-    seed: int
-
-
-def record(asked: Recorded) -> None:
+def record(asked: Record) -> None:
     """Plays a motion and writes what was measured; exits with 1 where an emergency ended it."""
     arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
     arm.connect()

@@ -5,33 +5,13 @@ from __future__ import annotations
 import math
 import signal
 import sys
-from pathlib import Path
-from typing import Protocol
 
 from embodied.deploy.twin.bus import Faults
+from embodied_scripts.cli.twin import Twin
 from embodied_scripts.deploying.twins import RunningTwin, TwinOptions
 
 
-class Served(Protocol):
-    """The options of `embodied twin`."""
-
-    robot: str
-    port: Path
-    task: str | None
-    mystery: int | None
-    latency: float | None
-    jitter: float | None
-    corrupted: float
-    lost: float
-    dies: tuple[int, float] | None
-    unplug: float | None
-    sag: tuple[float, float, float] | None
-    seed: int
-    log: Path | None
-    orders: bool
-
-
-def serve(options: Served) -> None:
+def serve(options: Twin) -> None:
     """Serves until Ctrl-C, or the end of the orders."""
     faults = Faults(
         corrupted=options.corrupted,

@@ -47,7 +47,6 @@ class TwinOptions:
     mystery: int | None = None
     latency_s: float | None = None
     jitter_s: float | None = None
-    adapter_s: float = 0.0
     faults: Faults = field(default_factory=Faults)
     seed: int = 0
 
@@ -100,7 +99,7 @@ class RunningTwin:
 
     def __init__(self, options: TwinOptions, link: Path | None) -> None:
         bus, self.table = make_servos(options)
-        self.server = TwinServer(bus, link, options.adapter_s)
+        self.server = TwinServer(bus, link)
         if self.table is not None:
             self.server.watch = self.table.watch
 
