@@ -221,6 +221,26 @@ def test_dry_friction_of_a_gear_grows_with_what_hangs_on_it():
     assert friction[:, env.batch.model.joint("robot/elbow_flex").dofadr[0]] == pytest.approx(0.05)
 
 
+def test_a_servo_that_pushes_in_vain_gives_up_after_two_seconds_until_it_is_told_to_turn():
+    env = gym.make_vec("embodied/Feel-v0", num_envs=2, action="targets", randomize=Randomization()).unwrapped
+    obs, _ = env.reset(seed=0)
+    control, home = env.task.control, env.task.angles.copy()
+    pressing, away = home.copy(), home.copy()
+    pressing[0, 1] += 1.2  # the hand of the first world goes for what lies below the table
+    away[0, 1] -= 0.5
+    loads = []
+    for k in range(50):
+        targets = pressing if k < 40 else away
+        obs, *_ = env.step(2 * (targets - control.low) / (control.high - control.low) - 1)
+        loads.append(np.abs(obs[:, env.layout.slice("load")]))
+    shoulder = np.array(loads)[:, :, 1]
+    assert shoulder[15, 0] > 0.95
+    assert shoulder[28:40, 0] == pytest.approx(0.2, abs=0.01)
+    assert shoulder[40:, 0].max() > 0.95
+    assert shoulder[:, 1].max() < 0.5  # in the other world nothing is in its way
+    assert np.array(loads)[..., 5].max() <= 0.51  # the gripper never uses more than half
+
+
 def test_a_gripped_cube_is_still_there_after_half_a_minute_of_motion():
     env = BatchEnv(Heft(HeftOptions(episode_s=60.0)), 2, randomize=Randomization())
     env.reset(seed=1)

@@ -1,6 +1,7 @@
 from .actuators.battery import Battery as Battery
 from .actuators.motors import GearMotor as GearMotor
 from .actuators.motors import LuGre as LuGre
+from .actuators.motors import Overload as Overload
 from .actuators.motors import ServoMotor as ServoMotor
 from .actuators.motors import Thermal as Thermal
 from .actuators.spec import Actuator as Actuator
@@ -67,6 +68,7 @@ __all__ = [
     "Lens",
     "LineCamera",
     "LuGre",
+    "Overload",
     "RaySensor",
     "Robot",
     "Sensor",

@@ -11,7 +11,7 @@ from typing import Any
 from embodied.errors import ModelError
 from embodied.files import read_toml
 from embodied.robot.actuators.battery import Battery
-from embodied.robot.actuators.motors import GearMotor, LuGre, ServoMotor, Thermal
+from embodied.robot.actuators.motors import GearMotor, LuGre, Overload, ServoMotor, Thermal
 from embodied.robot.rays.spec import RaySensor
 from embodied.robot.sensors.error_model import ErrorModel, drift_from_bias_instability
 from embodied.robot.timing import Timing
@@ -57,6 +57,7 @@ def read_bus_servo(path: Path) -> ServoMotor:
         armature=sheet.number("rotor", "reflected_inertia_kgm2", 1e-9, 10),
         thermal=_thermal(sheet),
         stribeck=_stribeck(sheet),
+        overload=_overload(sheet),
     )
 
 
@@ -194,6 +195,16 @@ def _thermal(sheet: _Sheet) -> Thermal | None:
         resistance=sheet.number("thermal", "resistance_K_per_W", 1e-3, 1e4),
         capacity=sheet.number("thermal", "capacity_J_per_K", 1e-3, 1e6),
         limit=sheet.number("thermal", "limit_degC", ambient + 1, 300) - ambient,
+    )
+
+
+def _overload(sheet: _Sheet) -> Overload | None:
+    if not sheet.has("protection"):
+        return None
+    return Overload(
+        load=sheet.number("protection", "load_percent", 1, 100) / 100,
+        patience_s=sheet.number("protection", "patience_s", 1e-3, 1e3),
+        left=sheet.number("protection", "left_percent", 0, 100) / 100,
     )
 
 

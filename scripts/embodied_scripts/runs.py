@@ -6,16 +6,20 @@ from pathlib import Path
 
 import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.errors import CheckpointError
-from embodied.nn.checkpoint import read_card
+from embodied.nn.checkpoint import policy_folder, read_card
+from embodied.nn.generation import CARD
 from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.spec import EnvSpec
+from embodied_policies.trained import trained_folder
+from embodied_scripts.ids import resolve_id
 
 REFERENCES = ("random", "uninformed", "heuristic", "oracle")
 
 
 def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], EnvSpec]:
     """Returns the policies by run name, and the environment that they share."""
-    cards = [read_card(folder / "policy") for folder in folders]
+    policies = [policy_folder(folder) for folder in folders]
+    cards = [read_card(folder) for folder in policies]
     for folder, card in zip(folders, cards, strict=True):
         if card.get("env") != cards[0].get("env"):
             raise CheckpointError(f"{folder} was trained on {card.get('env')}, {folders[0]} on {cards[0].get('env')}")
@@ -23,12 +27,26 @@ def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], EnvSpec]:
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names) or set(names) & set(REFERENCES):
         names = [str(folder) for folder in folders]
-    return {name: load_policy(folder / "policy") for name, folder in zip(names, folders, strict=True)}, spec
+    return {name: load_policy(folder) for name, folder in zip(names, policies, strict=True)}, spec
+
+
+def saved_policy(target: str) -> Path:
+    """The folder of a policy: that of a run, of a policy itself, or of the one that comes with an environment.
+
+    Raises:
+        CheckpointError: none comes with that environment; UnknownNameError: there is neither.
+    """
+    if Path(target).exists():
+        return policy_folder(target)
+    folder = trained_folder(resolve_id(target).removeprefix("embodied/"))
+    if folder is None:
+        raise CheckpointError(f"no policy comes with the package for {target}: name the folder of a run")
+    return folder
 
 
 def runs_in(folder: Path) -> list[Path]:
     """Returns `folder` if it is a run, else the runs right below it."""
-    if (folder / "policy").is_dir():
+    if (policy_folder(folder) / CARD).is_file():
         return [folder]
     found = sorted(path.parent for path in folder.glob("*/policy") if path.is_dir())
     if not found:

@@ -62,6 +62,24 @@ class LuGre:
 
 
 @dataclass(frozen=True)
+class Overload:
+    """How a servo's firmware protects it from pushing in vain.
+
+    Attributes:
+        load: share of the supply from which a load is too much; patience_s: for how long it may be [s].
+        left: share of the supply that is used after that, until the servo is told to turn the other way.
+    """
+
+    load: float
+    patience_s: float
+    left: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.load <= 1 and self.patience_s > 0 and 0 <= self.left < self.load):
+            raise ModelError(f"an overload is a share of the supply for some time, and less is left after it: {self}")
+
+
+@dataclass(frozen=True)
 class Electrics:
     """The circuit of a motor and its driver.
 
@@ -71,6 +89,7 @@ class Electrics:
         stiffness: duty per position error [1/rad]; velocity_gain: voltage per speed error [V·s/rad]; 0 where the
             driver closes no such loop.
         deadband: position error below which the driver does nothing, each way [rad].
+        overload: what the driver does when it pushes in vain; None for nothing.
     """
 
     constant: float
@@ -81,6 +100,7 @@ class Electrics:
     velocity_gain: float = 0.0
     deadband: float = 0.0
     thermal: Thermal | None = None
+    overload: Overload | None = None
 
     @property
     def closes_a_loop(self) -> bool:
@@ -166,6 +186,7 @@ class ServoMotor:
     stribeck: LuGre | None = None
     load_friction: float = 0.0
     back_load_friction: float = 0.0
+    overload: Overload | None = None
 
     @property
     def motor_constant(self) -> float:
@@ -197,4 +218,5 @@ class ServoMotor:
             stiffness=self.stiffness_V / self.voltage,
             deadband=self.deadband,
             thermal=self.thermal,
+            overload=self.overload,
         )

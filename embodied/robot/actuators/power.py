@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.physics.batch import Batch
+from embodied.robot.actuators.overload import OverloadProtection
 from embodied.robot.actuators.spec import Actuator
 from embodied.robot.frames import Parameters
 from embodied.robot.robot import Robot
@@ -24,7 +25,7 @@ class MotorPower:
     winding, are those of MuJoCo's last tick. Energies `(N,)` [J] are
     those of the episode, added up tick by tick: `electrical` from the supply, of which `regenerated` flowed back,
     `heat` in windings, battery and electronics, `mechanical` at the shafts. They are added up where there is a battery,
-    a heat limit or a sensor of a signal; set `measures_energy` to have them anyway.
+    a limit of heat or load, or a sensor of a signal; set `measures_energy` to have them anyway.
     """
 
     VARIES = ("constant", "resistance", "stiffness", "deadband")
@@ -54,6 +55,7 @@ class MotorPower:
         self._shaft = np.array([model.joint(prefix + a.joint).dofadr[0] for _, a in motors], np.intp)
         self._states = _MotorStates(batch, self._ids, motors)
         self._off = np.zeros((n, len(motors)), bool)
+        self._protection = OverloadProtection(electrics, n)
         self.current = np.zeros((n, len(motors)))
         self.heating = np.zeros((n, len(motors)))
         self.load = np.zeros((n, len(motors)))
@@ -63,12 +65,13 @@ class MotorPower:
             self.battery_resistance[:] = robot.battery.resistance
         self.electrical, self.heat, self.mechanical, self.regenerated = (np.zeros(n) for _ in range(4))
         limited, deaf = np.isfinite(self._limit), (self.deadband > 0).any(axis=0)
-        self._changes = bool(robot.battery) or bool((limited | deaf).any())
-        reshaped = self._loops & (limited | deaf | bool(robot.battery))
+        self._changes = bool(robot.battery) or self._protection.exists or bool((limited | deaf).any())
+        reshaped = self._loops & (limited | deaf | bool(robot.battery) | self._protection.exists)
         self._gainprm: NDArray | None = batch.field("actuator_gainprm") if reshaped.any() else None
         asked = any(sensor.is_telemetry for sensor in robot.sensors)
         self._update_s = robot.power_update_s
-        self.measures_energy = bool(robot.battery) or any(e.thermal for e in electrics) or asked
+        heats = any(e.thermal for e in electrics)
+        self.measures_energy = bool(robot.battery) or heats or asked or self._protection.exists
 
     @property
     def power_update_s(self) -> float:
@@ -104,6 +107,7 @@ class MotorPower:
     def begin(self, rows: Worlds) -> None:
         """Starts an episode: cold motors, a battery charged as declared, nothing added up."""
         self._off[rows] = False
+        self._protection.begin(rows)
         self.current[rows] = self.heating[rows] = self.load[rows] = 0.0
         self.bus_current[rows] = 0.0
         self.charge[rows] = self.initial_charge[rows, 0]
@@ -178,6 +182,7 @@ class MotorPower:
         heating = self._states.heating(rows)
         self.current[rows], self.heating[rows] = current[:, -1], heating
         self.load[rows] = self._duty(current[:, -1], speed[:, -1], resistance, rows)
+        self._protection.watch(self.load[rows], current.shape[1] * tick_s, rows)
         self._off[rows] |= heating > self._limit
         shaft = self.constant[rows][:, None] * current * speed + extra
         electronics = self._battery.electronics if self._battery else 0.0
@@ -229,12 +234,14 @@ class MotorPower:
         """
         assert self._gainprm is not None
         K, slope = self.constant[rows], self.constant[rows] / self.resistance[rows]
-        limit = np.where(self._off[rows], NO_VOLTAGE, np.maximum(self._max_duty * supply, NO_VOLTAGE))
-        if wanted is not None and (self.deadband > 0).any():
+        idle = np.zeros(supply.shape, bool)
+        if wanted is not None:
             angle = self._qpos[grid(rows, self._joint)]
-            errors = [np.abs(command[:, self._which] * self._scale - angle) for command in wanted]
-            idle = np.maximum(*errors) < self.deadband[rows]
-            limit = np.where(idle, NO_VOLTAGE, limit)
+            now, coming = (command[:, self._which] * self._scale - angle for command in wanted)
+            self._protection.release(now, rows)
+            idle = np.maximum(np.abs(now), np.abs(coming)) < self.deadband[rows]
+        duty = self._protection.limit(self._max_duty, rows)
+        limit = np.where(self._off[rows] | idle, NO_VOLTAGE, np.maximum(duty * supply, NO_VOLTAGE))
         gains = {4: slope * self.stiffness[rows] * supply, 6: slope * (K + self._velocity_gain), 7: limit}
         loops = np.flatnonzero(self._loops)
         for slot, value in gains.items():

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import msgspec
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike
 
 import embodied_assets as assets
-from embodied.errors import ModelError, UnknownNameError
+from embodied.errors import ModelError, OptionError, UnknownNameError
 from embodied.files import checked, read_json
 from embodied.randomization.distributions import Correlated
 from embodied.randomization.spec import Randomization, RandomizationTerm
@@ -33,6 +35,7 @@ from embodied_envs.arm.appearance import with_meshes
 
 ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 JOINTS = (*ARM, "gripper")
+GRIP = 0.5  # share of its supply that the gripper may use: above its overload limit its servo would let go
 HAND, GRASP = "grip", "grasp"  # sites: LeRobot's frame of the hand, and the middle of the fingers' pads
 TOP_SPEED = (1.0, 1.0, 1.0, 1.5, 2.0, 2.0)  # rad/s, of targets that are moved by their speeds
 Action = Literal["targets", "velocities", "hand"]
@@ -42,7 +45,39 @@ CAMERAS: dict[str, tuple[type[ColorCamera] | type[DepthCamera], ...]] = {"rgb": 
 RAYS = RaySensor("wrist", site="wrist_rays", body="gripper", pixels=32, fov=1.2, max_range=0.6, range_floor=0.002)
 
 
-class _Posterior(msgspec.Struct):
+PAYLOAD = "body_mass[gripper]"
+TERMS = {  # what a fit finds, and what it is called in an environment
+    "stiffness": "*_servo/stiffness",
+    "dof_damping": "*_servo/damping",
+    "dof_frictionloss": "*_servo/friction",
+    "dof_armature": "*_servo/armature",
+    "latency_s": "*_servo/latency_s",
+    "load_friction": "*_servo/load_friction",
+    "back_load_friction": "*_servo/back_load_friction",
+    PAYLOAD: "body_mass[robot/gripper]",
+}
+
+
+class Posterior(Protocol):
+    """What a fit says (see `embodied.sysid.Fit`)."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def estimate(self) -> ArrayLike: ...
+
+    @property
+    def covariance(self) -> ArrayLike: ...
+
+    @property
+    def low(self) -> ArrayLike: ...
+
+    @property
+    def high(self) -> ArrayLike: ...
+
+
+class _Saved(msgspec.Struct):
     """What is needed of a saved fit."""
 
     names: list[str]
@@ -59,12 +94,14 @@ class FittedServo:
     Attributes:
         servo: as the posterior's mean has it; viscous: friction of the gear beyond what the winding brakes [N·m·s/rad].
         latency_s: of commands [s].
+        mean: what was found, by the names of the fit.
         randomization: the posterior, as what differs from world to world.
     """
 
     servo: ServoMotor
     viscous: float
     latency_s: float
+    mean: dict[str, float]
     randomization: Randomization
 
 
@@ -73,10 +110,9 @@ def fitted_servo() -> FittedServo:
     """Reads the datasheet and the posterior that come with the package."""
     sheet = read_bus_servo(assets.datasheet_path("sts3215_12v"))
     path = assets.posterior_path("so101")
-    found = checked(read_json(path, ModelError), _Posterior, f"{path} is no posterior", ModelError)
+    found = checked(read_json(path, ModelError), _Saved, f"{path} is no posterior", ModelError)
     mean = dict(zip(found.names, found.estimate, strict=True))
-    duty = 1 / sheet.stall_torque  # share of the supply per N·m, of a motor at rest
-    brake = sheet.motor_constant**2 / sheet.resistance  # what the winding brakes, N·m·s/rad
+    duty, brake = _motor(sheet)
     servo = replace(
         sheet,
         duty_per_gain_count=mean["stiffness"] * duty * sheet.count / sheet.gain,
@@ -86,23 +122,34 @@ def fitted_servo() -> FittedServo:
         backlash=0.0,
     )
     viscous = mean["dof_damping"] - brake
-    return FittedServo(servo, viscous, mean["latency_s"], _randomization(found, duty, brake))
+    return FittedServo(servo, viscous, mean["latency_s"], mean, servo_randomization(found))
 
 
-def _randomization(found: _Posterior, duty: float, brake: float) -> Randomization:
-    """The posterior in the terms of the robot's parameters, which are linear in those that were found."""
-    terms = {
-        "stiffness": ("stiffness", duty, 0.0),
-        "dof_damping": ("damping", 1.0, -brake),
-        "dof_frictionloss": ("friction", 1.0, 0.0),
-        "dof_armature": ("armature", 1.0, 0.0),
-        "latency_s": ("latency_s", 1.0, 0.0),
-        "load_friction": ("load_friction", 1.0, 0.0),
-        "back_load_friction": ("back_load_friction", 1.0, 0.0),
-    }
-    names = tuple(f"*_servo/{terms[name][0]}" for name in found.names)
-    factor, shift = (np.array([terms[name][k] for name in found.names], float) for k in (1, 2))
-    covariance = np.array(found.covariance) * np.outer(factor, factor)
+def _motor(sheet: ServoMotor) -> tuple[float, float]:
+    """Share of the supply per torque of a motor at rest [1/(N·m)], and what its winding brakes [N·m·s/rad]."""
+    return 1 / sheet.stall_torque, sheet.motor_constant**2 / sheet.resistance
+
+
+def servo_randomization(found: Posterior, widen: float = 1.0) -> Randomization:
+    """What a fit of all joints together leaves open, in terms of the robot's parameters, which are linear in it.
+
+    Args:
+        found: of `TERMS`, one number for all joints each; widen: factor on all standard errors.
+
+    Raises:
+        UnknownNameError: something else was found.
+        OptionError: a factor that is not positive.
+    """
+    if not widen > 0:
+        raise OptionError(f"widen must be positive, not {widen}")
+    for name in found.names:
+        if name not in TERMS:
+            raise UnknownNameError("found parameter", name, TERMS)
+    duty, brake = _motor(read_bus_servo(assets.datasheet_path("sts3215_12v")))
+    factor = np.array([duty if name == "stiffness" else 1.0 for name in found.names])
+    shift = np.array([-brake if name == "dof_damping" else 0.0 for name in found.names])
+    names = tuple(TERMS[name] for name in found.names)
+    covariance = widen**2 * np.array(found.covariance) * np.outer(factor, factor)
     mean, low, high = (np.array(part) * factor + shift for part in (found.estimate, found.low, found.high))
     rows = tuple(tuple(map(float, row)) for row in (covariance + covariance.T) / 2)
     middle, least, most = (tuple(map(float, part)) for part in (mean, np.maximum(low, 0.0), high))
@@ -145,9 +192,14 @@ def so101(control_hz: float, camera: str = "none", appearance: str = "primitives
         line_cameras=(),
         range_finders=(RAYS,) if camera == "rays" else (),
         cameras=tuple(made("wrist", camera="wrist") for made in CAMERAS.get(camera, ())),
-        actuators=tuple(Servo(f"{joint}_servo", joint, fitted.servo, command=command) for joint in JOINTS),
+        actuators=tuple(Servo(f"{joint}_servo", joint, _servo(joint), command=command) for joint in JOINTS),
         battery=Battery("12 V supply", (12.0, 12.0), resistance=0.2, capacity=1e9, electronics=1.0),
     )
+
+
+def _servo(joint: str) -> ServoMotor:
+    servo = fitted_servo().servo
+    return replace(servo, max_duty=GRIP) if joint == "gripper" else servo
 
 
 def arm_chain(site: str) -> SerialChain:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embodied_policies.scripted.arm import ArmDriver, chosen, near
 
-GRASP, RELEASE = 5, 6  # decisions that the fingers are given
+GRASP, RELEASE = 8, 8  # decisions that the fingers are given, with half of their torque
 WEIGHED = 4  # decisions of a lift whose loads count, after its first
 LOWERING = 8  # decisions, after which a cube that goes down is on the table
 WEIGH_S = 4.5  # s, after which who weighs may think again

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embodied_policies.scripted.arm import ArmDriver, chosen, near
 
-GRASP = 4  # decisions that the fingers are given
+GRASP = 7  # decisions that the fingers are given, with half of their torque
 PATIENCE = 15  # decisions, after which a pose counts as reached
 ASIDE, BESIDE, PUSH, RAISE, OVER, DOWN, CLOSE, LIFT = range(8)
 CLOSED = (CLOSE, LIFT)

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from embodied_scripts.cli.study_adaptation import Adaptation
-from embodied_scripts.cli.study_arm import Grip, Twin
+from embodied_scripts.cli.study_arm import ArmTransfer, Grip, Twin
 from embodied_scripts.cli.study_foreign import Foreign, Kills
 from embodied_scripts.cli.study_hopper_transfer import HopperTransfer
 from embodied_scripts.cli.study_memory import NoVelocity, PopGym, Recall
@@ -25,6 +25,7 @@ StudyCommand = (
     | Annotated[Foreign, tyro.conf.subcommand("foreign")]
     | Annotated[Kills, tyro.conf.subcommand("kills")]
     | Annotated[Twin, tyro.conf.subcommand("twin")]
+    | Annotated[ArmTransfer, tyro.conf.subcommand("arm")]
     | Annotated[Grip, tyro.conf.subcommand("grip")]
     | Annotated[FaultsOf, tyro.conf.subcommand("faults")]
     | Annotated[Bodies, tyro.conf.subcommand("bodies")]

@@ -36,3 +36,31 @@ class Grip:
     def run(self) -> None:
         """Prints the table."""
         load("studies.grip:compare_grips")(self)
+
+
+@dataclass
+class ArmTransfer:
+    """Record twins with bodies that nobody declared, fit them, go on with the task's policy as declared, under guessed
+    and under fitted randomization, and on the truth; judge all on the twins, over their bus.
+
+    Everything that is finished is kept in the folder, so an interrupted study goes on.
+    """
+
+    task: str = "Heft-v0"
+    """A task of the arm with a policy."""
+    twins: int = 10
+    """How many bodies are drawn."""
+    steps: int = 150_000
+    """Of every training that goes on; the same for all conditions."""
+    episodes: int = 20
+    """Judged on, by each policy on each twin."""
+    seconds: float = 20.0
+    """Of each of the two motions that a twin is recorded in."""
+    jobs: int = 0
+    """Trainings at once, on one core each (0: one per core)."""
+    out: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/arm-transfer")
+    """Folder of the study."""
+
+    def run(self) -> None:
+        """Does what is missing, and prints the table."""
+        load("studies.arm_transfer:transfer")(self)

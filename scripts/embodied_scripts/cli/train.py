@@ -56,7 +56,8 @@ class Train:
     cloning_epochs: int = 30
     """Passes over them."""
     start_from: str | None = None
-    """Begin with the weights of this run's policy, trained on the same observations and actions."""
+    """Begin with the weights of this run's policy, or of the one that comes with an environment (Heft-v0), trained on
+    the same observations and actions."""
     seeds: int = 1
     """Train this many seeds, one after the other, in subfolders of the run."""
     with_memoryless: bool = False

@@ -13,13 +13,12 @@ from embodied.agent import Agent
 from embodied.contract import Contract
 from embodied.errors import CheckpointError, OptionError
 from embodied.nn.agent import NetworkAgent
-from embodied.nn.checkpoint import policy_folder, read_card
+from embodied.nn.checkpoint import read_card
 from embodied.nn.onnx_agent import OnnxAgent
 from embodied.nn.policy import load_policy
 from embodied.vector.spec import EnvSpec
 from embodied.world.env import BatchEnv
-from embodied_policies.trained import trained_folder
-from embodied_scripts.ids import resolve_id
+from embodied_scripts.runs import saved_policy
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def player_of(target: str) -> Player:
         agent: Agent = (exported := OnnxAgent(path))
         card = exported.card
     else:
-        folder = _folder(target)
+        folder = saved_policy(target)
         card = read_card(folder)
         agent = NetworkAgent(load_policy(folder), reuse_memory=True)
     spec = EnvSpec.from_jsonable(card.get("env"), target)
@@ -68,12 +67,3 @@ def player_of(target: str) -> Player:
     obs, _ = env.reset(seed=0)
     start = env.form.rows(obs)[0, env.layout.slice("angle")].astype(np.float64)
     return Player(spec.id, agent, Contract.from_jsonable(card["contract"], target), env, start)
-
-
-def _folder(target: str) -> Path:
-    if Path(target).exists():
-        return policy_folder(target)
-    folder = trained_folder(resolve_id(target).removeprefix("embodied/"))
-    if folder is None:
-        raise CheckpointError(f"no policy comes with the package for {target}: name the folder of a run")
-    return folder

@@ -10,9 +10,8 @@ import numpy as np
 from embodied.deploy.driver import JointLimits
 from embodied.deploy.drivers.servos import Calibration, ServoArm
 from embodied.errors import UnknownNameError
-from embodied_envs.arm.so101 import JOINTS, TOP_SPEED, control_of
+from embodied_envs.arm.so101 import GRIP, JOINTS, TOP_SPEED, control_of
 
-GRIP = 0.5  # share of its torque that the gripper may use; above its overload limit its servo would give up
 CURRENT = 2.0  # A
 
 

@@ -13,15 +13,15 @@ from rich.console import Console
 
 from embodied.deploy.loop import Loop
 from embodied.deploy.motion import gentle_motion
-from embodied.nn.checkpoint import policy_folder, read_card
+from embodied.nn.checkpoint import read_card
 from embodied.nn.onnx import export_onnx
 from embodied.nn.onnx_agent import OnnxAgent
 from embodied.nn.policy import load_policy
 from embodied_envs.arm.so101 import control_of
-from embodied_policies.trained import trained_folder
 from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.robots import so101_arm
 from embodied_scripts.deploying.twins import TwinProcess
+from embodied_scripts.runs import saved_policy
 
 
 class Occupied:
@@ -42,8 +42,7 @@ class Occupied:
 def run(policy: str, seconds: float, hz: float) -> None:
     """Runs it and prints how late decisions were."""
     player = player_of(policy)
-    folder = policy_folder(policy) if Path(policy).exists() else trained_folder(policy)
-    assert folder is not None
+    folder = saved_policy(policy)
     with tempfile.TemporaryDirectory() as made, TwinProcess(["so101", "--task", policy], Path(made)) as twin:
         agent = OnnxAgent(export_onnx(load_policy(folder), Path(made) / "policy.onnx", read_card(folder)))
         arm = so101_arm(twin.port)

@@ -16,13 +16,14 @@ from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.vec import GymVecEnv
 from embodied_scripts.baselines import baselines
 from embodied_scripts.cli.train import Train
+from embodied_scripts.runs import saved_policy
 
 
 def start_of(settings: Train) -> SequencePolicy | None:
     """The policy whose weights are the start; when resuming, the run's own, which is of the same size."""
     if settings.start_from is None:
         return None
-    return load_policy(Path(str(settings.run_dir) if settings.resume else settings.start_from) / "policy")
+    return load_policy(saved_policy(str(settings.run_dir) if settings.resume else settings.start_from))
 
 
 def expert_of(name: str, env: GymVecEnv) -> Agent:

@@ -1,0 +1,51 @@
+"""From recordings of an arm to what its servos are, and to what a policy for it is to be trained under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import embodied_assets as assets
+from embodied.sysid import Fit, Parameter, Recording, ServoPlant, fit
+from embodied.sysid.drive import Servo
+from embodied_envs.arm.so101 import GRIP, JOINTS, PAYLOAD, TERMS, fitted_servo
+
+TICK_S = 0.005
+SEGMENT_S, SETTLE_S, ITERATIONS = 10.0, 0.3, 15
+WIDEN = 3.0  # a posterior that trusts its model is too narrow
+RANGES = {
+    "stiffness": (3.0, 40.0),
+    "dof_damping": (0.05, 3.0),
+    "dof_frictionloss": (0.0, 0.4),
+    "dof_armature": (0.001, 0.06),
+    "latency_s": (0.0, 0.06),
+    "load_friction": (0.0, 0.8),
+    "back_load_friction": (0.0, 0.8),
+    PAYLOAD: (0.09, 0.3),
+}
+
+
+def servo_plant() -> ServoPlant:
+    """The arm, driven as its servos do; the gripper with the torque that its driver leaves to it."""
+    servo = fitted_servo().servo
+    drive = Servo(stiffness=12.0, limit=servo.stall_torque, load_friction=0.2, supply="volts", volts=12.0)
+    drives = dict.fromkeys(JOINTS, drive) | {"gripper": replace(drive, limit=GRIP * drive.limit)}
+    return ServoPlant(assets.robot_path("so101"), JOINTS, drives, tick_s=TICK_S, threads=1)
+
+
+def identify_servos(recordings: Sequence[Recording], iterations: int = ITERATIONS) -> Fit:
+    """What the servos of an arm are, one number for all of them, by replaying what was recorded of it.
+
+    The search begins at what the servos of this project's arm were found to be.
+    """
+    usual = fitted_servo().mean
+    wanted = [Parameter(name, *RANGES[name], tied=True, start=usual.get(name)) for name in TERMS]
+    return fit(
+        servo_plant(),
+        recordings,
+        wanted,
+        segment_s=SEGMENT_S,
+        settle_s=SETTLE_S,
+        remove_offset=True,
+        iterations=iterations,
+    )
