@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ import embodied_envs  # noqa: F401
 from embodied.contract import Contract
 from embodied.deploy.clock import LogicalClock
 from embodied.deploy.driver import JointLimits, Reading
+from embodied.deploy.drivers.cameras import SeeingRobot, VideoCamera
 from embodied.deploy.drivers.replay import ReplayedRobot
 from embodied.deploy.drivers.servos import Calibration, ServoArm
 from embodied.deploy.log import LogFile
@@ -27,12 +30,14 @@ from embodied.deploy.motion import gentle_motion, record_motion
 from embodied.deploy.observing import RobotView
 from embodied.deploy.probe import probe
 from embodied.deploy.registers import MIDDLE, RAD_PER_COUNT
-from embodied.deploy.supervision import Supervision, way_to
+from embodied.deploy.supervision import Supervision, Supervisor, way_to
 from embodied.deploy.twin.bus import Bus, Faults
+from embodied.deploy.twin.camera import TwinCamera
 from embodied.errors import CheckpointError, DriverError, OptionError
 from embodied.nn.onnx import export_onnx
 from embodied.nn.onnx_agent import OnnxAgent
 from embodied.nn.policy import load_policy
+from embodied.physics.render import CameraRenderer
 from embodied.sysid.recording import Recording
 from embodied_envs.arm.so101 import JOINTS, control_of
 from embodied_policies.trained import trained_folder
@@ -352,6 +357,70 @@ def test_ages_and_validity_are_those_of_readings() -> None:
     assert view.row(reading, 9.0).tolist() == [1.0, 1.0]
 
 
+def test_pictures_are_the_middle_of_what_a_camera_shows_red_first_and_old_ones_end_the_run(tmp_path: Path) -> None:
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (160, 120))
+    frame = np.zeros((120, 160, 3), np.uint8)
+    frame[:, :20] = frame[:, 140:] = 255  # what a square does not show
+    frame[:, 20:80, 2] = 200  # red on the left
+    frame[60:, 80:140, 0] = 200  # blue below on the right
+    for _ in range(4):
+        film.write(frame)
+    film.release()
+    arm, _ = arm_on(servos())
+    robot = SeeingRobot(arm, {"wrist": VideoCamera(str(tmp_path / "film.avi"), 32, 32, latency_s=0.25)})
+    began = time.monotonic()
+    robot.connect()
+    reading = robot.read()
+    robot.close()
+    picture = reading.values["wrist/rgb"].reshape(32, 32, 3)
+    red, blue = picture[4:-4, 4:12].mean(axis=(0, 1)), picture[20:-4, 20:28].mean(axis=(0, 1))
+    assert red == pytest.approx([200 / 255, 0, 0], abs=0.03)
+    assert blue == pytest.approx([0, 0, 200 / 255], abs=0.03)
+    assert picture[2:12, 20:28].max() < 0.1
+    assert picture[:, [0, -1]].min(axis=(0, 2)).max() < 0.5  # nothing of the white edges
+    assert began - 0.25 <= reading.captured_s["wrist"] <= time.monotonic() - 0.25
+    complaint = Supervisor(Supervision(), JOINTS).complaint
+    told, now = reading.values["angle"], reading.time_s
+    seen = reading.captured_s["wrist"]
+    assert complaint(replace(reading, captured_s={"wrist": now - 0.4}), told, now) is None
+    assert "camera 'wrist' has shown nothing new" in complaint(replace(reading, time_s=seen + 0.6), told, seen + 0.6)
+    with pytest.raises(DriverError, match="no camera"):
+        VideoCamera(str(tmp_path / "nothing.avi")).open()
+
+
+def test_ages_of_pictures_and_whether_they_are_new_are_those_of_the_camera() -> None:
+    contract = CONTRACT.jsonable()
+    contract["observation"] = [
+        {"name": "wrist/rgb", "size": 12, "unit": "share of white", "low": 0.0, "high": 1.0},
+        {"name": "wrist/age", "size": 1, "unit": "s", "low": 0.0, "high": 1.0},
+        {"name": "wrist/new", "size": 1, "unit": "flag", "low": 0.0, "high": 1.0},
+    ]
+    arm, _ = arm_on(servos())
+    view = RobotView(Contract.from_jsonable(contract), SeeingRobot(arm, {"wrist": VideoCamera(0, 2, 2)}).layout)
+    picture = np.linspace(0, 1, 12)
+    reading = Reading(5.0, {"wrist/rgb": picture}, captured_s={"wrist": 4.75})
+    assert view.row(reading, 5.0) == pytest.approx([*picture, 0.25, 1.0])
+    assert view.row(reading, 5.125)[-2:].tolist() == [0.375, 0.0]
+    assert view.small.tolist() == [True] * 14
+
+
+def test_what_a_twins_camera_sees_comes_through_a_network_camera() -> None:
+    bus = servos()
+    batch = bus.firmware.body.batch
+    shown = TwinCamera(batch, "robot/wrist", height=64, width=64)
+    camera = VideoCamera(shown.url)
+    camera.open()
+    drawn = CameraRenderer(batch, 64, 64, depth=False).draw(0, batch.model.camera("robot/wrist").id)
+    picture, _ = camera.newest()
+    assert np.abs(picture.astype(float) - drawn).mean() < 4
+    bus.firmware.body.place(POSTURE + np.array([0, 0, 0, -0.6, 0.5, 0.4]))
+    time.sleep(0.5)
+    moved = camera.newest()[0].astype(float)
+    assert np.abs(moved - drawn).mean() > 8
+    camera.close()
+    shown.close()
+
+
 def test_the_contract_lives_in_the_card_and_a_damaged_one_is_refused() -> None:
     player = player_of("Feel-v0")
     assert player.contract == CONTRACT
@@ -458,20 +527,23 @@ def test_a_policy_that_hangs_is_overruled_by_the_watchdog(tmp_path: Path) -> Non
         assert report.decisions <= 11
 
 
-def test_a_killed_loop_leaves_an_arm_at_rest_and_a_log_that_can_be_read(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "embodied_scripts.cli.main", "deploy", "Feel-v0", "--no-probe", "--seconds", "30"]
+@pytest.mark.parametrize("safe", ["hold", "relax"])
+def test_a_killed_loop_leaves_an_arm_that_is_safe_and_a_log_that_can_be_read(safe: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "embodied_scripts.cli.main", "deploy", "Feel-v0", "--no-probe", "--safe", safe]
     with TwinProcess(["so101", "--task", "Feel-v0"], tmp_path) as twin:
         loop = subprocess.Popen([*command, "--port", twin.port, "--log", str(tmp_path)], stdout=subprocess.DEVNULL)
         log = tmp_path / "loop.csv"
         deadline = time.monotonic() + 60
         while not (log.exists() and log.read_text().count("\n") > 12) and time.monotonic() < deadline:
             time.sleep(0.05)
+        assert all(twin.order()["torque"])
         os.kill(loop.pid, signal.SIGKILL)
         loop.wait()
-        time.sleep(0.7)
+        time.sleep(1.0)
+        assert any(twin.order()["torque"]) == (safe == "hold")
         before = np.array(twin.order()["angles"])
         time.sleep(0.3)
-        assert np.abs(np.array(twin.order()["angles"]) - before).max() < 0.01
+        assert safe == "relax" or np.abs(np.array(twin.order()["angles"]) - before).max() < 0.01
     assert len(Recording.load(log)) > 10
 
 

@@ -22,12 +22,14 @@ class Reading:
         values: by channel, in the units of the driver's layout.
         faults: what the robot says is wrong with it, by part; empty where all is well.
         took_s: how long the exchange took [s].
+        captured_s: when the pictures of cameras were exposed, by camera [s].
     """
 
     time_s: float
     values: Mapping[str, NDArray[np.float64]]
     faults: Mapping[str, str] = field(default_factory=dict)
     took_s: float = 0.0
+    captured_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from embodied.contract import Contract
 from embodied.deploy.clock import Clock, RealClock
 from embodied.deploy.driver import Driver, Reading
 from embodied.deploy.log import LogFile
-from embodied.deploy.observing import RobotView
+from embodied.deploy.observing import LARGEST, RobotView
 from embodied.deploy.supervision import LOOKS, Supervision, Supervisor, Watchdog, make_safe, way_to
 from embodied.errors import DriverError, EmbodiedError
 
@@ -110,6 +110,7 @@ class Loop:
         self.driver, self.agent, self.control = driver, agent, control
         self.limits, self.log, self.dry, self.watch = limits or Supervision(), log, dry, watch
         self.view = RobotView(contract, driver.layout)
+        self._small = self.view.small
         self.period_s = 1 / (hz or contract.control_hz)
         self.clock = clock or RealClock()
         self._start = None if start is None else np.asarray(start, float)
@@ -257,7 +258,13 @@ class Loop:
         reading = self._reading
         if self.log is None and self.watch is None:
             return
-        entry: dict[str, Any] = {"action": action, "observation": row, "age": now - reading.time_s, **reading.values}
+        small = {name: value for name, value in reading.values.items() if np.size(value) <= LARGEST}
+        entry: dict[str, Any] = {
+            "action": action,
+            "observation": row[self._small],
+            "age": now - reading.time_s,
+            **small,
+        }
         belief = belief_of(self.agent, self._carry)
         if belief is not None:
             entry["belief"] = belief[0]

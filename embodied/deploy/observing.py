@@ -11,7 +11,8 @@ from embodied.errors import DriverError
 from embodied.layout import Layout
 from embodied.robot.timing import AGE_LIMIT_S
 
-AGE, VALID = "/age", "/valid"
+LARGEST = 64  # numbers of a channel that is logged: pictures are not
+AGE, VALID, NEW = "/age", "/valid", "/new"
 
 
 class RobotView:
@@ -23,11 +24,15 @@ class RobotView:
 
     def __init__(self, contract: Contract, layout: Layout) -> None:
         self._contract = contract
+        self._shown: dict[str, float] = {}  # when the picture that a camera showed last was exposed [s]
         known = {channel.name: channel for channel in layout.channels}
         wrong = []
         for promised in contract.observation:
-            name = promised.name.removesuffix(AGE).removesuffix(VALID)
-            channel = known.get(name)
+            name = promised.name
+            for suffix in (AGE, VALID, NEW):
+                name = name.removesuffix(suffix)
+            seen = name != promised.name and f"{name}/rgb" in known
+            channel = known.get(f"{name}/rgb" if seen else name)
             if channel is None:
                 wrong.append(f"no {name!r}")
             elif promised.name == name and channel.size != promised.size:
@@ -40,6 +45,12 @@ class RobotView:
                 f"the policy was promised what this robot has not: {'; '.join(wrong)} (it has {known_names})"
             )
 
+    @property
+    def small(self) -> NDArray[np.bool_]:
+        """Which numbers of an observation are of no picture, `(size,)`."""
+        channels = self._contract.observation
+        return np.concatenate([np.full(c.size, c.size <= LARGEST) for c in channels] or [np.zeros(0, bool)])
+
     def row(self, reading: Reading, now: float, fresh: bool = True) -> NDArray[np.float32]:
         """The observation `(size,)`, within the bounds that it was promised, at the time `now` [s].
 
@@ -47,12 +58,17 @@ class RobotView:
             fresh: whether the reading was taken for this decision, rather than held from one before.
         """
         parts = [self._part(c.name, c.low, c.high, reading, now, fresh) for c in self._contract.observation]
+        self._shown = dict(reading.captured_s)
         return np.concatenate(parts or [np.zeros(0)]).astype(np.float32)
 
-    @staticmethod
-    def _part(name: str, low: float, high: float, reading: Reading, now: float, fresh: bool) -> NDArray[np.float64]:
+    def _part(
+        self, name: str, low: float, high: float, reading: Reading, now: float, fresh: bool
+    ) -> NDArray[np.float64]:
+        part = name.rpartition("/")[0]
         if name.endswith(AGE):
-            return np.array([np.clip(now - reading.time_s, 0.0, AGE_LIMIT_S)])
+            return np.array([np.clip(now - reading.captured_s.get(part, reading.time_s), 0.0, AGE_LIMIT_S)])
+        if name.endswith(NEW):
+            return np.array([float(reading.captured_s.get(part) != self._shown.get(part))])
         if name.endswith(VALID):
             return np.array([float(fresh)])
         return np.clip(reading.values[name], low, high)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
@@ -14,6 +16,7 @@ from embodied.contract import Contract
 from embodied.deploy.clock import Clock, RealClock
 from embodied.deploy.driver import Driver
 from embodied.errors import DriverError
+from embodied.files import checked
 from embodied.patterns import matches
 
 READS, STILL_S = 200, 0.4
@@ -62,9 +65,24 @@ class ProbeReport:
         """What the policy was promised otherwise."""
         return [finding for finding in self.findings if not finding.fits]
 
+    def jsonable(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"findings": [asdict(finding) for finding in self.findings], "latencies_s": self.latencies_s.tolist()}
+
+    @classmethod
+    def from_jsonable(cls, data: Any) -> ProbeReport:
+        """The report of `jsonable`; raises DriverError for something else."""
+        saved = checked(data, _Saved, "this is no report of a probe", DriverError)
+        return cls(tuple(saved.findings), np.array(saved.latencies_s))
+
     def finding(self, name: str) -> Finding:
         """One of them by its name."""
         return next(finding for finding in self.findings if finding.name == name)
+
+
+class _Saved(msgspec.Struct):
+    findings: list[Finding]
+    latencies_s: list[float]
 
 
 def probe(

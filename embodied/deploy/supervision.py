@@ -28,7 +28,7 @@ class Supervision:
         safe: where it ends: "hold" where it is, "relax" without torque, or "park" in the posture `park`.
         temperature: of a motor [°C]; volts: of the supply, at least and at most [V].
         current: of a motor [A]; tracking: of a joint behind its target [rad]; patience_s: for how long either may be.
-        stale_s: how old what was read last may get [s].
+        stale_s: how old what was read last may get [s]; blind_s: the same of a camera's picture [s].
         late_s: how long the loop may go without a decision [s]; longer, and the watchdog steps in.
     """
 
@@ -40,6 +40,7 @@ class Supervision:
     tracking: float = 0.6
     patience_s: float = 1.0
     stale_s: float = 0.25
+    blind_s: float = 0.5
     late_s: float = 0.08
 
     def __post_init__(self) -> None:
@@ -47,7 +48,7 @@ class Supervision:
             raise OptionError(f"a safe state is {', '.join(get_args(SafeState))}, not {self.safe!r}")
         if self.safe == "park" and not self.park:
             raise OptionError("to park, a robot needs a posture: give `park`")
-        if min(self.patience_s, self.stale_s, self.late_s) <= 0 or self.volts[0] >= self.volts[1]:
+        if min(self.patience_s, self.stale_s, self.blind_s, self.late_s) <= 0 or self.volts[0] >= self.volts[1]:
             raise OptionError(f"times must be positive, and the least voltage below the greatest: {self}")
 
 
@@ -65,6 +66,9 @@ class Supervisor:
             return "the servo of " + "; of ".join(f"{joint} reports {what}" for joint, what in reading.faults.items())
         if (age := now - reading.time_s) > limits.stale_s:
             return f"nothing has been read for {age:.2f} s"
+        for camera, captured in reading.captured_s.items():
+            if (age := now - captured) > limits.blind_s:
+                return f"camera {camera!r} has shown nothing new for {age:.2f} s"
         volts = float(np.min(values.get("volts", [limits.volts[1]])))
         if not limits.volts[0] <= volts <= limits.volts[1]:
             return f"the supply is at {volts:.1f} V"

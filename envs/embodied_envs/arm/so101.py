@@ -45,7 +45,7 @@ CAMERAS: dict[str, tuple[type[ColorCamera] | type[DepthCamera], ...]] = {"rgb": 
 RAYS = RaySensor("wrist", site="wrist_rays", body="gripper", pixels=32, fov=1.2, max_range=0.6, range_floor=0.002)
 
 
-PAYLOAD = "body_mass[gripper]"
+HAND_MASS = "body_mass[robot/gripper]"  # what it is called in an environment
 TERMS = {  # what a fit finds, and what it is called in an environment
     "stiffness": "*_servo/stiffness",
     "dof_damping": "*_servo/damping",
@@ -54,7 +54,6 @@ TERMS = {  # what a fit finds, and what it is called in an environment
     "latency_s": "*_servo/latency_s",
     "load_friction": "*_servo/load_friction",
     "back_load_friction": "*_servo/back_load_friction",
-    PAYLOAD: "body_mass[robot/gripper]",
 }
 
 

@@ -14,7 +14,7 @@ from embodied_policies.scripted.arm import ArmDriver, chosen, near
 GRASP, RELEASE = 8, 8  # decisions that the fingers are given, with half of their torque
 WEIGHED = 4  # decisions of a lift whose loads count, after its first
 LOWERING = 8  # decisions, after which a cube that goes down is on the table
-WEIGH_S = 4.5  # s, after which who weighs may think again
+WEIGH_S = 5.0  # s, after which who weighs may think again
 PATIENCE = 15  # decisions, after which a pose counts as reached
 OVER, DOWN, CLOSE, LIFT, CARRY, LOWER, OPEN, RAISE = range(8)
 TOUCHING = (CLOSE, LOWER, OPEN)

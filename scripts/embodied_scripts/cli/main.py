@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
         "excite": Subcommand("cli.identify:Excite", "propose the recording that would tell most"),
     },
     "Deploy": {
+        "transfer": Subcommand("cli.transfer:TransferTo", "from a robot on a port to a policy fitted to it"),
         "export": Subcommand("cli.export:Export", "a trained policy as ONNX"),
         "deploy": Subcommand("cli.deploy:Deploy", "a policy on a robot, supervised"),
         "probe": Subcommand("cli.deploy:Probe", "a robot measured: latency, losses, noise"),

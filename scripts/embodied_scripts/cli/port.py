@@ -19,3 +19,5 @@ class OnPort:
     """What speaks to its servos."""
     calibration: Path | None = None
     """LeRobot's calibration file of this robot (default: servos read their middles where joints are at 0)."""
+    camera: tuple[str, ...] = ()
+    """Cameras, as NAME=SOURCE: wrist=0, wrist=/dev/video2, or wrist=http://… of a network camera."""

@@ -38,6 +38,8 @@ class Twin:
     """When the cable is pulled [s]."""
     sag: tuple[float, float, float] | None = None
     """When the supply sags [s], for how long [s], and to what [V]."""
+    camera_port: int | None = None
+    """Also show what its wrist's camera sees, on that port of this machine (0: any), as a network camera does."""
     seed: int = 0
     """Of everything random in servos and faults."""
     log: Path | None = None

@@ -19,16 +19,17 @@ from embodied.deploy.probe import ProbeReport, probe
 from embodied.deploy.supervision import Supervision
 from embodied.errors import DriverError
 from embodied_scripts.cli.deploy import Deploy, Probe
+from embodied_scripts.deploying.guard import Guard
 from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
-from embodied_scripts.deploying.robots import arm_named
+from embodied_scripts.deploying.robots import robot_on
 
 
 def measure(asked: Probe) -> None:
     """Measures a robot, beside what a policy was promised."""
     console = Console()
     player = None if asked.policy is None else player_of(asked.policy)
-    arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
+    arm = robot_on(asked)
     arm.connect()
     try:
         report = probe(arm, None if player is None else player.contract, steps=asked.steps)
@@ -38,17 +39,14 @@ def measure(asked: Probe) -> None:
         arm.close()
     console.print(table_of(report))
     if asked.json is not None:
-        found = {
-            f.name: {"value": f.value, "spread": f.spread, "unit": f.unit, "fits": f.fits} for f in report.findings
-        }
-        asked.json.write_text(json.dumps(found | {"latencies_s": report.latencies_s.tolist()}, indent=1))
+        asked.json.write_text(json.dumps(report.jsonable(), indent=1))
 
 
 def deploy(asked: Deploy) -> None:
     """Runs a policy on a robot; exits with 1 where an emergency ended it."""
     console = Console()
     player = player_of(asked.target)
-    arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
+    arm = robot_on(asked)
     RobotView(player.contract, arm.layout)  # refuses what the robot cannot show, before anything moves
     arm.connect()
     try:
@@ -87,17 +85,17 @@ def _run(arm: ServoArm, player: Player, asked: Deploy, console: Console) -> Loop
         about = {"policy": player.name, "robot": asked.robot, "contract": player.contract.jsonable()}
         log = LogFile(asked.log / "loop.csv", arm_units(arm), **about)
     loop = Loop(arm, player.agent, player.contract, player.control, player.start, limits, log, dry=asked.dry_run)
-    with KeyStop(loop.stop) as keys:
+    with Guard(asked, limits), KeyStop(loop.stop) as keys:
         ends = "any key or Ctrl-C ends it" if keys.listens else "Ctrl-C ends it"
         console.print(f"{player.name} decides at {1 / loop.period_s:g} Hz for {asked.seconds:g} s; {ends}")
         report = loop.run(asked.seconds)
     if log is not None:
         log.close()
-        _summarize(report, log.path.parent / "report.json")
+        summarize(report, log.path.parent / "report.json")
     return report
 
 
-def _summarize(report: LoopReport, path: Path) -> None:
+def summarize(report: LoopReport, path: Path) -> None:
     """Writes how a run went."""
     summary = {"ended": report.ended, "safe": report.safe, "safe_after_s": report.safe_after_s}
     summary |= {"decisions": report.decisions, "missed": report.missed, "held": report.held}

@@ -8,11 +8,11 @@ from dataclasses import replace
 import embodied_assets as assets
 from embodied.sysid import Fit, Parameter, Recording, ServoPlant, fit
 from embodied.sysid.drive import Servo
-from embodied_envs.arm.so101 import GRIP, JOINTS, PAYLOAD, TERMS, fitted_servo
+from embodied_envs.arm.so101 import GRIP, JOINTS, TERMS, fitted_servo
 
 TICK_S = 0.005
 SEGMENT_S, SETTLE_S, ITERATIONS = 10.0, 0.3, 15
-WIDEN = 3.0  # a posterior that trusts its model is too narrow
+WIDEN = 2.0  # a posterior that trusts its model is too narrow
 RANGES = {
     "stiffness": (3.0, 40.0),
     "dof_damping": (0.05, 3.0),
@@ -21,7 +21,6 @@ RANGES = {
     "latency_s": (0.0, 0.06),
     "load_friction": (0.0, 0.8),
     "back_load_friction": (0.0, 0.8),
-    PAYLOAD: (0.09, 0.3),
 }
 
 

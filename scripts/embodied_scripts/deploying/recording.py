@@ -11,12 +11,12 @@ from embodied.deploy.motion import gentle_motion, record_motion
 from embodied.errors import OptionError
 from embodied.sysid.recording import Recording
 from embodied_scripts.cli.record import Record
-from embodied_scripts.deploying.robots import arm_named
+from embodied_scripts.deploying.robots import robot_on
 
 
 def record(asked: Record) -> None:
     """Plays a motion and writes what was measured; exits with 1 where an emergency ended it."""
-    arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
+    arm = robot_on(asked)
     arm.connect()
     try:
         if asked.motion is None:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from embodied.deploy.driver import JointLimits
+from embodied.deploy.drivers.cameras import SeeingRobot, VideoCamera
 from embodied.deploy.drivers.servos import Calibration, ServoArm
-from embodied.errors import UnknownNameError
+from embodied.errors import OptionError, UnknownNameError
 from embodied_envs.arm.so101 import GRIP, JOINTS, TOP_SPEED, control_of
+from embodied_scripts.cli.port import OnPort
 
 CURRENT = 2.0  # A
+UPRIGHT = np.array([0.0, -0.8, 0.5, 0.6, 0.0, 0.5])  # rad, high over the table, where an arm can move freely
 
 
 def so101_arm(port: str, library: str = "feetech", calibration: Path | None = None, **more: Any) -> ServoArm:
@@ -27,12 +30,21 @@ def so101_arm(port: str, library: str = "feetech", calibration: Path | None = No
 ARMS = {"so101": so101_arm}
 
 
-def arm_named(robot: str, port: str, library: str, calibration: Path | None) -> ServoArm:
-    """The driver of a robot.
+def robot_on(asked: OnPort) -> Any:
+    """The driver of a robot, with its cameras.
 
     Raises:
-        UnknownNameError: there is none for that robot.
+        UnknownNameError: there is none for that robot; OptionError: a camera without a name or a source.
     """
-    if robot not in ARMS:
-        raise UnknownNameError("robot with a driver", robot, ARMS)
-    return ARMS[robot](port, library, calibration)
+    if asked.robot not in ARMS:
+        raise UnknownNameError("robot with a driver", asked.robot, ARMS)
+    arm = ARMS[asked.robot](asked.port, asked.library, asked.calibration)
+    cameras = dict(_camera(text) for text in asked.camera)
+    return SeeingRobot(arm, cameras) if cameras else arm
+
+
+def _camera(text: str) -> tuple[str, VideoCamera]:
+    name, equals, source = text.partition("=")
+    if not (name and equals and source):
+        raise OptionError(f"{text!r} is no camera: write NAME=SOURCE")
+    return name, VideoCamera(int(source) if source.isdigit() else source)

@@ -27,12 +27,14 @@ def serve(options: Twin) -> None:
             options.mystery,
             None if options.latency is None else 1e-3 * options.latency,
             None if options.jitter is None else 1e-3 * options.jitter,
+            camera_port=options.camera_port,
             faults=faults,
             seed=options.seed,
         ),
         options.port,
     )
-    print(f"{options.robot} is at {twin.server.port}; Ctrl-C ends it", flush=True)
+    sees = "" if twin.camera is None else f", its wrist's camera at {twin.camera.url}"
+    print(f"{options.robot} is at {twin.server.port}{sees}; Ctrl-C ends it", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     twin.serve(options.log, sys.stdin if options.orders else None)

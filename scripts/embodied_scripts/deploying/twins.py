@@ -16,19 +16,21 @@ import gymnasium
 
 from embodied.deploy.twin.body import BodyTruth, TwinBody
 from embodied.deploy.twin.bus import Bus, Faults
+from embodied.deploy.twin.camera import TwinCamera
 from embodied.deploy.twin.firmware import Firmware
 from embodied.deploy.twin.mystery import mystery
 from embodied.deploy.twin.server import TwinServer
 from embodied.errors import DriverError, OptionError, UnknownNameError
 from embodied.robot.robot import Robot
 from embodied.world.env import BatchEnv
-from embodied.world.task import Task
+from embodied.world.task import ROBOT_PREFIX, Task
 from embodied_envs.arm.so101 import so101
 from embodied_envs.arm.tabletop import table
 from embodied_scripts.deploying.tables import TaskTable
 from embodied_scripts.ids import resolve_id
 
 ROBOTS = {"so101": so101}
+WRIST = f"{ROBOT_PREFIX}wrist"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class TwinOptions:
         robot: whose; task: what stands on its table, by the id of an environment; None for nothing.
         mystery: seed of a body that nobody declared; None for the declared one.
         latency_s, jitter_s: of commands, in place of the body's own [s].
+        camera_port: of this machine, on which the wrist's camera shows what it sees; 0 for any, None for none.
         faults: what goes wrong; seed: of all that is random in servos and faults.
     """
 
@@ -47,6 +50,7 @@ class TwinOptions:
     mystery: int | None = None
     latency_s: float | None = None
     jitter_s: float | None = None
+    camera_port: int | None = None
     faults: Faults = field(default_factory=Faults)
     seed: int = 0
 
@@ -94,7 +98,7 @@ class RunningTwin:
     """A twin that serves in this process.
 
     Attributes:
-        server: behind its port; table: what stands on its table; None for nothing.
+        server: behind its port; table: what stands on its table; camera: at its wrist; None for nothing.
     """
 
     def __init__(self, options: TwinOptions, link: Path | None) -> None:
@@ -102,6 +106,9 @@ class RunningTwin:
         self.server = TwinServer(bus, link)
         if self.table is not None:
             self.server.watch = self.table.watch
+        self.camera: TwinCamera | None = None
+        if options.camera_port is not None:
+            self.camera = TwinCamera(bus.firmware.body.batch, WRIST, options.camera_port)
 
     def serve(self, log: Path | None, lines: TextIO | None = None, seconds: float = math.inf) -> None:
         """Serves until Ctrl-C, the end of `lines`, or for so long; lines are orders as JSON, each answered by one."""
@@ -119,6 +126,8 @@ class RunningTwin:
         finally:
             if log is not None:
                 self.save(log)
+            if self.camera is not None:
+                self.camera.close()
             self.server.close()
 
     def obey(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +141,8 @@ class RunningTwin:
                 told = told | {"dies_s": {int(servo): when for servo, when in told["dies_s"].items()}}
             bus.faults = replace(bus.faults, **told)
         state: dict[str, Any] = {"time_s": firmware.time_s, "late_s": self.server.late_s}
+        if self.camera is not None:
+            state["camera"] = self.camera.url
         if self.table is not None:
             state |= {"success": self.table.success, "over": self.table.over, "hidden": self.table.hidden}
         if "written" in order:

@@ -37,7 +37,7 @@ def write_report(path: Path, plant: Plant, found: Fit, recordings: Sequence[Reco
         f"<!doctype html><meta charset=utf-8><title>Fit</title><style>{STYLE}</style><h1>Fit</h1>",
         _summary(found),
     ]
-    parts += ["<h2>Parameters</h2>", _parameters(found), _doubts(found)]
+    parts += ["<h2>Parameters</h2>", parameter_table(found), _doubts(found)]
     for title, rows in (("Fitted to", range(fitted)), ("Held out", range(fitted, len(recordings)))):
         if rows:
             parts.append(f"<h2>{title}</h2>{_legend()}")
@@ -54,7 +54,7 @@ def _summary(found: Fit) -> str:
     )
 
 
-def _parameters(found: Fit) -> str:
+def parameter_table(found: Fit) -> str:
     rows = ["<table><tr><th>parameter<th>estimate<th>95 % interval<th>within what was allowed<th></tr>"]
     each = zip(found.names, found.estimate, found.interval, found.start, found.low, found.high, strict=True)
     for name, value, (low, high), start, bottom, top in each:
@@ -94,11 +94,11 @@ def _recording(plant: Plant, recording: Recording, simulated: NDArray, number: i
         lines = ((MEASURED, measured[some, j]), (BEFORE, simulated[0][some, j]), (AFTER, simulated[1][some, j]))
         error = np.nanmean(np.abs(simulated[1][:, j] - measured[:, j]))
         caption = f"{escape(title)} · {escape(column)} · {time[-1]:.3g} s · error {error:.4f}"
-        figures.append(f"<figure>{_plot(time[some], lines)}<figcaption>{caption}</figcaption></figure>")
+        figures.append(f"<figure>{plot(time[some], lines)}<figcaption>{caption}</figcaption></figure>")
     return "".join(figures)
 
 
-def _plot(time: NDArray, lines: Iterable[tuple[str, NDArray]]) -> str:
+def plot(time: NDArray, lines: Iterable[tuple[str, NDArray]]) -> str:
     lines = list(lines)
     values = np.concatenate([line for _, line in lines])
     low, high = np.nanmin(values), np.nanmax(values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,33 +16,27 @@ from embodied.deploy.motion import gentle_motion, record_motion
 from embodied.deploy.twin.body import BodyTruth, TwinBody
 from embodied.deploy.twin.direct import DirectBus
 from embodied.deploy.twin.mystery import mystery
-from embodied.errors import EmbodiedError, OptionError
-from embodied.learn.config import PPOConfig
+from embodied.errors import OptionError
 from embodied.physics.threads import default_threads
 from embodied.randomization.distributions import Choice, Uniform
 from embodied.randomization.spec import Randomization, RandomizationTerm
 from embodied.robot.actuators.spec import Servo
 from embodied.sysid import Recording
-from embodied_envs.arm.so101 import PAYLOAD, TERMS, servo_randomization, so101
+from embodied_envs.arm.so101 import HAND_MASS, TERMS, servo_randomization, so101
 from embodied_envs.arm.tabletop import table
 from embodied_scripts.cli.study_arm import ArmTransfer
-from embodied_scripts.cli.train import MANY_WORLDS, Train
 from embodied_scripts.deploying.identifying import WIDEN, identify_servos
 from embodied_scripts.deploying.players import player_of
-from embodied_scripts.deploying.robots import so101_arm
+from embodied_scripts.deploying.refining import train_on
+from embodied_scripts.deploying.robots import UPRIGHT, so101_arm
 from embodied_scripts.deploying.twins import TwinOptions, make_servos
 from embodied_scripts.studies.results import Row, by_condition, gather, mean_and_error, print_table, read_rows
 from embodied_scripts.studies.strange_bodies import on_twin
-from embodied_scripts.training.run import train_one
 
 SHARED, OWN = ("declared", "guessed"), ("fitted", "truth")  # one policy for all bodies, and one for each
 CONDITIONS = (*SHARED, *OWN)
-HOME = np.array([0.0, -0.8, 0.5, 0.6, 0.0, 0.5])  # rad, where motions begin: high over the table
 HZ, MOTIONS = 50.0, 2
 HEAVIER = (0.0, 0.1)  # kg, of the hand, as somebody guesses
-IMITATION: PPOConfig = replace(
-    MANY_WORLDS, dagger_share=1.0, dagger_learner_share=0.0, dagger_noise=0.3, dagger_spread=0.05
-)
 
 
 def guess() -> Randomization:
@@ -53,7 +46,7 @@ def guess() -> Randomization:
     terms.append(RandomizationTerm(TERMS["latency_s"], Uniform(0.0, 0.04), "set"))
     terms.append(RandomizationTerm(TERMS["load_friction"], Uniform(0.0, 0.5), "set"))
     terms.append(RandomizationTerm(TERMS["back_load_friction"], Uniform(0.0, 0.8), "set"))
-    terms.append(RandomizationTerm(TERMS[PAYLOAD], Uniform(*HEAVIER), "add"))
+    terms.append(RandomizationTerm(HAND_MASS, Uniform(*HEAVIER), "add"))
     return Randomization(tuple(terms))
 
 
@@ -61,7 +54,7 @@ def truth(seed: int) -> Randomization:
     """The body of a twin, as far as the simulated arm has it: without play, a soft mount and homing errors."""
     robot = so101(HZ)
     body = mystery(TwinBody(table(), robot, BodyTruth.of(robot)), seed)
-    terms = [RandomizationTerm(TERMS[PAYLOAD], Choice((body.payload,)), "add")]
+    terms = [RandomizationTerm(HAND_MASS, Choice((body.payload,)), "add")]
     duty = np.asarray(body.duty_per_count)
     for j, actuator in enumerate(robot.actuators):
         assert isinstance(actuator, Servo)
@@ -84,11 +77,11 @@ def record_twin(seed: int, seconds: float, motions: int = MOTIONS) -> list[Recor
     """Gentle motions of a twin, over its bus."""
     bus, _ = make_servos(TwinOptions(mystery=seed))
     clock = SteppedClock(bus)
-    bus.firmware.body.place(HOME)
+    bus.firmware.body.place(UPRIGHT)
     bus.firmware.rest()
     arm = so101_arm("simulated", opened=lambda: DirectBus(bus), now=clock.now)
     arm.connect()
-    plans = [gentle_motion(arm.limits, HOME, seconds, HZ, seed=k) for k in range(motions)]
+    plans = [gentle_motion(arm.limits, UPRIGHT, seconds, HZ, seed=k) for k in range(motions)]
     return [record_motion(arm, plan, HZ, clock=clock)[0] for plan in plans]
 
 
@@ -127,23 +120,8 @@ def _declare(asked: ArmTransfer, seed: int) -> Path:
 def _train(asked: ArmTransfer, condition: str, seed: int | None) -> Path:
     """Goes on with the policy that comes with the task under what a condition says; returns the folder."""
     folder = asked.out / (condition if seed is None else f"{condition}-{seed}")
-    if (folder / "done").exists():
-        return folder
-    settings = Train(
-        asked.task,
-        asked.steps,
-        run_dir=folder,
-        resume=(folder / "run.json").exists(),
-        randomize=None if condition == "declared" else str(folder.with_suffix(".json").absolute()),
-        start_from=asked.task,
-        expert="heuristic",
-        threads=1,
-        ppo=IMITATION,
-    )
-    if not train_one(settings):
-        raise EmbodiedError(f"the training in {folder} was stopped")
-    (folder / "done").touch()
-    return folder
+    randomize = None if condition == "declared" else folder.with_suffix(".json")
+    return train_on(asked.task, folder, asked.steps, randomize, threads=1)
 
 
 def _row(asked: ArmTransfer, condition: str, seed: int) -> Row:

@@ -1,0 +1,53 @@
+"""A policy that goes on learning what was found out about a robot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from embodied.errors import EmbodiedError
+from embodied.learn.config import PPOConfig
+from embodied.nn.checkpoint import read_card
+from embodied.vector.spec import EnvSpec
+from embodied_scripts.cli.train import MANY_WORLDS, Train
+from embodied_scripts.runs import saved_policy
+from embodied_scripts.training.run import train_one
+
+DONE = "done"
+IMITATION: PPOConfig = replace(
+    MANY_WORLDS, dagger_share=1.0, dagger_learner_share=0.0, dagger_noise=0.3, dagger_spread=0.05
+)
+
+
+def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed: int = 0, threads: int = 0) -> Path:
+    """Lets a policy imitate its task's scripted player under another randomization; goes on where it stopped.
+
+    Args:
+        target: a run, or an environment with a policy; randomize: a file; None for what the task itself has.
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        EmbodiedError: a person stopped it.
+    """
+    if (folder / DONE).exists():
+        return folder
+    spec = EnvSpec.from_jsonable(read_card(saved_policy(target)).get("env"), target)
+    settings = Train(
+        spec.id,
+        steps,
+        seed,
+        folder,
+        resume=(folder / "run.json").exists(),
+        options=tuple(f"{name}={value!r}" for name, value in spec.options.items()),
+        randomize=None if randomize is None else str(randomize.absolute()),
+        start_from=target,
+        expert="heuristic",
+        threads=threads,
+        ppo=IMITATION,
+    )
+    if not train_one(settings):
+        raise EmbodiedError(f"the training was stopped; the same command goes on with it in {folder}")
+    (folder / DONE).touch()
+    return folder
