@@ -66,6 +66,24 @@ def test_a_step_is_worth_what_was_earned_from_there_on_less_the_potential():
     assert rollout.ignore.tolist() == [[False] * 3, [False, False, True]]
 
 
+def test_of_demonstrations_without_a_reward_or_anything_hidden_only_the_actor_learns():
+    shown = collect_demonstrations(Rememberer(), worlds(), 16)
+    shown.steps["reward"][:] = 0.0
+    model = trainer()
+    before = {name: value.clone() for name, value in model.policy.named_parameters()}
+    nats = model.clone(shown, epochs=5)
+    changed = {name for name, value in model.policy.named_parameters() if not torch.equal(value, before[name])}
+    assert nats[-1] < nats[0]
+    assert not [name for name in changed if "value" in name or "critic" in name]
+    assert [name for name in changed if "action" in name]
+    blind = {name: array for name, array in shown.steps.items() if name not in ("state", "hidden")}
+    rollout = Demonstrations(shown.card, blind, shown.success).as_rollout(model.policy, 0.9, state=7, hidden=2)
+    assert rollout.actor_only
+    one_of_them = blind | {"hidden": np.zeros((len(blind["obs"]), 2), np.float32)}
+    with pytest.raises(CheckpointError, match="0 numbers of the state, not 7"):
+        Demonstrations(shown.card, one_of_them, shown.success).as_rollout(model.policy, 0.9, state=7, hidden=2)
+
+
 def test_who_studies_demonstrations_needs_no_reward():
     shown = collect_demonstrations(Rememberer(), worlds(), 64)
     model = trainer()

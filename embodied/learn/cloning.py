@@ -114,13 +114,16 @@ class Demonstrations:
             gamma: the discount.
             state, hidden: how many privileged numbers its critic and its belief take.
 
+        Where there are none of these, as on a robot that somebody led by hand, only the actor learns.
+
         Raises:
             CheckpointError: the demonstrations hold another number of them.
         """
         sizes = {"state": state, "hidden": hidden}
+        blind = not self.steps.keys() & sizes.keys()
         for name, size in sizes.items():
             has = self.steps[name].shape[1] if name in self.steps else 0
-            if size and has != size:
+            if size and has != size and not blind:
                 raise CheckpointError(f"these demonstrations hold {has} numbers of the {name}, not {size}")
         begins = np.flatnonzero(self.steps["first"])
         lengths = np.diff([*begins, len(self.steps["first"])])
@@ -135,6 +138,7 @@ class Demonstrations:
             1.0,
             True,
         )
+        rollout.actor_only = blind and (state + hidden > 0 or not self.steps["reward"].any())
         rollout.ignore[:] = True
         potential = torch.zeros_like(rollout.reward)
         last = np.append(self.steps["first"][1:], True)
@@ -145,7 +149,9 @@ class Demonstrations:
             "reward": self.steps["reward"],
             "terminated": last,
         }
-        values |= {"ignore": np.zeros_like(last)} | {name: self.steps[name] for name, size in sizes.items() if size}
+        values |= {"ignore": np.zeros_like(last)} | {
+            name: self.steps[name] for name, size in sizes.items() if size and not blind
+        }
         for target, value in (
             (potential, self.steps["shaping"]),
             *((getattr(rollout, k), v) for k, v in values.items()),

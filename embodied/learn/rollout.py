@@ -21,8 +21,9 @@ class Rollout:
     `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0. `mask` tells which choices were
     allowed; None where nothing is ever forbidden. `prediction_error` is how wrong the forecast of the next observation
     was; `belief_information` is what the policy takes itself to know of what is hidden [nats], where that is rewarded.
-    `lesson` is what an expert would have done, None without one; `imitation` the weight of doing it, too, and `taught`
-    whether nothing but that is learned now.
+    `expert_action` is what an expert would have done, None without one; `imitation_coef` the weight of doing it, too;
+    `imitation_only` whether nothing but that is learned now, and `actor_only` whether nobody knew what was hidden and
+    what was earned, so that neither critic nor belief can learn from it.
     """
 
     obs: Tensor
@@ -46,6 +47,7 @@ class Rollout:
     expert_action: Tensor | None = None
     imitation_coef: float = 0.0
     imitation_only: bool = False
+    actor_only: bool = False
     memory: Any = None
 
     @classmethod

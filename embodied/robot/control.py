@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.errors import OptionError
 from embodied.layout import Channel, Layout
 from embodied.robot.kinematics import SerialChain
 
@@ -38,6 +39,14 @@ class ArmControl(ABC):
     def _wanted(self, actions: NDArray) -> NDArray[np.float64]:
         """Targets for actions `(N, k)`, which may be out of range, `(N, J)` [rad]."""
 
+    def actions(self, targets: NDArray) -> NDArray[np.float64]:
+        """The actions in [-1, 1] that bring the targets as near as they can to those `(N, J)` [rad], `(N, J)`.
+
+        Raises:
+            OptionError: these actions are no joint's.
+        """
+        raise OptionError(f"{type(self).__name__} have no action for each joint: choose targets or velocities")
+
     def bind(self, worlds: int) -> None:
         """Prepares for so many worlds."""
         self.target = np.zeros((worlds, len(self.joints)))
@@ -63,6 +72,9 @@ class JointTargets(ArmControl):
     def _wanted(self, actions: NDArray) -> NDArray[np.float64]:
         return self.low + 0.5 * (actions + 1) * (self.high - self.low)
 
+    def actions(self, targets: NDArray) -> NDArray[np.float64]:
+        return np.clip(2 * (np.asarray(targets) - self.low) / (self.high - self.low) - 1, -1.0, 1.0)
+
 
 class JointVelocities(ArmControl):
     """Each number is how fast the target of a joint moves, at most `top_speed` (J,) [rad/s]."""
@@ -80,6 +92,9 @@ class JointVelocities(ArmControl):
 
     def _wanted(self, actions: NDArray) -> NDArray[np.float64]:
         return self.target + actions * self.top_speed * self._decision_s
+
+    def actions(self, targets: NDArray) -> NDArray[np.float64]:
+        return np.clip((np.asarray(targets) - self.target) / (self.top_speed * self._decision_s), -1.0, 1.0)
 
 
 class HandMoves(ArmControl):

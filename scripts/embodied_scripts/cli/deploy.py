@@ -49,6 +49,8 @@ class Deploy(OnPort):
     """Go on although the robot is not what the policy was promised."""
     log: Path | None = None
     """Folder for every decision (loop.csv, a recording) and a summary."""
+    dataset: Path | None = None
+    """With --log: also add the run to a LeRobot dataset in this folder."""
 
     def run(self) -> None:
         """Runs it; exits with 1 after an emergency."""

@@ -47,6 +47,7 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
         "deploy": Subcommand("cli.deploy:Deploy", "a policy on a robot, supervised"),
         "probe": Subcommand("cli.deploy:Probe", "a robot measured: latency, losses, noise"),
         "record": Subcommand("cli.record:Record", "a motion of a robot, recorded for identify"),
+        "teleoperate": Subcommand("cli.teleoperate:Teleoperate", "a robot led by a second arm or keys, and kept"),
         "twin": Subcommand("cli.twin:Twin", "a software twin of a robot behind a serial port"),
     },
     "Measure": {

@@ -11,18 +11,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from embodied.deploy.dataset import LeRobotFolder
 from embodied.deploy.drivers.servos import ServoArm
 from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop, LoopReport
 from embodied.deploy.observing import RobotView
 from embodied.deploy.probe import ProbeReport, probe
 from embodied.deploy.supervision import Supervision
-from embodied.errors import DriverError
+from embodied.errors import DriverError, OptionError
+from embodied.sysid.recording import Recording
 from embodied_scripts.cli.deploy import Deploy, Probe
 from embodied_scripts.deploying.guard import Guard
 from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
-from embodied_scripts.deploying.robots import robot_on
+from embodied_scripts.deploying.robots import LEROBOT_NAMES, robot_on
 
 
 def measure(asked: Probe) -> None:
@@ -45,6 +47,8 @@ def measure(asked: Probe) -> None:
 def deploy(asked: Deploy) -> None:
     """Runs a policy on a robot; exits with 1 where an emergency ended it."""
     console = Console()
+    if asked.dataset is not None and asked.log is None:
+        raise OptionError("a dataset is made of the log: name a folder for it, --log")
     player = player_of(asked.target)
     arm = robot_on(asked)
     RobotView(player.contract, arm.layout)  # refuses what the robot cannot show, before anything moves
@@ -92,6 +96,11 @@ def _run(arm: ServoArm, player: Player, asked: Deploy, console: Console) -> Loop
     if log is not None:
         log.close()
         summarize(report, log.path.parent / "report.json")
+        if asked.dataset is not None and report.decisions > 1:
+            hz = player.contract.control_hz
+            LeRobotFolder(asked.dataset, hz, arm.joints, LEROBOT_NAMES[asked.robot]).add(
+                Recording.load(log.path), player.name
+            )
     return report
 
 

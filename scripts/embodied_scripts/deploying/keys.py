@@ -1,4 +1,4 @@
-"""A key as an emergency stop."""
+"""Keys as they are pressed: as an emergency stop, and to lead a robot."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Callable
 from typing import Any, Self
 
 
-class KeyStop:
-    """While it is open, any key stops what is going on; where there is no terminal, nothing does.
+class Keys:
+    """While it is open, tells of every key; where there is no terminal, of none.
 
     Attributes:
         listens: whether there is a terminal to listen to.
     """
 
-    def __init__(self, stop: Callable[[str], None]) -> None:
-        self._stop = stop
+    def __init__(self, pressed: Callable[[str], None]) -> None:
+        self._pressed = pressed
         self._ended = threading.Event()
         self.listens = sys.stdin.isatty()
         self._before: list[Any] = []
@@ -34,11 +34,16 @@ class KeyStop:
     def _listen(self) -> None:
         while not self._ended.is_set():
             if select.select([sys.stdin], [], [], 0.05)[0]:
-                sys.stdin.read(1)
-                self._stop("a key was pressed")
-                return
+                self._pressed(sys.stdin.read(1))
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         if self.listens:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+
+class KeyStop(Keys):
+    """While it is open, any key stops what is going on."""
+
+    def __init__(self, stop: Callable[[str], None]) -> None:
+        super().__init__(lambda _: stop("a key was pressed"))

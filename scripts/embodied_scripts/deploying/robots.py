@@ -28,6 +28,18 @@ def so101_arm(port: str, library: str = "feetech", calibration: Path | None = No
 
 
 ARMS = {"so101": so101_arm}
+LEROBOT_NAMES = {"so101": "so101_follower"}
+
+
+def arm_named(robot: str, port: str, library: str, calibration: Path | None) -> ServoArm:
+    """The driver of an arm alone.
+
+    Raises:
+        UnknownNameError: there is none for that robot.
+    """
+    if robot not in ARMS:
+        raise UnknownNameError("robot with a driver", robot, ARMS)
+    return ARMS[robot](port, library, calibration)
 
 
 def robot_on(asked: OnPort) -> Any:
@@ -36,9 +48,7 @@ def robot_on(asked: OnPort) -> Any:
     Raises:
         UnknownNameError: there is none for that robot; OptionError: a camera without a name or a source.
     """
-    if asked.robot not in ARMS:
-        raise UnknownNameError("robot with a driver", asked.robot, ARMS)
-    arm = ARMS[asked.robot](asked.port, asked.library, asked.calibration)
+    arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
     cameras = dict(_camera(text) for text in asked.camera)
     return SeeingRobot(arm, cameras) if cameras else arm
 

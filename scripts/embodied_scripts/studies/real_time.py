@@ -50,7 +50,7 @@ def run(policy: str, seconds: float, hz: float) -> None:
         load = os.getloadavg()[0]
         control = control_of("targets", 1 / hz)
         motion = gentle_motion(arm.limits, player.start, seconds, hz)
-        busy = Occupied(agent, 2 * (motion - control.low) / (control.high - control.low) - 1)
+        busy = Occupied(agent, control.actions(motion))
         report = Loop(arm, busy, player.contract, control, player.start, hz=hz).run(seconds)
         behind = twin.order()["late_s"]
         arm.close()
