@@ -78,7 +78,7 @@ class Contract(msgspec.Struct, frozen=True):
         observation: in the order of the numbers; action: what the numbers of an action mean.
         actuators: what is driven.
         randomized: the middle 95 % of what training drew, by parameter.
-        lineage: where it comes from: command, revision, seed, parent.
+        lineage: where it comes from: version of this toolkit, seed, steps, and what it began with or learned from.
     """
 
     robot: str

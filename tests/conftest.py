@@ -19,6 +19,11 @@ def _one_thread_each():
     torch.set_flush_denormal(True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no worker is left alone with one in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def trace(env, commands: np.ndarray, seed: int = 3) -> list[np.ndarray]:
     """Everything that an environment returns over a rollout, as arrays."""
     obs, info = env.reset(seed=seed)

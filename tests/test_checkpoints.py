@@ -203,6 +203,7 @@ def test_a_folder_names_no_module_to_import(tmp_path):
     assert "evil_game" not in sys.modules
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_a_training_ends_with_the_same_weights(tmp_path):
     code = (
         "import sys; from pathlib import Path; from dataclasses import replace; import torch\n"

@@ -99,6 +99,7 @@ def test_many_worlds_are_shown_side_by_side_with_a_tally_of_how_they_end(tmp_pat
         assert part in printed, part
 
 
+@pytest.mark.slow
 def test_an_episode_is_filmed_with_what_was_believed(run, tmp_path):
     pytest.importorskip("PIL")
     Film(str(run), tmp_path / "film.mp4", width=160).run()
@@ -128,6 +129,7 @@ def test_a_run_goes_on_where_it_stopped(run):
     assert json.loads((run / "policy" / "trainer.json").read_text())["num_timesteps"] >= before + 200
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
     folder = tmp_path / "stopped"
     command = [

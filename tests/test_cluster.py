@@ -35,6 +35,7 @@ def kill_the_worker_of(folder: Path, killed: list[int]) -> None:
                     return
 
 
+@pytest.mark.slow
 def test_two_workers_train_two_seeds_and_one_that_is_killed_goes_on(tmp_path):
     small = {
         "steps": STEPS,

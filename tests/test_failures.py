@@ -144,6 +144,7 @@ def told(env, commands, do_break) -> tuple[list[np.ndarray], np.ndarray]:
     return out, failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", own_ids())
 def test_whatever_breaks_in_one_world_is_void_and_finite_and_the_others_are_the_same_bits(name):
     env = make_vec(name, 3, threads=1)

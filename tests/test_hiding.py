@@ -134,6 +134,7 @@ def test_a_beginners_teacher_moves_where_the_scripted_hider_stands_and_waits():
     assert moves[1].any(axis=1).all()
 
 
+@pytest.mark.slow
 def test_hiders_are_compared_in_a_table(capsys):
     HideLeague(games=4).run()
     said = capsys.readouterr().out

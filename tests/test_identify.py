@@ -357,6 +357,7 @@ def test_torques_are_proposed_within_limits_of_torque_and_of_angle():
     assert proposal.recording.units["command"] == "N·m"
 
 
+@pytest.mark.slow
 def test_backlash_is_found_beside_friction_at_rest_and_under_load():
     truth = {"backlash[hinge]": 0.06, "stribeck[hinge]": 0.05, "load_friction[hinge]": 0.15, "dof_damping[hinge]": 0.08}
     plant = ServoPlant(
@@ -364,7 +365,7 @@ def test_backlash_is_found_beside_friction_at_rest_and_under_load():
     )
     log = recorded(plant, truth, 0).part(0.0, 3.6)
     wanted = [Parameter("backlash"), Parameter("stribeck", 0.0, 0.3), Parameter("load_friction", 0.0, 0.6)]
-    found = fit(plant, [log], [*wanted, Parameter("dof_damping[*]", 0.01, 0.5)], starts=2)
+    found = fit(plant, [log], [*wanted, Parameter("dof_damping[*]", 0.01, 0.5)], starts=2, iterations=20)
     assert found.values["backlash[hinge]"] == pytest.approx(0.06, abs=0.01)
     assert found.values["load_friction[hinge]"] == pytest.approx(0.15, abs=0.05)
 

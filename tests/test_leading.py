@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from arms import POSTURE, arm_on, servos
+from safetensors import safe_open
 
 import embodied_envs  # noqa: F401
 from embodied.deploy.dataset import LeRobotFolder
@@ -17,6 +18,7 @@ from embodied.deploy.leading import Keyboard, Leader, Remembered
 from embodied.deploy.loop import Loop
 from embodied.errors import OptionError, RecordingError
 from embodied.learn.cloning import Demonstrations
+from embodied.nn.checkpoint import read_card
 from embodied.sysid.recording import Recording
 from embodied_envs.arm.so101 import JOINTS, control_of
 from embodied_scripts.cli.main import main
@@ -124,6 +126,7 @@ def test_a_dataset_of_another_robot_or_rate_is_not_added_to(tmp_path: Path) -> N
         LeRobotFolder(tmp_path, 10.0, JOINTS, "koch")
 
 
+@pytest.mark.slow
 def test_what_somebody_leads_a_robot_through_is_kept_to_be_imitated(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stdin", open("/dev/null"))  # noqa: SIM115
     out, data = tmp_path / "shown", tmp_path / "dataset"
@@ -141,4 +144,8 @@ def test_what_somebody_leads_a_robot_through_is_kept_to_be_imitated(tmp_path: Pa
     assert "embodied train Feel-v0 --demonstrations" in capsys.readouterr().out
     train = ["train", "Feel-v0", "--demonstrations", str(out), "--steps", "128", "--n-envs", "2", "--threads", "1"]
     main([*train, "--run", str(tmp_path / "run"), "--cloning-epochs", "2"])
-    assert (tmp_path / "run" / "policy" / "policy.safetensors").exists()
+    card = read_card(tmp_path / "run" / "policy")
+    assert card["contract"]["lineage"]["demonstrations"] == str(out)
+    assert (card["contract"]["lineage"]["seed"], card["contract"]["lineage"]["steps"]) == ("0", "128")
+    with safe_open(tmp_path / "run" / "policy" / "policy.safetensors", "np") as weights:
+        assert json.loads(weights.metadata()["contract"]) == card["contract"]

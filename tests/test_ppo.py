@@ -164,6 +164,7 @@ def test_any_environment_can_be_trained_on(make):
     assert all(torch.isfinite(p).all() for p in model.policy.parameters())
 
 
+@pytest.mark.slow
 def test_cartpole_is_learned():
     env = as_vec_env("CartPole-v1", 16)
     model = SequencePPO(TransformerPolicy, env, QUICK, n_steps=64, minibatches=8, learning_rate=1e-3, seed=0)
@@ -360,7 +361,8 @@ def test_a_state_of_other_worlds_is_refused(tmp_path):
         other.resume(tmp_path)
 
 
-@pytest.mark.parametrize("delay", [1, 100])
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [1, 60])
 def test_a_cue_is_recalled_after_any_delay(delay):
     env = SyncVectorEnv([lambda: RecallEnv(delay)] * 32, autoreset_mode=AutoresetMode.SAME_STEP)
     model = SequencePPO(

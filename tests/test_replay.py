@@ -36,10 +36,11 @@ def logs(truth: dict[str, float], count: int = 3, steps: int = 16):
     return [recorder.recording(["wheel_speed", "gyro"]) for recorder in recorders]
 
 
+@pytest.mark.slow
 def test_the_parameters_of_a_whole_robot_are_found_from_its_own_logs():
     found = fit(ReplayPlant(make, SCALES), logs(TRUTH), [
         Parameter("left_motor/friction", 0.05, 0.4), Parameter("right_motor/constant", 0.3, 0.6)
-    ], outlier=1.0, starts=3)  # fmt: skip
+    ], outlier=1.0, starts=2)  # fmt: skip
     assert found.names == tuple(f"robot/{name}" for name in TRUTH)
     assert np.allclose(found.estimate, list(TRUTH.values()), rtol=0.08)
     env = gym.make_vec(SIGNPOST, num_envs=64, randomize=found.randomization(widen=2.0))

@@ -201,15 +201,17 @@ def _darkness_falls(task, at_call):
     return before_observation
 
 
+@pytest.mark.slow
 def test_the_particle_filter_of_the_pose_knows_how_well_it_knows():
     inside, at_end = pose_coverage(64)
     assert 0.82 < inside < 0.96
     assert at_end > 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", SINGLE)
 def test_blind_curious_and_oracle_score_in_that_order(env_id):
-    worlds, episodes = (32, 32) if env_id in TABLETOP else (64, 192)  # contacts are slow
+    worlds, episodes = (32, 32) if env_id in TABLETOP else (64, 128)  # contacts are slow
     env = as_vec_env(env_id, worlds)
     players = baselines(env)
     blind, heuristic, oracle = (

@@ -39,6 +39,7 @@ def test_the_guess_has_everything_that_is_otherwise_in_reality():
     assert {name for vary in guess().terms for name in vary.names} == set(REALITY)
 
 
+@pytest.mark.slow
 def test_a_transfer_study_trains_judges_and_goes_on_where_it_stopped(tmp_path, capsys):
     reality().save(tmp_path / "fitted.json")  # instead of minutes of fitting
     done = [

@@ -43,6 +43,7 @@ class RolloutCollector(OnPolicyAlgorithm):
     belief_bits: deque[float]
     shaping_curriculum: float
     dagger: DAgger | None
+    origins: dict[str, str]  # what it began with or learned from, for the card
     _privileged: Privilege
     _privileged_now: dict[str, np.ndarray]
     _stopping: bool

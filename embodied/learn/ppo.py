@@ -163,6 +163,7 @@ class SequencePPO(StableVerbs):
             self.device,
         )
         self.begin_anew(reseed=False)
+        self.origins = {}
         self._stopping = False
         self._exploration = None
         self._privileged_now: dict[str, np.ndarray] = {}

@@ -33,6 +33,7 @@ from embodied.nn.generation import current, has_file, verify
 from embodied.vector.members import extras_of
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
+from embodied.version import __version__
 
 TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
 _RNG, _WORLD, _MEMORY, _NORMALIZER = "generator", "worlds/", "memory/", "vecnormalize/"
@@ -92,15 +93,18 @@ def save_trainer(model: RolloutCollector, folder: Path) -> None:
     counters = {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
     card = counters | {"config": config, "settings": settings, "unsaved": unsaved}
     files[TRAINER_CARD] = lambda path: save_json(path, card)
-    own = model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()} | _contract_of(model.env)
+    own = model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()} | _contract_of(model)
     save_policy(folder, model.policy, own, files, obsolete=(WORLDS,))
 
 
-def _contract_of(env: Any) -> dict[str, Any]:
+def _contract_of(model: RolloutCollector) -> dict[str, Any]:
     """What its environment promises a policy, for the card; nothing of environments that promise nothing."""
-    gym_env = getattr(env, "gym_env", None)
+    gym_env = getattr(model.env, "gym_env", None)
     extras = extras_of(gym_env) if gym_env is not None else None
-    return {"contract": extras.contract.jsonable()} if extras is not None and extras.contract is not None else {}
+    if extras is None or extras.contract is None:
+        return {}
+    own = {"version": __version__, "seed": str(model.seed), "steps": str(model.num_timesteps)}
+    return {"contract": msgspec.structs.replace(extras.contract, lineage=own | model.origins).jsonable()}
 
 
 def saved_settings(folder: Path) -> TrainerSettings:

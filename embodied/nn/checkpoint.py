@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ KINDS = {
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
     torch.uint64, torch.uint32, torch.uint16, torch.uint8, torch.bool,
 }  # fmt: skip
-WEIGHTS = "policy.safetensors"
+WEIGHTS, CONTRACT = "policy.safetensors", "contract"
 
 
 class SavedPrivilege(msgspec.Struct):
@@ -56,11 +57,15 @@ def save_policy(
 ) -> None:
     """Writes `policy.safetensors` and `policy.json`, and more files, as one generation (see `write_generation`).
 
+    A contract in the card is in the weights' metadata, too, so that weights that are passed on alone still say what
+    they were promised.
+
     Raises:
         CheckpointError: the folder cannot be written to; what was saved there before is intact.
     """
     weights = {name: weight.contiguous() for name, weight in policy.state_dict().items()}
-    files = {WEIGHTS: lambda path: save_tensors(path, weights)}
+    metadata = {CONTRACT: json.dumps(card[CONTRACT])} if CONTRACT in card else None
+    files = {WEIGHTS: lambda path: save_tensors(path, weights, metadata)}
     write_generation(folder, {"format": FORMAT, **card}, files | dict(more), obsolete)
 
 
@@ -170,15 +175,15 @@ def refuse_no_numbers(tensors: Mapping[str, Tensor], what: str) -> None:
         raise CheckpointError(f"{what}: {', '.join(broken[:3])}")
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes a safetensors file in one move.
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file in one move, with words in its head.
 
     Raises:
         CheckpointError: it cannot be written.
     """
     part = path.with_name(path.name + ".part")
     try:
-        save_file(tensors, part)
+        save_file(tensors, part, metadata)
         part.replace(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be written: {one_line(error)}") from None

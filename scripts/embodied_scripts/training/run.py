@@ -84,7 +84,7 @@ def build(settings: Train) -> SequencePPO:
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     env = _worlds_of(settings, threads)
-    return SequencePPO(
+    model = SequencePPO(
         start_of(settings) or settings.network,
         env,
         settings.ppo,
@@ -92,6 +92,9 @@ def build(settings: Train) -> SequencePPO:
         seed=settings.seed,
         device=settings.device,
     )
+    origins = {"parent": settings.start_from, "expert": settings.expert, "demonstrations": settings.demonstrations}
+    model.origins = {name: origin for name, origin in origins.items() if origin is not None}
+    return model
 
 
 def _worlds_of(settings: Train, threads: int) -> GymVecEnv:
