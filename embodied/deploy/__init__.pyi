@@ -1,12 +1,17 @@
 from .clock import LogicalClock as LogicalClock
 from .clock import RealClock as RealClock
 from .clock import SteppedClock as SteppedClock
+from .dataset import LeRobotFolder as LeRobotFolder
 from .driver import Driver as Driver
 from .driver import JointLimits as JointLimits
 from .driver import Reading as Reading
+from .drivers.cameras import SeeingRobot as SeeingRobot
+from .drivers.cameras import VideoCamera as VideoCamera
 from .drivers.replay import ReplayedRobot as ReplayedRobot
 from .drivers.servos import Calibration as Calibration
 from .drivers.servos import ServoArm as ServoArm
+from .leading import Keyboard as Keyboard
+from .leading import Leader as Leader
 from .log import LogFile as LogFile
 from .loop import Loop as Loop
 from .loop import LoopReport as LoopReport
@@ -19,6 +24,7 @@ from .twin.body import BodyTruth as BodyTruth
 from .twin.body import TwinBody as TwinBody
 from .twin.bus import Bus as Bus
 from .twin.bus import Faults as Faults
+from .twin.camera import TwinCamera as TwinCamera
 from .twin.direct import DirectBus as DirectBus
 from .twin.firmware import Firmware as Firmware
 from .twin.mystery import mystery as mystery
@@ -34,6 +40,9 @@ __all__ = [
     "Finding",
     "Firmware",
     "JointLimits",
+    "Keyboard",
+    "LeRobotFolder",
+    "Leader",
     "LogFile",
     "LogicalClock",
     "Loop",
@@ -43,11 +52,14 @@ __all__ = [
     "RealClock",
     "ReplayedRobot",
     "RobotView",
+    "SeeingRobot",
     "ServoArm",
     "SteppedClock",
     "Supervision",
     "TwinBody",
+    "TwinCamera",
     "TwinServer",
+    "VideoCamera",
     "mystery",
     "probe",
 ]

@@ -30,10 +30,12 @@ class RealTime:
     """For how long."""
     hz: float = 50.0
     """Decisions per second."""
+    camera: bool = False
+    """The policy sees the pictures of the wrist's camera, by OpenCV; it is one that has hardly learned."""
 
     def run(self) -> None:
         """Prints what was measured."""
-        load("studies.real_time:run")(self.policy, self.seconds, self.hz)
+        load("studies.real_time:run")(self.policy, self.seconds, self.hz, self.camera)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from embodied.deploy.drivers.cameras import SeeingRobot, VideoCamera
 from embodied.deploy.loop import Loop
 from embodied.deploy.motion import gentle_motion
-from embodied.nn.checkpoint import read_card
+from embodied.nn.checkpoint import policy_folder, read_card
 from embodied.nn.onnx import export_onnx
 from embodied.nn.onnx_agent import OnnxAgent
 from embodied.nn.policy import load_policy
 from embodied_envs.arm.so101 import control_of
+from embodied_scripts.cli.train import Train
 from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.robots import so101_arm
 from embodied_scripts.deploying.twins import TwinProcess
 from embodied_scripts.runs import saved_policy
+from embodied_scripts.training.run import train_one
 
 
 class Occupied:
@@ -39,21 +43,30 @@ class Occupied:
         return carry, self._actions[min(self._k, len(self._actions)) - 1][None]
 
 
-def run(policy: str, seconds: float, hz: float) -> None:
+def _that_looks(task: str, folder: Path) -> Path:
+    """A policy that sees the wrist's pictures; hardly trained, as it only has to take its time."""
+    settings = Train(task, 64, run_dir=folder, n_envs=2, options=("camera='rgb'",), threads=1)
+    train_one(replace(settings, ppo=replace(settings.ppo, n_steps=16)))
+    return policy_folder(folder)
+
+
+def run(policy: str, seconds: float, hz: float, camera: bool) -> None:
     """Runs it and prints how late decisions were."""
-    player = player_of(policy)
-    folder = saved_policy(policy)
-    with tempfile.TemporaryDirectory() as made, TwinProcess(["so101", "--task", policy], Path(made)) as twin:
+    with tempfile.TemporaryDirectory() as made:
+        folder = _that_looks(policy, Path(made) / "run") if camera else saved_policy(policy)
+        player = player_of(str(folder))
         agent = OnnxAgent(export_onnx(load_policy(folder), Path(made) / "policy.onnx", read_card(folder)))
-        arm = so101_arm(twin.port)
-        arm.connect()
-        load = os.getloadavg()[0]
-        control = control_of("targets", 1 / hz)
-        motion = gentle_motion(arm.limits, player.start, seconds, hz)
-        busy = Occupied(agent, control.actions(motion))
-        report = Loop(arm, busy, player.contract, control, player.start, hz=hz).run(seconds)
-        behind = twin.order()["late_s"]
-        arm.close()
+        with TwinProcess(["so101", "--task", policy, *(["--camera-port", "0"] if camera else [])], Path(made)) as twin:
+            arm: Any = so101_arm(twin.port)
+            if camera:
+                arm = SeeingRobot(arm, {"wrist": VideoCamera(twin.order()["camera"])})
+            arm.connect()
+            load = os.getloadavg()[0]
+            control = control_of("targets", 1 / hz)
+            busy = Occupied(agent, control.actions(gentle_motion(arm.limits, player.start, seconds, hz)))
+            report = Loop(arm, busy, player.contract, control, player.start, hz=hz).run(seconds)
+            behind = twin.order()["late_s"]
+            arm.close()
     late, took = report.late_s * 1e3, report.took_s * 1e3
     console = Console(width=120)
     console.print(str(report), markup=False)
