@@ -16,6 +16,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from arms import IDS, LIMITS, POSTURE, Script, arm_on, run_for, servos
+from scipy.stats import ks_2samp
 
 import embodied_envs  # noqa: F401
 from embodied.contract import Contract
@@ -38,6 +39,7 @@ from embodied.nn.onnx import export_onnx
 from embodied.nn.onnx_agent import OnnxAgent
 from embodied.nn.policy import load_policy
 from embodied.physics.render import CameraRenderer
+from embodied.randomization.spec import Randomization
 from embodied.sysid.recording import Recording
 from embodied_envs.arm.so101 import JOINTS, control_of
 from embodied_policies.trained import trained_folder
@@ -460,6 +462,23 @@ def test_a_probe_measures_jitter_and_losses() -> None:
     report = probe(arm, CONTRACT, clock=clock, steps=30)
     assert report.finding("latency of commands").spread == pytest.approx(3.0, abs=1.0)
     assert arm.retried > 0
+    told = ((0.015, 0.003), (0.018, 0.003), (0.015, 0.008))
+    same, later, wider = (ks_2samp(report.latencies_s, simulated_latencies(*one)).pvalue for one in told)
+    assert same > 0.05  # simulation draws latencies as those that were measured
+    assert later < 0.01
+    assert wider < 0.05
+
+
+def simulated_latencies(latency_s: float, jitter_s: float) -> np.ndarray:
+    """What simulation draws for commands of this latency and jitter, in 400 worlds [s]."""
+    env = gym.make_vec("embodied/Feel-v0", num_envs=400, randomize=Randomization()).unwrapped
+    for name, value in (("latency_s", latency_s), ("jitter_s", jitter_s)):
+        env.body.parameter(f"wrist_flex_servo/{name}")[:] = value
+    env.reset(seed=3)
+    env.step(np.zeros((400, 6)))
+    wrist = env.batch.model.actuator("robot/wrist_flex_servo").id
+    early = 0.25 * env.batch.model.opt.timestep  # by which delays are shorter, so that none is rounded up
+    return env.batch.field("actuator_delay")[:, wrist] + early
 
 
 def test_a_probe_of_an_arm_that_cannot_move_says_so() -> None:
