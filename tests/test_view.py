@@ -17,7 +17,9 @@ from foreign import files_of, try_file  # noqa: E402
 from scene_oracle import Log, corners, differences, moved, numbers  # noqa: E402
 
 from embodied.errors import ModelError, ModelWarning  # noqa: E402
+from embodied.layout import SHARE_OF_WHITE, Channel, Layout  # noqa: E402
 from embodied.physics.loading import read_model  # noqa: E402
+from embodied.view.robot_stream import RobotStream  # noqa: E402
 from embodied.view.scene import FRAMES_BETWEEN_ALL, Scene  # noqa: E402
 from embodied.view.shapes import geom_shape  # noqa: E402
 
@@ -268,6 +270,41 @@ def test_view_writes_a_foreign_model_that_moves_and_says_what_it_cannot_load(tmp
         result = embodied("view", target, "--rerun", file)
         assert result.returncode == 2
         assert message in result.stderr
+
+
+def test_a_robot_is_shown_as_it_was_read_beside_what_it_was_told_and_what_is_believed(tmp_path):
+    xml = "<mujoco><worldbody><body name='arm'><joint name='j'/><geom size='.1'/></body></worldbody></mujoco>"
+    layout = Layout(
+        (
+            Channel("angle", 1, -3.0, 3.0, "rad", labels=("j",)),
+            Channel("load", 1, -1.0, 1.0, "share", labels=("j",)),
+            Channel("wrist/rgb", 12, 0.0, 1.0, SHARE_OF_WHITE, (2, 2, 3)),
+        )
+    )
+    file = tmp_path / "robot.rrd"
+    stream = RobotStream(str(file), mujoco.MjModel.from_xml_string(xml), ["j"], layout, "arm", ("left", "right"))
+    for k in range(2):
+        values = {"angle": np.array([0.25]), "load": np.array([0.5]), "wrist/rgb": np.linspace(0, 1, 12)}
+        stream.step(0.1 * k, np.array([0.75]), values, np.array([0.125, 0.875]))
+    stream.event("over")
+    stream.close()
+    printed = subprocess.run(
+        [Path(sys.executable).with_name("rerun"), "rrd", "print", "-vvv", file],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for path in (
+        "/world/arm",
+        "/angles/j/read",
+        "/angles/j/told",
+        "/readings/load/j",
+        "/pictures/wrist",
+        "/belief/right",
+    ):
+        assert path in printed
+    for number in ("0.25", "0.75", "0.5", "0.875", "over"):
+        assert number in printed
 
 
 def test_a_model_that_diverges_is_shown_until_it_does_and_no_longer(tmp_path):

@@ -258,19 +258,17 @@ class Loop:
         reading = self._reading
         if self.log is None and self.watch is None:
             return
-        small = {name: value for name, value in reading.values.items() if np.size(value) <= LARGEST}
-        entry: dict[str, Any] = {
-            "action": action,
-            "observation": row[self._small],
-            "age": now - reading.time_s,
-            **small,
-        }
+        entry: dict[str, Any] = {"action": action, "observation": row[self._small], "age": now - reading.time_s}
+        entry |= reading.values
         belief = belief_of(self.agent, self._carry)
         if belief is not None:
             entry["belief"] = belief[0]
         entry |= {"late": self._late[-1], "took": self.clock.now() - now}
         if self.log is not None:
-            self.log.add(now - self._began, self._told, **entry)
+            logged = {
+                name: value for name, value in entry.items() if np.size(value) <= LARGEST or name == "observation"
+            }
+            self.log.add(now - self._began, self._told, **logged)
         if self.watch is not None:
             self.watch(entry)
 

@@ -15,6 +15,8 @@ from embodied.view.plots import PLOTS, origin_of
 with advice():
     import rerun.blueprint as rrb
 
+Shared = tuple[rrb.View | rrb.Container, float]  # a view or tabs, and their share of the height
+
 RECENT_S = 60.0  # how far back traces go while a policy learns
 UNIT, SIGNED = (0.0, 1.0), (-1.1, 1.1)
 
@@ -81,7 +83,26 @@ def bare_model(title: str, center: NDArray, extent: float, traces: Sequence[str]
     return rrb.Blueprint(rrb.Horizontal(space, rrb.Vertical(*views), column_shares=[3, 2]), collapse_panels=True)
 
 
-Shared = tuple[rrb.View | rrb.Container, float]  # a view or tabs, and their share of the height
+def real_robot(
+    title: str, center: NDArray, extent: float, readings: Sequence[str], cameras: Sequence[str], believes: bool
+) -> rrb.Blueprint:
+    """A robot on the left, with what it sees; beside it what is believed, angles and targets, and its other readings.
+
+    Args:
+        center: `(3,)` [m], of what is looked at; extent: its size [m].
+    """
+    space = _space("world", title, tuple(center + extent * np.array([0.9, -1.3, 0.8])), tuple(center))
+    left: list[Shared] = [(space, 4.0)]
+    left += [(rrb.Spatial2DView(origin=f"pictures/{name}", name=name), 2.0) for name in cameras]
+    left.append((rrb.TextLogView(origin="events", name="Events"), 1.0))
+    traces = [_trace(f"readings/{name}", name.capitalize(), None, RECENT_S) for name in readings]
+    right: list[Shared] = [(_trace("angles", "Angles: read and told [rad]", None, RECENT_S), 2.0)]
+    if believes:
+        right.insert(0, (_trace("belief", "Belief", UNIT, RECENT_S), 1.5))
+    if traces:
+        right.append((rrb.Tabs(*traces), 1.5))
+    columns = rrb.Horizontal(_stacked(left), _stacked(right), column_shares=[3, 2])
+    return rrb.Blueprint(columns, collapse_panels=True)
 
 
 def _seen_and_done(player: Player, recent_s: float | None) -> list[Shared]:

@@ -14,7 +14,7 @@ from embodied.physics.batch import Batch
 from embodied.physics.render import CameraRenderer
 
 BOUNDARY = "frame"
-QUALITY = 90
+QUALITY, FIRST_S = 90, 20.0
 
 
 class TwinCamera:
@@ -47,6 +47,8 @@ class TwinCamera:
         ]
         for thread in self._threads:
             thread.start()
+        with self._came:  # to open a renderer holds up everything else for a while
+            self._came.wait_for(lambda: self._number > 0 or not self._threads[0].is_alive(), FIRST_S)
 
     def _draw(self) -> None:
         renderer = CameraRenderer(self._batch, *self._size, depth=False)

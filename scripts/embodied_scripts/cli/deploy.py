@@ -49,6 +49,9 @@ class Deploy(OnPort):
     """Go on although the robot is not what the policy was promised."""
     log: Path | None = None
     """Folder for every decision (loop.csv, a recording) and a summary."""
+    view: str | None = None
+    """Watch it in Rerun beside what the policy believes: live (a window), web (a browser page), or a file that ends in
+    .rrd."""
     dataset: Path | None = None
     """With --log: also add the run to a LeRobot dataset in this folder."""
 

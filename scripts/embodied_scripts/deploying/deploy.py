@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -15,16 +16,24 @@ from embodied.deploy.dataset import LeRobotFolder
 from embodied.deploy.drivers.servos import ServoArm
 from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop, LoopReport
-from embodied.deploy.observing import RobotView
+from embodied.deploy.observing import LARGEST, RobotView
 from embodied.deploy.probe import ProbeReport, probe
 from embodied.deploy.supervision import Supervision
 from embodied.errors import DriverError, OptionError
+from embodied.extras import advice
+from embodied.hidden import Discrete
+from embodied.physics.loading import compile_spec
 from embodied.sysid.recording import Recording
 from embodied_scripts.cli.deploy import Deploy, Probe
 from embodied_scripts.deploying.guard import Guard
 from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
 from embodied_scripts.deploying.robots import LEROBOT_NAMES, robot_on
+
+if TYPE_CHECKING:
+    from embodied.view.robot_stream import RobotStream
+
+TICK_S = 0.002  # of a model that is only looked at
 
 
 def measure(asked: Probe) -> None:
@@ -89,10 +98,14 @@ def _run(arm: ServoArm, player: Player, asked: Deploy, console: Console) -> Loop
         about = {"policy": player.name, "robot": asked.robot, "contract": player.contract.jsonable()}
         log = LogFile(asked.log / "loop.csv", arm_units(arm), **about)
     loop = Loop(arm, player.agent, player.contract, player.control, player.start, limits, log, dry=asked.dry_run)
+    stream = None if asked.view is None else _stream(arm, player, loop, asked.view, console)
     with Guard(asked, limits), KeyStop(loop.stop) as keys:
         ends = "any key or Ctrl-C ends it" if keys.listens else "Ctrl-C ends it"
         console.print(f"{player.name} decides at {1 / loop.period_s:g} Hz for {asked.seconds:g} s; {ends}")
         report = loop.run(asked.seconds)
+    if stream is not None:
+        stream.event(str(report))
+        stream.close()
     if log is not None:
         log.close()
         summarize(report, log.path.parent / "report.json")
@@ -102,6 +115,20 @@ def _run(arm: ServoArm, player: Player, asked: Deploy, console: Console) -> Loop
                 Recording.load(log.path), player.name
             )
     return report
+
+
+def _stream(arm: ServoArm, player: Player, loop: Loop, where: str, console: Console) -> RobotStream:
+    """Shows every decision of a loop in Rerun."""
+    with advice():
+        from embodied.view.robot_stream import RobotStream
+    hidden = player.env.hidden[0] if player.env.hidden else None
+    believed = hidden.labels if isinstance(hidden, Discrete) else ()
+    model = compile_spec(player.env.task.robot.build(TICK_S), player.name)
+    stream = RobotStream(where, model, arm.joints, arm.layout, player.name, believed)
+    if stream.url:
+        console.print(f"Open {stream.url}", markup=False, highlight=False)
+    loop.watch = lambda entry: stream.step(loop.decided_s, loop.told, entry, entry.get("belief"))
+    return stream
 
 
 def summarize(report: LoopReport, path: Path) -> None:
@@ -114,7 +141,8 @@ def summarize(report: LoopReport, path: Path) -> None:
 
 def arm_units(arm: ServoArm) -> dict[str, str]:
     """Units of what the loop logs."""
-    return {channel.name: channel.unit for channel in arm.layout.channels} | {"command": "rad", "age": "s"}
+    logged = {channel.name: channel.unit for channel in arm.layout.channels if channel.size <= LARGEST}
+    return logged | {"command": "rad", "age": "s"}
 
 
 def table_of(report: ProbeReport) -> Table:
