@@ -41,6 +41,7 @@ class Case:
     twin: Trouble | None = None
     agent: Callable[[NDArray], NDArray] | None = None
     kill: bool = False
+    safe: str = "hold"
 
 
 @dataclass
@@ -70,6 +71,7 @@ CASES = (
     Case("the policy hangs for 0.2 s", agent=_hang),
     Case("the policy's action is no number", agent=lambda action: np.full_like(action, np.nan)),
     Case("the loop is killed (SIGKILL)", kill=True),
+    Case("the same, and it is to relax", kill=True, safe="relax"),
 )
 
 
@@ -91,7 +93,8 @@ class Troubled:
 def run(policy: str) -> None:
     """Runs every case, and prints a table."""
     player = player_of(policy)
-    table = Table("fault", "the run", "at rest after", "writes outside of limits", "rows of the log", title=player.name)
+    columns = ("fault", "the run", "at rest (or relaxed) after", "writes outside of limits", "rows of the log")
+    table = Table(*columns, title=player.name)
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder, TwinProcess(["so101", "--task", policy], Path(folder)) as twin:
             seen = (_killed if case.kill else _in_trouble)(case, twin, player, policy, Path(folder))
@@ -131,7 +134,8 @@ def _in_trouble(case: Case, twin: TwinProcess, player: Player, policy: str, fold
 
 def _killed(case: Case, twin: TwinProcess, player: Player, policy: str, folder: Path) -> Seen:
     command = [sys.executable, "-m", "embodied_scripts.cli.main", "deploy", policy, "--no-probe", "--port", twin.port]
-    loop = subprocess.Popen([*command, "--log", str(folder)], stdout=subprocess.DEVNULL)
+    command += ["--safe", case.safe, "--log", str(folder)]
+    loop = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     log = folder / "loop.csv"
     while not (log.exists() and log.read_text().count("\n") > AT):
         time.sleep(POLL_S)
@@ -139,8 +143,17 @@ def _killed(case: Case, twin: TwinProcess, player: Player, policy: str, folder: 
     since = time.monotonic()
     loop.wait()
     limits = so101_arm(twin.port).limits
-    rest = _rest(twin, since)
+    rest = _rest(twin, since) if case.safe == "hold" else _relaxed(twin, since)
     return Seen("killed", rest, _outside(twin, limits.low, limits.high), len(Recording.load(log)))
+
+
+def _relaxed(twin: TwinProcess, since: float) -> float:
+    """How long after a moment the last motor was off [s]."""
+    while any(twin.order()["torque"]):
+        if time.monotonic() > since + WATCH_S:
+            return np.inf
+        time.sleep(POLL_S)
+    return time.monotonic() - since
 
 
 def _rest(twin: TwinProcess, since: float) -> float:
