@@ -390,6 +390,32 @@ def test_pictures_are_the_middle_of_what_a_camera_shows_red_first_and_old_ones_e
         VideoCamera(str(tmp_path / "nothing.avi")).open()
 
 
+def test_a_camera_that_is_opened_again_shows_nothing_old(tmp_path: Path) -> None:
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 64))
+    for _ in range(3):
+        film.write(np.full((64, 64, 3), 90, np.uint8))
+    film.release()
+    camera = VideoCamera(str(tmp_path / "film.avi"))
+    camera.open()
+    camera.close()
+    again = time.monotonic()
+    camera.open()
+    assert camera.newest()[1] >= again
+    camera.close()
+
+
+def test_one_program_at_a_time_uses_a_port(tmp_path: Path) -> None:
+    with TwinProcess(["so101"], tmp_path) as twin:
+        first, second = (ServoArm(JOINTS, twin.port, LIMITS) for _ in range(2))
+        first.connect()
+        with pytest.raises(DriverError, match="another program uses"):
+            second.connect()
+        threading.Timer(0.3, first.close).start()
+        second.patience_s = 5.0
+        second.connect()
+        second.close()
+
+
 def test_ages_of_pictures_and_whether_they_are_new_are_those_of_the_camera() -> None:
     contract = CONTRACT.jsonable()
     contract["observation"] = [
@@ -615,6 +641,11 @@ def test_a_gentle_motion_keeps_its_distance_and_is_recorded_as_it_was_written() 
         (["deploy", "Feel-v0", "--robot", "panda", "--port", "x"], "no robot with a driver 'panda'"),
         (["twin", "panda"], "no robot with a twin 'panda'"),
         (["twin", "so101", "--task", "Sumo-v0"], "no table that a twin can stand at"),
+        (["deploy", "Feel-v0", "--dataset", "d", "--log", "l", "--dry-run", "--port", "x"], "of a run that moves"),
+        (["deploy", "Feel-v0", "--camera", "wrist", "--port", "x"], "write NAME=SOURCE"),
+        (["transfer", "policy.onnx", "--port", "x"], "cannot go on learning"),
+        (["transfer", "Rummage-v0", "--port", "x"], "no 'eye/range'"),
+        (["twin", "so101", "--camera-port", "99999", "--port", "robot"], "a camera cannot be shown on port 99999"),
         (["record", "out.csv", "--motion", "nothing.csv", "--port", "x"], "no robot at x"),
     ],
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import gymnasium as gym
@@ -22,6 +24,7 @@ from embodied.nn.checkpoint import read_card
 from embodied.sysid.recording import Recording
 from embodied_envs.arm.so101 import JOINTS, control_of
 from embodied_scripts.cli.main import main
+from embodied_scripts.deploying.keys import Keys
 from embodied_scripts.deploying.twins import TwinProcess
 
 CONTRACT = gym.make_vec("embodied/Feel-v0", num_envs=1).unwrapped.embodied_extras.contract
@@ -66,6 +69,22 @@ def test_a_robot_does_what_its_leader_is_made_to_do_no_faster_than_it_may(action
     assert np.abs(np.diff(told, axis=0)).max() <= 0.1 * robot.limits.speed[0] + 1e-9
     assert len(agent.rows) == len(agent.actions) == report.decisions
     assert np.abs(robot.read().values["angle"] - there).max() < 0.12
+
+
+def test_a_leader_that_is_gone_ends_the_run() -> None:
+    hand, bus = servos(), servos()
+    second, _ = arm_on(hand)
+    robot, clock = arm_on(bus)
+    second.connect()
+    robot.connect()
+    control = control_of("velocities", 0.1)
+    loop = Loop(robot, Leader(second, control), CONTRACT, control, POSTURE, clock=clock)
+    loop.watch = lambda entry: hand.firmware.kill(3) if loop.decided_s > 0.95 else None
+    report = loop.run(10.0)
+    assert report.emergency
+    assert "the leader is gone" in report.ended
+    assert report.decisions < 16
+    assert report.safe == "holds where it is"
 
 
 def test_keys_move_joints_up_and_down() -> None:
@@ -115,6 +134,50 @@ def test_runs_come_back_from_a_lerobot_dataset_in_degrees_with_their_tasks(tmp_p
     rows = pq.read_table(tmp_path / "data" / "chunk-000" / "file-002.parquet").to_pydict()
     assert rows["index"] == list(range(80, 100))
     assert set(rows["task_index"]) == {0}
+
+
+def test_what_was_interrupted_is_counted_again(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    runs, path = [run_of(frames, seed) for seed, frames in enumerate((20, 10, 30))], tmp_path / "meta" / "stats.json"
+    folder = LeRobotFolder(tmp_path, 10.0, JOINTS, "so101_follower")
+    folder.add(runs[0], "pick")
+    before = path.read_text()
+    folder.add(runs[1], "pick")
+    path.write_text(before)  # somebody was killed between the two files
+    LeRobotFolder(tmp_path, 10.0, JOINTS, "so101_follower").add(runs[2], "pick")
+    stats = json.loads(path.read_text())["action"]
+    whole = np.degrees(np.concatenate([run.command for run in runs]))
+    assert stats["count"] == [60]
+    assert stats["std"] == pytest.approx(whole.std(axis=0), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], "a keyboard needs a terminal"),
+        (["--leader", "x"], "x cannot lead itself"),
+        (["--leader", "y", "--episodes", "0"], "an episode at least"),
+    ],
+)
+def test_sessions_that_cannot_be_are_refused(more: list, said: str, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", open("/dev/null"))  # noqa: SIM115
+    with pytest.raises(SystemExit):
+        main(["teleoperate", "Feel-v0", str(tmp_path / "out"), "--port", "x", *more])
+    assert said in capsys.readouterr().err
+
+
+def test_keys_that_come_together_are_all_heard(monkeypatch) -> None:
+    mine, theirs = os.openpty()
+    heard: list[str] = []
+    with os.fdopen(theirs, "r") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        with Keys(heard.append) as keys:
+            assert keys.listens
+            os.write(mine, b"qq ")
+            deadline = time.monotonic() + 5
+            while len(heard) < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+    assert heard == ["q", "q", " "]
 
 
 def test_a_dataset_of_another_robot_or_rate_is_not_added_to(tmp_path: Path) -> None:

@@ -83,11 +83,18 @@ def test_one_command_goes_from_a_robot_to_a_report_and_keeps_what_is_finished(tm
     (run / "fit.json").write_text(json.dumps(FIT.jsonable()))
     with TwinProcess(["so101", "--mystery", "3"], tmp_path) as twin:
         asked = ["transfer", "Feel-v0", "--port", twin.port, "--run", str(run), "--seconds", "2.5", "--deploy-s", "1"]
+        with pytest.raises(SystemExit):
+            main(asked)
+        assert "not what the policy was trained for: latency" in capsys.readouterr().err  # this body's is 32 ms
+        asked.append("--force")
         main(asked)
         motions = [(run / f"motion-{k}.npz").stat().st_mtime_ns for k in range(3)]
         angles = [angle for _, _, numbers in twin.order(written=0.0)["written"] for angle in numbers]
         assert "goal_position" in angles
         main(asked)
+        with pytest.raises(SystemExit):
+            main([*asked[:1], "Heft-v0", *asked[2:]])
+    assert "is of a transfer with target Feel-v0, not Heft-v0" in capsys.readouterr().err
     assert [(run / f"motion-{k}.npz").stat().st_mtime_ns for k in range(3)] == motions
     saved = Randomization.load(run / "randomization.json")
     assert saved == servo_randomization(FIT, widen=2.0)
@@ -95,7 +102,6 @@ def test_one_command_goes_from_a_robot_to_a_report_and_keeps_what_is_finished(tm
     for part in ("Measured", "latency of commands", "Identified", "mrad", "Trained under", "*_servo/stiffness"):
         assert part in page
     assert page.count("<polyline") >= 12  # read and told, of six joints
-    assert "held-out error" in capsys.readouterr().out
     assert np.abs(UPRIGHT).max() < 1.6
 
 

@@ -226,6 +226,11 @@ def test_a_servo_that_pushes_too_long_lowers_its_torque_and_says_so() -> None:
     assert bus.firmware.flags[5] & 32
     status = bus.receive(request(6, Instruction.PING))[0][1]
     assert status[4] & 32  # the error byte of every answer
+    goals[5] += 1200
+    _told(bus, "goal_position", goals.tolist())
+    run_for(bus, 0.1)
+    assert bus.firmware.load[5] == pytest.approx(1.0, abs=0.01)  # told to turn the other way, it tries again
+    assert not bus.firmware.flags[5] & 32
 
 
 def test_a_supply_that_breaks_down_starts_the_servos_anew() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embodied.errors import RecordingError
 from embodied.extras import advice
-from embodied.files import read_json
+from embodied.files import read_json, write_json
 from embodied.sysid.recording import Recording
 
 VERSION = "v3.0"
@@ -93,15 +93,17 @@ class LeRobotFolder:
         }
         about |= {f"stats/{name}/{what}": [value] for name, some in stats.items() for what, value in some.items()}
         _write(self.folder / "meta" / "episodes" / f"{place}.parquet", about)
+        merged = self._merged(stats, first)
         self._info |= {"total_episodes": episode + 1, "total_frames": first + frames}
         self._info["splits"] = {"train": f"0:{episode + 1}"}
-        _save(self.folder / "meta" / "stats.json", self._merged(stats))
         _save(self.folder / "meta" / "info.json", self._info)
+        _save(self.folder / "meta" / "stats.json", merged)
 
     def _task(self, task: str) -> int:
         """The number of a task, which is written down when it is new; LeRobot reads them by pandas' index."""
         path = self.folder / "meta" / "tasks.json"
         tasks: list[str] = read_json(path, RecordingError)["tasks"] if path.exists() else []
+        self._info["total_tasks"] = len(tasks)
         if task in tasks:
             return tasks.index(task)
         tasks.append(task)
@@ -120,13 +122,24 @@ class LeRobotFolder:
         self._info["total_tasks"] = len(tasks)
         return len(tasks) - 1
 
-    def _merged(self, new: dict[str, dict[str, list]]) -> dict[str, Any]:
-        """Statistics of all episodes, from those so far and those of one more."""
+    def _merged(self, new: dict[str, dict[str, list]], frames: int) -> dict[str, Any]:
+        """Statistics of all episodes: those of the `frames` so far, and those of one more."""
         path = self.folder / "meta" / "stats.json"
-        if not path.exists():
-            return new
-        old = read_json(path, RecordingError)
-        return {name: _together(old[name], some) for name, some in new.items()}
+        old = read_json(path, RecordingError) if path.exists() else {}
+        if not old or old["index"]["count"] != [frames]:  # there are none yet, or somebody was interrupted
+            old = self._counted_again()
+        return {name: _together(old[name], some) for name, some in new.items()} if old else new
+
+    def _counted_again(self) -> dict[str, dict[str, list]]:
+        """Statistics of the episodes so far, from their files."""
+        with advice():
+            import pyarrow.parquet as parquet
+        total: dict[str, dict[str, list]] = {}
+        for k in range(len(self)):
+            table = parquet.read_table(self.folder / "data" / f"{CHUNK.format(chunk_index=0, file_index=k)}.parquet")
+            some = {name: _statistics(np.array(table[name].to_pylist())) for name in (STATE, ACTION, *COUNTERS)}
+            total = {name: _together(total[name], one) for name, one in some.items()} if total else some
+        return total
 
 
 def _statistics(values: NDArray) -> dict[str, list]:
@@ -160,4 +173,4 @@ def _write(path: Path, columns: dict[str, Any], pandas: dict[str, Any] | None = 
 
 def _save(path: Path, data: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    write_json(path, data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from embodied.robot.control import ArmControl
 
 KEYS = ("qa", "ws", "ed", "rf", "tg", "yh")  # up and down, for each joint
 KEY_SPEED = 0.5  # share of a joint's greatest speed
+MOST_LOST = 2  # readings on end of a leader
 
 
 class Leader:
@@ -32,20 +32,25 @@ class Leader:
         if arm.joints != control.joints:
             raise OptionError(f"the leader has the joints {', '.join(arm.joints)}, not {', '.join(control.joints)}")
         self._arm, self._control = arm, control
-        self._angles = arm.read().values["angle"]
+        self._reading, self._lost = arm.read(), 0
 
     @property
     def angles(self) -> NDArray[np.float64]:
         """Where it was last, `(joints,)` [rad]."""
-        return self._angles
+        return self._reading.values["angle"]
 
     def initial(self, n: int, seed: int) -> None:
         return None
 
     def act(self, carry: None, obs: Any, first: NDArray) -> tuple[None, NDArray]:
-        with suppress(DriverError):  # what was lost is held, as everywhere
-            self._angles = self._arm.read().values["angle"]
-        return carry, self._control.actions(self._angles[None])
+        try:
+            self._reading = self._arm.read()
+            self._lost = 0
+        except DriverError as error:  # what was lost is held, as everywhere, but not for long
+            self._lost += 1
+            if self._lost > MOST_LOST:
+                raise DriverError(f"the leader is gone: {error}") from None
+        return carry, self._control.actions(self.angles[None])
 
 
 class Keyboard:

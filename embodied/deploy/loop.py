@@ -203,7 +203,7 @@ class Loop:
     def _decide(self, k: int) -> None:
         fresh = self._read()
         now = self._decided = self.clock.now()
-        self._check_robot(self._told)
+        self._check_robot(self._reading.values["angle"] if self.dry else self._told)
         row = self.view.row(self._reading, now, fresh)
         action = self._think(row)
         targets = self._targets(action)

@@ -22,6 +22,7 @@ from embodied.patterns import matches
 READS, STILL_S = 200, 0.4
 STEPS, STEP_RAD, WATCH_S, SETTLE_S = 12, 0.08, 0.2, 0.4
 SAMPLE_S = 1e-3
+ANGLE = "angle"
 MOVED = 0.004  # rad, beyond which a joint is seen to move
 MOST = 0.7  # of the way: at its end friction stops a joint, which no step response does
 LATENCY_SLACK_S = 1e-3
@@ -127,7 +128,8 @@ def _reading(driver: Driver, contract: Contract | None) -> list[Finding]:
         raise DriverError(f"{lost} of {READS} readings failed")
     trips = 1e3 * np.array(took)
     retried = getattr(driver, "retried", 0)
-    timing = None if contract is None else contract.observation[0]
+    known = () if contract is None else contract.observation
+    timing = next((channel for channel in known if channel.name == ANGLE), None)
     age = (
         None if timing is None else (0.0, 1e3 * (timing.latency_s + 4 * timing.jitter_s) + 1e3 / max(timing.rate_hz, 1))
     )

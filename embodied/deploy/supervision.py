@@ -17,6 +17,7 @@ from embodied.errors import DriverError, OptionError
 SafeState = Literal["hold", "relax", "park"]
 ATTEMPTS, PAUSE_S = 5, 0.02  # to bring a robot that does not answer into its safe state
 PARK_SPEED = 0.5  # rad/s
+PARKED = "parked"
 LOOKS = 5  # steps of a way between two looks at the robot
 
 
@@ -164,7 +165,7 @@ def _park(driver: Driver, limits: Supervision, sleep: Callable[[float], None]) -
         if k % LOOKS == LOOKS - 1 and np.abs(driver.read().values["angle"] - targets).max() > limits.tracking:
             driver.hold()
             return "was in the way of something and holds where it is"
-    return "parked"
+    return PARKED
 
 
 def way_to(start: NDArray, end: NDArray, speed: float, step_s: float) -> NDArray[np.float64]:

@@ -47,6 +47,8 @@ class VideoCamera:
         capture = cv2.VideoCapture(self.source)
         if not capture.isOpened():
             raise DriverError(f"no camera {self.source!r} can be opened")
+        self._newest = None
+        self._ended.clear()
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # old pictures are of no use
         self._thread = threading.Thread(target=self._watch, args=(cv2, capture), name="camera", daemon=True)
         self._thread.start()

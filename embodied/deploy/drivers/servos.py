@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from embodied.deploy.driver import JointLimits, Reading, checked_targets
 from embodied.deploy.drivers.buses import RegisterBus, open_bus
+from embodied.deploy.drivers.ports import PortLock
 from embodied.deploy.registers import (
     AMPERE,
     COUNTS_PER_TURN,
@@ -102,6 +103,9 @@ class ServoArm:
             overload limit would be switched off by it.
         opened: opens the bus, where it is no port; None for `open_bus`.
         now: what readings are stamped with [s].
+
+    Attributes:
+        patience_s: how long `connect` waits for another program that uses the port [s].
     """
 
     def __init__(
@@ -138,6 +142,9 @@ class ServoArm:
         self._torque = [torque.get(joint, 1.0) for joint in self.joints]
         self._now = now
         self._open = opened or (lambda: open_bus(port, self.ids, library))
+        self._locks = opened is None
+        self._lock: PortLock | None = None
+        self.patience_s = 0.0
         self._bus: RegisterBus | None = None
         self._told: NDArray[np.int64] | None = None
         self.retried = 0
@@ -150,8 +157,10 @@ class ServoArm:
         return self._bus
 
     def connect(self) -> None:
-        self._bus = self._open()
+        if self._locks:
+            self._lock = PortLock(self.port, self.patience_s)
         try:
+            self._bus = self._open()
             models = self.get("model_number")
             if (models != MODEL_NUMBER).any():
                 raise DriverError(f"the servos on {self.port} are of models {models.tolist()}, not {MODEL_NUMBER}")
@@ -264,6 +273,9 @@ class ServoArm:
         if self._bus is not None:
             self._bus.close()
             self._bus = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _retried(self, call: Callable[[RegisterBus], Any]) -> Any:
         """Does something on the line again when an answer was lost or damaged."""

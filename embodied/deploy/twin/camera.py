@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from embodied.errors import DriverError
 from embodied.extras import advice
 from embodied.physics.batch import Batch
 from embodied.physics.render import CameraRenderer
@@ -27,6 +28,9 @@ class TwinCamera:
 
     Attributes:
         url: where `cv2.VideoCapture` finds them.
+
+    Raises:
+        DriverError: the port is taken.
     """
 
     def __init__(
@@ -39,7 +43,10 @@ class TwinCamera:
         self._came = threading.Condition()
         self._number, self._jpeg = 0, b""
         self.closed = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        except (OSError, OverflowError) as error:
+            raise DriverError(f"a camera cannot be shown on port {port}: {error}") from error
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/{camera.rpartition('/')[2]}.mjpg"
         self._threads = [

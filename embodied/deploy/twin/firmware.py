@@ -55,7 +55,8 @@ class Firmware:
         self.load, self.flags = np.zeros(n), np.zeros(n, int)
         self._goal, self._setpoint, self._rate, self._integral = (np.zeros(n) for _ in range(4))
         self._overloaded_s, self._overcurrent_s = np.zeros(n), np.zeros(n)
-        self._tripped, self._off, self._dead = (np.zeros(n, bool) for _ in range(3))
+        self._off, self._dead = (np.zeros(n, bool) for _ in range(2))
+        self._side = np.zeros(n)  # to which a servo pushed when it gave up; 0 for those that did not
         self.time_s, self._ticks = 0.0, 0
         self._several_turns = np.zeros(n, bool)
         self._low, self._high = np.full(n, -np.inf), np.full(n, np.inf)
@@ -68,7 +69,7 @@ class Firmware:
             memory.reboot()
         self._pending.clear()
         self.flags[:] = 0
-        self._tripped[:] = self._off[:] = False
+        self._off[:], self._side[:] = False, 0.0
         self._overloaded_s[:] = self._overcurrent_s[:] = 0.0
         self._take_settings()
         self._seen = [memory.writes for memory in self.memories]
@@ -130,7 +131,7 @@ class Firmware:
         self._high = np.where(bounded, s["max_position"], np.inf)
         self._top = np.where(s["goal_speed"] > 0, s["goal_speed"], np.inf)
         self._gain_of_speed = np.where(s["acceleration"] > 0, s["acceleration"] * ACCELERATION, np.inf)
-        self._tripped &= on
+        self._side *= on
         self._limit_torque()
         self._off &= on
         self._setpoint = np.where(on & ~was_on, self.counts(), self._setpoint)
@@ -203,8 +204,8 @@ class Firmware:
         loaded = np.abs(self.load) * 100 >= np.maximum(s["overload_torque"], 1)
         self._overloaded_s = np.where(loaded & driven, self._overloaded_s + PROTECTION_TICKS * TICK_S, 0.0)
         over = (self._overloaded_s > s["protection_time"] * PROTECTION_S) & ((unload & OVERLOAD_FLAG) > 0)
-        turned = np.sign(self._goal - self.counts()) * np.sign(self.load) < 0
-        self._tripped = (self._tripped | over) & ~turned
+        self._side = np.where(over, np.sign(self.load), self._side)
+        self._side *= (self._goal - self.counts()) * self._side >= 0  # told to turn the other way, it tries again
         self._limit_torque()
         strong = np.abs(body.current) > s["protection_current"] * AMPERE
         self._overcurrent_s = np.where(strong & driven, self._overcurrent_s + PROTECTION_TICKS * TICK_S, 0.0)
@@ -212,7 +213,7 @@ class Firmware:
         hot = body.temperature >= s["max_temperature"]
         volts = body.volts / VOLT
         bad = (volts < s["min_voltage"]) | (volts > s["max_voltage"])
-        self.flags = bad * VOLTAGE_FLAG | hot * HEAT_FLAG | burns * CURRENT_FLAG | self._tripped * OVERLOAD_FLAG
+        self.flags = bad * VOLTAGE_FLAG | hot * HEAT_FLAG | burns * CURRENT_FLAG | (self._side != 0) * OVERLOAD_FLAG
         causes = ((bad, VOLTAGE_FLAG), (hot, HEAT_FLAG), (burns, CURRENT_FLAG))
         for wrong, flag in causes:
             self._off |= wrong & ((unload & flag) > 0)
@@ -221,7 +222,7 @@ class Firmware:
         """How much of the supply each servo may use; less where it was overloaded."""
         s = self._set
         limit = np.minimum(s["max_torque"], s["torque_limit"]) * 1e-3
-        self._limit = np.where(self._tripped, np.minimum(limit, s["protection_torque"] * 1e-2), limit)
+        self._limit = np.where(self._side != 0, np.minimum(limit, s["protection_torque"] * 1e-2), limit)
 
     def report(self, servo: int) -> None:
         """Writes what a servo measures into its memory, as it is now."""

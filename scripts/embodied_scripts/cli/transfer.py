@@ -23,8 +23,8 @@ class TransferTo(OnPort):
 
     target: Annotated[str, tyro.conf.Positional]
     """The policy that goes on learning: a run, or an environment with one (Heft-v0)."""
-    run_dir: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/transfer-to-robot")
-    """Folder of everything."""
+    run_dir: Annotated[Path | None, tyro.conf.arg(name="run")] = None
+    """Folder of everything (default: runs/transfer-TARGET)."""
     seconds: float = 20.0
     """Of each of three motions; two are fitted, the third judges."""
     steps: int = 150_000
@@ -35,6 +35,8 @@ class TransferTo(OnPort):
     """For how long the policy runs on the robot in the end; 0 for not at all."""
     safe: Literal["hold", "relax", "park"] = "hold"
     """How the robot is left then."""
+    force: bool = False
+    """Run the policy although the robot is not what it was promised."""
     seed: int = 0
     """Of motions and training."""
     threads: int = 0

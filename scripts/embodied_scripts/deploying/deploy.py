@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def measure(asked: Probe) -> None:
     """Measures a robot, beside what a policy was promised."""
     console = Console()
     player = None if asked.policy is None else player_of(asked.policy)
-    arm = robot_on(asked)
+    arm = robot_on(asked, None if player is None else player.contract)
     arm.connect()
     try:
         report = probe(arm, None if player is None else player.contract, steps=asked.steps)
@@ -56,16 +56,20 @@ def measure(asked: Probe) -> None:
 def deploy(asked: Deploy) -> None:
     """Runs a policy on a robot; exits with 1 where an emergency ended it."""
     console = Console()
-    if asked.dataset is not None and asked.log is None:
-        raise OptionError("a dataset is made of the log: name a folder for it, --log")
+    if asked.dataset is not None and (asked.log is None or asked.dry_run):
+        raise OptionError("a dataset is made of the log of a run that moves: name a folder, --log, and no --dry-run")
     player = player_of(asked.target)
-    arm = robot_on(asked)
+    arm = robot_on(asked, player.contract)
     RobotView(player.contract, arm.layout)  # refuses what the robot cannot show, before anything moves
+    if asked.dataset is not None:
+        _dataset(asked, arm, player)  # refuses one of another robot
     arm.connect()
+    limits = Supervision(asked.safe, tuple(player.start.tolist()))
     try:
-        if asked.probe and not asked.dry_run:
-            _admit(arm, player, asked.force, console)
-        report = _run(arm, player, asked, console)
+        with nullcontext() if asked.dry_run else Guard(asked, limits):
+            if asked.probe and not asked.dry_run:
+                admit(arm, player, asked.force, console)
+            report = _run(arm, player, limits, asked, console)
     finally:
         arm.close()
     console.print(str(report), markup=False)
@@ -75,7 +79,7 @@ def deploy(asked: Deploy) -> None:
         sys.exit(1)
 
 
-def _admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None:
+def admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None:
     """Measures the robot and refuses it, relaxed, where it is not what the policy was promised."""
     try:
         report = probe(arm, player.contract)
@@ -91,15 +95,14 @@ def _admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None
         raise
 
 
-def _run(arm: ServoArm, player: Player, asked: Deploy, console: Console) -> LoopReport:
-    limits = Supervision(asked.safe, tuple(player.start.tolist()))
+def _run(arm: ServoArm, player: Player, limits: Supervision, asked: Deploy, console: Console) -> LoopReport:
     log = None
     if asked.log is not None:
         about = {"policy": player.name, "robot": asked.robot, "contract": player.contract.jsonable()}
         log = LogFile(asked.log / "loop.csv", arm_units(arm), **about)
     loop = Loop(arm, player.agent, player.contract, player.control, player.start, limits, log, dry=asked.dry_run)
     stream = None if asked.view is None else _stream(arm, player, loop, asked.view, console)
-    with Guard(asked, limits), KeyStop(loop.stop) as keys:
+    with KeyStop(loop.stop) as keys:
         ends = "any key or Ctrl-C ends it" if keys.listens else "Ctrl-C ends it"
         console.print(f"{player.name} decides at {1 / loop.period_s:g} Hz for {asked.seconds:g} s; {ends}")
         report = loop.run(asked.seconds)
@@ -109,12 +112,14 @@ def _run(arm: ServoArm, player: Player, asked: Deploy, console: Console) -> Loop
     if log is not None:
         log.close()
         summarize(report, log.path.parent / "report.json")
-        if asked.dataset is not None and report.decisions > 1:
-            hz = player.contract.control_hz
-            LeRobotFolder(asked.dataset, hz, arm.joints, LEROBOT_NAMES[asked.robot]).add(
-                Recording.load(log.path), player.name
-            )
+        if asked.dataset is not None and report.decisions > 1 and not report.emergency:
+            _dataset(asked, arm, player).add(Recording.load(log.path), player.name)
     return report
+
+
+def _dataset(asked: Deploy, arm: ServoArm, player: Player) -> LeRobotFolder:
+    assert asked.dataset is not None
+    return LeRobotFolder(asked.dataset, player.contract.control_hz, arm.joints, LEROBOT_NAMES[asked.robot])
 
 
 def _stream(arm: ServoArm, player: Player, loop: Loop, where: str, console: Console) -> RobotStream:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from embodied.deploy.supervision import Supervision, make_safe
 from embodied.errors import DriverError
@@ -16,6 +17,7 @@ from embodied_scripts.cli.port import OnPort
 from embodied_scripts.deploying.robots import robot_on
 
 READY, DISMISSED = "ready", "dismissed"
+PATIENCE_S, PAUSE_S = 5.0, 0.05  # to reach a robot whose loop has died
 
 
 class Guard:
@@ -35,7 +37,12 @@ class Guard:
         pipe = subprocess.PIPE  # in a session of its own: Ctrl-C is for the loop, which ends by itself
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
         assert self._process.stdout is not None
-        if self._process.stdout.readline().strip() != READY:
+        try:
+            ready = self._process.stdout.readline().strip() == READY
+        except BaseException:
+            self._process.kill()  # it must not act for somebody who has given up
+            raise
+        if not ready:
             raise DriverError("the guard of the robot could not be started")
 
     def __enter__(self) -> Self:
@@ -60,10 +67,23 @@ def watch(told: str) -> None:
     print(READY, flush=True)
     if sys.stdin.readline().strip() == DISMISSED:
         return
-    robot.connect()
+    robot.patience_s = PATIENCE_S
+    _reached(robot)
     limits |= {name: tuple(limits[name]) for name in ("park", "volts")}
     make_safe(robot, Supervision(**limits))
     robot.close()
+
+
+def _reached(robot: Any) -> None:
+    """Connects to a robot, again and again, as long as it makes sense."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return robot.connect()
+        except DriverError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":

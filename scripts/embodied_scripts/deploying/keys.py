@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import termios
@@ -23,21 +24,26 @@ class Keys:
         self._ended = threading.Event()
         self.listens = sys.stdin.isatty()
         self._before: list[Any] = []
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         if self.listens:
             self._before = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin)
-            threading.Thread(target=self._listen, daemon=True).start()
+            self._thread = threading.Thread(target=self._listen, daemon=True)
+            self._thread.start()
         return self
 
     def _listen(self) -> None:
         while not self._ended.is_set():
             if select.select([sys.stdin], [], [], 0.05)[0]:
-                self._pressed(sys.stdin.read(1))
+                for key in os.read(sys.stdin.fileno(), 64).decode(errors="ignore"):
+                    self._pressed(key)
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
         if self.listens:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 

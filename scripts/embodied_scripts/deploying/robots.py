@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from embodied.contract import Contract
 from embodied.deploy.driver import JointLimits
 from embodied.deploy.drivers.cameras import SeeingRobot, VideoCamera
 from embodied.deploy.drivers.servos import Calibration, ServoArm
@@ -15,6 +17,7 @@ from embodied_envs.arm.so101 import GRIP, JOINTS, TOP_SPEED, control_of
 from embodied_scripts.cli.port import OnPort
 
 CURRENT = 2.0  # A
+PIXELS = 64  # of a picture's side, where no policy says otherwise
 UPRIGHT = np.array([0.0, -0.8, 0.5, 0.6, 0.0, 0.5])  # rad, high over the table, where an arm can move freely
 
 
@@ -42,19 +45,21 @@ def arm_named(robot: str, port: str, library: str, calibration: Path | None) -> 
     return ARMS[robot](port, library, calibration)
 
 
-def robot_on(asked: OnPort) -> Any:
-    """The driver of a robot, with its cameras.
+def robot_on(asked: OnPort, contract: Contract | None = None) -> Any:
+    """The driver of a robot, with its cameras, whose pictures are as large as a policy was promised.
 
     Raises:
         UnknownNameError: there is none for that robot; OptionError: a camera without a name or a source.
     """
     arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
-    cameras = dict(_camera(text) for text in asked.camera)
+    cameras = dict(_camera(text, contract) for text in asked.camera)
     return SeeingRobot(arm, cameras) if cameras else arm
 
 
-def _camera(text: str) -> tuple[str, VideoCamera]:
+def _camera(text: str, contract: Contract | None) -> tuple[str, VideoCamera]:
     name, equals, source = text.partition("=")
     if not (name and equals and source):
         raise OptionError(f"{text!r} is no camera: write NAME=SOURCE")
-    return name, VideoCamera(int(source) if source.isdigit() else source)
+    promised = {channel.name: channel.size for channel in contract.observation} if contract is not None else {}
+    side = math.isqrt(promised.get(f"{name}/rgb", 3 * PIXELS**2) // 3)
+    return name, VideoCamera(int(source) if source.isdigit() else source, side, side)

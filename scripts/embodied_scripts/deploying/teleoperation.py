@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from embodied.deploy.dataset import LeRobotFolder
 from embodied.deploy.leading import Keyboard, Leader, Remembered
 from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop, LoopReport
+from embodied.deploy.observing import RobotView
 from embodied.errors import OptionError
 from embodied.learn.cloning import Demonstrations
 from embodied.nn.checkpoint import describe_space
@@ -27,6 +27,8 @@ from embodied_scripts.deploying.robots import LEROBOT_NAMES, arm_named, robot_on
 from embodied_scripts.ids import resolve_id
 
 KEYBOARD, SPACE = "keyboard", " "
+SPOKEN = "space was pressed"
+BY_HAND = (SPOKEN, "Ctrl-C")
 
 
 def teleoperate(asked: Teleoperate) -> None:
@@ -35,6 +37,10 @@ def teleoperate(asked: Teleoperate) -> None:
         raise OptionError("there must be an episode at least, and it must last")
     if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
         raise OptionError(f"{asked.out} is there already, and not empty: name another folder")
+    if asked.leader == KEYBOARD and not sys.stdin.isatty():
+        raise OptionError("a keyboard needs a terminal: name the port of a second arm, --leader")
+    if asked.leader == asked.port:
+        raise OptionError(f"{asked.port} cannot lead itself: name the port of a second arm, --leader")
     env = GymVecEnv(make_vec(resolve_id(asked.task), 1))
     inner: Any = env.gym_env.unwrapped
     if not hasattr(getattr(inner, "task", None), "control"):
@@ -44,7 +50,7 @@ def teleoperate(asked: Teleoperate) -> None:
         last = session.run()
     finally:
         session.close()
-    if last is not None and last.emergency and last.ended != "Ctrl-C":
+    if last is not None and last.emergency and last.ended not in BY_HAND:
         sys.exit(1)
 
 
@@ -58,7 +64,9 @@ class _Session:
         self._loop: Loop | None = None
         self._shown: list[Remembered] = []
         self._leader_arm: Any = None
-        self._robot = robot_on(asked)
+        self._robot = robot_on(asked, inner.contract)
+        RobotView(inner.contract, self._robot.layout)  # refuses what the robot cannot show, before anything moves
+        self._dataset = self._opened_dataset()
         self._robot.connect()
 
     def run(self) -> LoopReport | None:
@@ -69,11 +77,9 @@ class _Session:
             for k in range(self._asked.episodes):
                 self._console.print(f"episode {k + 1} of {self._asked.episodes}", highlight=False)
                 report = self._episode(leader, k)
-                if report.emergency and report.ended != "space":
+                if report.emergency and report.ended != SPOKEN:
                     self._console.print(f"{report.ended}: this episode is not kept", markup=False, highlight=False)
                     break
-        if self._shown:
-            self._save()
         return report
 
     def _leader(self) -> Agent:
@@ -94,24 +100,26 @@ class _Session:
         start = None if start is None else np.clip(start, limits.low, limits.high)
         log = LogFile(self._asked.out / f"episode-{number:03d}.csv", arm_units(self._robot), robot=self._asked.robot)
         shown = Remembered(leader)
+        self._pressed.clear()
         self._loop = Loop(self._robot, shown, contract, control, start, log=log)
         report = self._loop.run(self._asked.seconds)
         log.close()
-        if shown.rows and (not report.emergency or report.ended == "space"):
+        if report.decisions > 1 and (not report.emergency or report.ended == SPOKEN):
             self._shown.append(shown)
-            self._add_to_dataset(log.path)
+            self._save()
+            if self._dataset is not None:
+                self._dataset.add(Recording.load(log.path), self._asked.task)
         return report
 
-    def _add_to_dataset(self, path: Path) -> None:
+    def _opened_dataset(self) -> LeRobotFolder | None:
         if self._asked.dataset is None:
-            return
-        name = LEROBOT_NAMES[self._asked.robot]
-        folder = LeRobotFolder(self._asked.dataset, self._inner.contract.control_hz, self._robot.joints, name)
-        folder.add(Recording.load(path), self._asked.task)
+            return None
+        name, hz = LEROBOT_NAMES[self._asked.robot], self._inner.contract.control_hz
+        return LeRobotFolder(self._asked.dataset, hz, self._robot.joints, name)
 
     def _key(self, key: str) -> None:
         if key == SPACE and self._loop is not None:
-            self._loop.stop("space")
+            self._loop.stop(SPOKEN)
         else:
             self._pressed.append(key)
 
@@ -120,7 +128,7 @@ class _Session:
         return pressed
 
     def _save(self) -> None:
-        """Writes what was shown, as demonstrations without a reward."""
+        """Writes what has been shown so far, as demonstrations without a reward."""
         lengths = [len(shown.rows) for shown in self._shown]
         rows = np.concatenate([np.stack(shown.rows) for shown in self._shown])
         actions = np.concatenate([np.stack(shown.actions) for shown in self._shown])

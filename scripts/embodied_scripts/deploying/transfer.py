@@ -5,24 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from embodied.contract import Contract
 from embodied.deploy.drivers.servos import ServoArm
 from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop, LoopReport
 from embodied.deploy.motion import gentle_motion, record_motion
+from embodied.deploy.observing import RobotView
 from embodied.deploy.probe import ProbeReport, probe
-from embodied.deploy.supervision import Supervision
+from embodied.deploy.supervision import PARKED, Supervision
 from embodied.errors import DriverError, OptionError
 from embodied.nn.checkpoint import load_json, save_json
 from embodied.sysid import Fit, Recording
 from embodied.sysid.gap import gap
 from embodied_envs.arm.so101 import fitted_servo, servo_randomization
 from embodied_scripts.cli.transfer import TransferTo
-from embodied_scripts.deploying.deploy import arm_units, summarize, table_of
+from embodied_scripts.deploying.deploy import admit, arm_units, summarize, table_of
 from embodied_scripts.deploying.guard import Guard
 from embodied_scripts.deploying.identifying import identify_servos, servo_plant
 from embodied_scripts.deploying.keys import KeyStop
@@ -35,31 +38,60 @@ from embodied_scripts.show.transfer_report import Transferred, write_transfer_re
 HZ, FITTED, MOTIONS = 50.0, 2, 3
 
 
-def transfer(asked: TransferTo) -> None:
+def transfer(given: TransferTo) -> None:
     """Does what is missing of it, and writes the report."""
-    if not (asked.seconds > 2 and asked.steps > 0 and asked.deploy_s >= 0 and asked.widen > 0):
+    if not (given.seconds > 2 and given.steps > 0 and given.deploy_s >= 0 and given.widen > 0):
         raise OptionError("motions last longer than 2 s; steps and widen are positive, deploy_s is at least 0")
-    asked.run_dir.mkdir(parents=True, exist_ok=True)
+    if Path(given.target).suffix == ".onnx":
+        raise OptionError("an exported policy cannot go on learning: name the run that it was exported from")
+    asked = _Asked(given, given.run_dir or Path("runs") / f"transfer-{Path(given.target).name}")
     console = Console(soft_wrap=True)
-    player = player_of(asked.target)
+    player = player_of(given.target)
+    RobotView(player.contract, robot_on(given, player.contract).layout)  # refuses, before anything moves
+    asked.keep()
     recordings = _recordings(asked, console)
     probed = _probed(asked, player, console)
     fit, before, after = _identified(asked, recordings, console)
-    randomization = servo_randomization(fit, asked.widen)
-    declared_file = asked.run_dir / "randomization.json"
-    randomization.save(declared_file)
-    policy = train_on(asked.target, asked.run_dir / "policy-run", asked.steps, declared_file, asked.seed, asked.threads)
-    report = _deployed(asked, policy, console) if asked.deploy_s else None
+    randomization = servo_randomization(fit, given.widen)
+    learned_under = asked.folder / "randomization.json"
+    randomization.save(learned_under)
+    policy = train_on(given.target, asked.folder / "policy-run", given.steps, learned_under, given.seed, given.threads)
+    report = _deployed(asked, policy, console) if given.deploy_s else None
     found = Transferred(player.name, player.contract, probed, fit, before, after, randomization, report)
-    page = write_transfer_report(asked.run_dir, found)
+    page = write_transfer_report(asked.folder, found)
     console.print(f"Wrote {page}", highlight=False)
     if report is not None and report.emergency:
         sys.exit(1)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for, and the folder of everything."""
+
+    given: TransferTo
+    folder: Path
+
+    def keep(self) -> None:
+        """Writes down what the folder is for.
+
+        Raises:
+            OptionError: it is for something else.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, names = self.folder / "transfer.json", ("target", "robot", "calibration", "seconds", "widen", "seed")
+        now = {
+            name: value if isinstance(value := getattr(self.given, name), int | float) else str(value) for name in names
+        }
+        kept = load_json(path) if path.exists() else now
+        differing = [f"{name} {kept.get(name)}, not {now[name]}" for name in names if kept.get(name) != now[name]]
+        if differing:
+            raise OptionError(f"{self.folder} is of a transfer with {'; '.join(differing)}: name another folder, --run")
+        save_json(path, now)
+
+
 @contextmanager
-def _connected(asked: TransferTo) -> Iterator[ServoArm]:
-    arm = robot_on(asked)
+def _connected(asked: _Asked, contract: Contract | None = None) -> Iterator[ServoArm]:
+    arm = robot_on(asked.given, contract)
     arm.connect()
     try:
         yield arm
@@ -67,45 +99,47 @@ def _connected(asked: TransferTo) -> Iterator[ServoArm]:
         arm.close()
 
 
-def _recordings(asked: TransferTo, console: Console) -> list[Recording]:
+def _recordings(asked: _Asked, console: Console) -> list[Recording]:
     """Gentle motions around an upright posture, from which the arm goes back to where it was."""
-    paths = [asked.run_dir / f"motion-{k}.npz" for k in range(MOTIONS)]
+    paths = [asked.folder / f"motion-{k}.npz" for k in range(MOTIONS)]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if missing:
         with _connected(asked) as arm:
             start = np.clip(arm.read().values["angle"], arm.limits.low, arm.limits.high)
+            limp = not arm.get("torque_enable").any()
             for k in missing:
-                plan = gentle_motion(arm.limits, UPRIGHT, asked.seconds, HZ, seed=asked.seed + k)
+                plan = gentle_motion(arm.limits, UPRIGHT, asked.given.seconds, HZ, seed=asked.given.seed + k)
                 back = Supervision("park", tuple(start.tolist())) if k == missing[-1] else Supervision()
-                recording, report = record_motion(arm, plan, HZ, back, robot=asked.robot)
+                recording, report = record_motion(arm, plan, HZ, back, robot=asked.given.robot)
                 if report.emergency:
                     raise DriverError(f"motion {k} was not played to its end: {report.ended}")
                 recording.save(paths[k])
                 console.print(f"motion {k}: {len(recording)} rows", highlight=False)
-            with suppress(DriverError):
+            if limp and report.safe == PARKED:
                 arm.relax()
     return [Recording.load(path) for path in paths]
 
 
-def _probed(asked: TransferTo, player: Player, console: Console) -> ProbeReport:
+def _probed(asked: _Asked, player: Player, console: Console) -> ProbeReport:
     """The robot measured, where it is."""
-    path = asked.run_dir / "probe.json"
+    path = asked.folder / "probe.json"
     if path.exists():
         return ProbeReport.from_jsonable(load_json(path))
     with _connected(asked) as arm:
+        limp = not arm.get("torque_enable").any()
         try:
             report = probe(arm, player.contract)
         finally:
             with suppress(DriverError):
-                arm.relax()
+                arm.relax() if limp else arm.hold()
     console.print(table_of(report))
     save_json(path, report.jsonable())
     return report
 
 
-def _identified(asked: TransferTo, recordings: list[Recording], console: Console) -> tuple[Fit, float, float]:
+def _identified(asked: _Asked, recordings: list[Recording], console: Console) -> tuple[Fit, float, float]:
     """What the servos are, and the errors as declared and as found on the motion that was held out."""
-    path, plant = asked.run_dir / "fit.json", servo_plant()
+    path, plant = asked.folder / "fit.json", servo_plant()
     if path.exists():
         fit = Fit.from_jsonable(load_json(path))
     else:
@@ -125,17 +159,18 @@ def _identified(asked: TransferTo, recordings: list[Recording], console: Console
     return fit, before, after
 
 
-def _deployed(asked: TransferTo, policy: Path, console: Console) -> LoopReport:
+def _deployed(asked: _Asked, policy: Path, console: Console) -> LoopReport:
     """The new policy on the robot."""
     player = player_of(str(policy))
-    limits = Supervision(asked.safe, tuple(player.start.tolist()))
-    with _connected(asked) as arm:
-        about = {"policy": player.name, "robot": asked.robot, "joints": list(arm.joints)}
-        log = LogFile(asked.run_dir / "loop.csv", arm_units(arm), **about)
+    limits = Supervision(asked.given.safe, tuple(player.start.tolist()))
+    with Guard(asked.given, limits), _connected(asked, player.contract) as arm:
+        admit(arm, player, asked.given.force, console)
+        about = {"policy": player.name, "robot": asked.given.robot, "joints": list(arm.joints)}
+        log = LogFile(asked.folder / "loop.csv", arm_units(arm), **about)
         loop = Loop(arm, player.agent, player.contract, player.control, player.start, limits, log)
-        with Guard(asked, limits), KeyStop(loop.stop):
-            report = loop.run(asked.deploy_s)
+        with KeyStop(loop.stop):
+            report = loop.run(asked.given.deploy_s)
         log.close()
-    summarize(report, asked.run_dir / "report.json")
+    summarize(report, asked.folder / "report.json")
     console.print(str(report), markup=False, highlight=False)
     return report

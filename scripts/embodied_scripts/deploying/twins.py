@@ -108,7 +108,11 @@ class RunningTwin:
             self.server.watch = self.table.watch
         self.camera: TwinCamera | None = None
         if options.camera_port is not None:
-            self.camera = TwinCamera(bus.firmware.body.batch, WRIST, options.camera_port)
+            try:
+                self.camera = TwinCamera(bus.firmware.body.batch, WRIST, options.camera_port)
+            except DriverError:
+                self.server.close()
+                raise
 
     def serve(self, log: Path | None, lines: TextIO | None = None, seconds: float = math.inf) -> None:
         """Serves until Ctrl-C, the end of `lines`, or for so long; lines are orders as JSON, each answered by one."""
