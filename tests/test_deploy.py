@@ -34,6 +34,7 @@ from embodied.deploy.registers import MIDDLE, RAD_PER_COUNT
 from embodied.deploy.supervision import Supervision, Supervisor, way_to
 from embodied.deploy.twin.bus import Bus, Faults
 from embodied.deploy.twin.camera import TwinCamera
+from embodied.deploy.workspace import Workspace
 from embodied.errors import CheckpointError, DriverError, OptionError
 from embodied.nn.onnx import export_onnx
 from embodied.nn.onnx_agent import OnnxAgent
@@ -41,7 +42,7 @@ from embodied.nn.policy import load_policy
 from embodied.physics.render import CameraRenderer
 from embodied.randomization.spec import Randomization
 from embodied.sysid.recording import Recording
-from embodied_envs.arm.so101 import JOINTS, control_of
+from embodied_envs.arm.so101 import GRASP, JOINTS, arm_chain, control_of
 from embodied_policies.trained import trained_folder
 from embodied_scripts.cli.main import main
 from embodied_scripts.deploying.players import player_of
@@ -108,6 +109,34 @@ def test_no_target_outruns_the_limits_whatever_the_policy_wants() -> None:
     assert (np.abs(goals) <= LIMITS.high + RAD_PER_COUNT).all()
     assert np.abs(np.diff(goals[1:-2], axis=0)).max() <= LIMITS.speed[0] * PERIOD_S + 2 * RAD_PER_COUNT
     assert np.abs(np.diff(goals[1:-2], axis=0)).max() > 0.9 * LIMITS.speed[0] * PERIOD_S  # it wanted more
+
+
+def test_the_hand_is_not_told_to_leave_its_workspace_and_may_come_back() -> None:
+    chain, low = arm_chain(GRASP), 0.12
+    box = Workspace(chain, [-1.0, -1.0, low], [1.0, 1.0, 1.0])
+    bus = servos()
+
+    def down_and_up(k: int) -> np.ndarray:
+        return np.array([0.3, 0.9, 0, 0, 0, 0.5]) if k < 30 else np.array([0, -0.9, 0, 0, 0, 0])
+
+    def heights(workspace: Workspace | None) -> np.ndarray:
+        bus = servos()
+        loop_on(bus, Script(down_and_up), workspace=workspace).run(4.0)
+        return chain.forward(goals_of(bus)[:-2, :5])[0][:, 2]  # without where it is held in the end
+
+    free, kept = heights(None), heights(box)
+    assert free.min() < 0.06
+    assert kept.min() > low - 0.002  # goals are whole counts of the encoders
+    assert kept[-1] > low + 0.02
+    loop = loop_on(bus, Script(down_and_up), workspace=box)
+    loop.run(2.0)
+    assert loop.told[5] > POSTURE[5] + 0.5  # the fingers are not of the hand's way
+    outside = np.array([0.0, 1.2, 0.0, 0.0, 0.0, 0.0])
+    assert box.beyond(outside) > 0
+    back = outside - np.array([0, 0.05, 0, 0, 0, 0])
+    assert box.clamp(back, outside) is back
+    with pytest.raises(OptionError, match="a workspace is a box"):
+        Workspace(chain, [0, 0, 1], [1, 1, 0])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

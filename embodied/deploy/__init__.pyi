@@ -29,6 +29,7 @@ from .twin.direct import DirectBus as DirectBus
 from .twin.firmware import Firmware as Firmware
 from .twin.mystery import mystery as mystery
 from .twin.server import TwinServer as TwinServer
+from .workspace import Workspace as Workspace
 
 __all__ = [
     "BodyTruth",
@@ -60,6 +61,7 @@ __all__ = [
     "TwinCamera",
     "TwinServer",
     "VideoCamera",
+    "Workspace",
     "mystery",
     "probe",
 ]

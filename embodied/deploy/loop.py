@@ -20,6 +20,7 @@ from embodied.deploy.driver import Driver, Reading
 from embodied.deploy.log import LogFile
 from embodied.deploy.observing import LARGEST, RobotView
 from embodied.deploy.supervision import LOOKS, Supervision, Supervisor, Watchdog, make_safe, way_to
+from embodied.deploy.workspace import Workspace
 from embodied.errors import DriverError, EmbodiedError
 
 SOFT_SPEED = 0.5  # rad/s, of the way to the first posture
@@ -88,6 +89,7 @@ class Loop:
         start: the posture from which it begins, `(joints,)` [rad]; None for wherever the robot is.
         limits: what must not happen.
         log: where every decision is written; None for nowhere.
+        workspace: which the hand is not told to leave; None for anywhere.
         hz: decisions per second; None for what the contract says.
         dry: nothing is written to the robot, and its motors stay as they are.
         watch: is called after every decision with what was logged.
@@ -106,9 +108,11 @@ class Loop:
         clock: Clock | None = None,
         dry: bool = False,
         watch: Callable[[dict[str, Any]], None] | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         self.driver, self.agent, self.control = driver, agent, control
         self.limits, self.log, self.dry, self.watch = limits or Supervision(), log, dry, watch
+        self.workspace = workspace
         self.view = RobotView(contract, driver.layout)
         self._small = self.view.small
         self.period_s = 1 / (hz or contract.control_hz)
@@ -244,7 +248,12 @@ class Loop:
         wanted = self.control.targets(action[None])[0]
         if not np.isfinite(wanted).all():
             raise _End(f"the targets that the policy's action comes to are no numbers: {wanted.tolist()}")
-        return self.driver.limits.clamp(wanted, self._told, self.period_s)
+        targets = self.driver.limits.clamp(wanted, self._told, self.period_s)
+        if self.workspace is not None:
+            targets = self.workspace.clamp(targets, self._told)
+        if not np.array_equal(targets, wanted):
+            self.control.begin(ONE, targets[None])  # what adds up goes on from what was told
+        return targets
 
     def _write(self, targets: NDArray) -> None:
         with self._line:

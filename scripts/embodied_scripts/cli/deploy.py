@@ -41,6 +41,8 @@ class Deploy(OnPort):
     """For how long."""
     safe: Literal["hold", "relax", "park"] = "hold"
     """How the robot is left: where it is, without torque, or in the posture from which the policy begins."""
+    workspace: tuple[float, float, float, float, float, float] | None = None
+    """A box that the policy cannot move the hand out of, in the frame of the base: least x y z, greatest x y z [m]."""
     dry_run: bool = False
     """Read and decide, and write nothing."""
     probe: bool = True

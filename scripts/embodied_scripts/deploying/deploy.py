@@ -28,7 +28,7 @@ from embodied_scripts.cli.deploy import Deploy, Probe
 from embodied_scripts.deploying.guard import Guard
 from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
-from embodied_scripts.deploying.robots import LEROBOT_NAMES, robot_on
+from embodied_scripts.deploying.robots import LEROBOT_NAMES, robot_on, workspace_of
 
 if TYPE_CHECKING:
     from embodied.view.robot_stream import RobotStream
@@ -100,7 +100,18 @@ def _run(arm: ServoArm, player: Player, limits: Supervision, asked: Deploy, cons
     if asked.log is not None:
         about = {"policy": player.name, "robot": asked.robot, "contract": player.contract.jsonable()}
         log = LogFile(asked.log / "loop.csv", arm_units(arm), **about)
-    loop = Loop(arm, player.agent, player.contract, player.control, player.start, limits, log, dry=asked.dry_run)
+    box = None if asked.workspace is None else workspace_of(asked.robot, asked.workspace)
+    loop = Loop(
+        arm,
+        player.agent,
+        player.contract,
+        player.control,
+        player.start,
+        limits,
+        log,
+        dry=asked.dry_run,
+        workspace=box,
+    )
     stream = None if asked.view is None else _stream(arm, player, loop, asked.view, console)
     with KeyStop(loop.stop) as keys:
         ends = "any key or Ctrl-C ends it" if keys.listens else "Ctrl-C ends it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from embodied.contract import Contract
 from embodied.deploy.driver import JointLimits
 from embodied.deploy.drivers.cameras import SeeingRobot, VideoCamera
 from embodied.deploy.drivers.servos import Calibration, ServoArm
+from embodied.deploy.workspace import Workspace
 from embodied.errors import OptionError, UnknownNameError
-from embodied_envs.arm.so101 import GRIP, JOINTS, TOP_SPEED, control_of
+from embodied_envs.arm.so101 import GRASP, GRIP, JOINTS, TOP_SPEED, arm_chain, control_of
 from embodied_scripts.cli.port import OnPort
 
 CURRENT = 2.0  # A
@@ -31,6 +33,7 @@ def so101_arm(port: str, library: str = "feetech", calibration: Path | None = No
 
 
 ARMS = {"so101": so101_arm}
+HANDS = {"so101": lambda: arm_chain(GRASP)}
 LEROBOT_NAMES = {"so101": "so101_follower"}
 
 
@@ -43,6 +46,17 @@ def arm_named(robot: str, port: str, library: str, calibration: Path | None) -> 
     if robot not in ARMS:
         raise UnknownNameError("robot with a driver", robot, ARMS)
     return ARMS[robot](port, library, calibration)
+
+
+def workspace_of(robot: str, corners: Sequence[float]) -> Workspace:
+    """A box for the middle of a robot's fingers: least x, y, z, and greatest [m].
+
+    Raises:
+        UnknownNameError: nobody knows that robot's hand; OptionError: it is no box.
+    """
+    if robot not in HANDS:
+        raise UnknownNameError("robot with a hand", robot, HANDS)
+    return Workspace(HANDS[robot](), corners[:3], corners[3:])
 
 
 def robot_on(asked: OnPort, contract: Contract | None = None) -> Any:
