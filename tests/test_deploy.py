@@ -536,6 +536,20 @@ def simulated_latencies(latency_s: float, jitter_s: float) -> np.ndarray:
     return env.batch.field("actuator_delay")[:, wrist] + early
 
 
+@pytest.mark.parametrize("friction", [0.1, 0.3])
+def test_a_probe_measures_the_friction_that_is_there(friction: float) -> None:
+    bus = servos(friction=friction, load_friction=0.0, back_load_friction=0.0, backlash=0.0)
+    arm, clock = arm_on(bus)
+    arm.connect()
+    report = probe(arm, clock=clock, steps=4, friction=True)
+    body = bus.firmware.body
+    wrist = JOINTS.index("wrist_roll")
+    brakes = 0.07 * (body.viscous[wrist] + body.constant[wrist] ** 2 / body.resistance[wrist])  # at the probe's speed
+    stall = body.constant[wrist] / body.resistance[wrist] * 12.0
+    assert report.finding("friction").value == pytest.approx((friction + brakes) / stall, rel=0.1)
+    assert report.finding("friction").unit == "share"
+
+
 def test_a_probe_of_an_arm_that_cannot_move_says_so() -> None:
     arm, clock = arm_on(servos(friction=50.0))
     arm.connect()

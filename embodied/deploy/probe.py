@@ -22,7 +22,8 @@ from embodied.patterns import matches
 READS, STILL_S = 200, 0.4
 STEPS, STEP_RAD, WATCH_S, SETTLE_S = 12, 0.08, 0.2, 0.4
 SAMPLE_S = 1e-3
-ANGLE = "angle"
+SLOW, TICK_S = 0.07, 0.02  # rad/s of a joint that shows its friction, and time between its targets [s]
+ANGLE, LOAD = "angle", "load"
 MOVED = 0.004  # rad, beyond which a joint is seen to move
 MOST = 0.7  # of the way: at its end friction stops a joint, which no step response does
 LATENCY_SLACK_S = 1e-3
@@ -92,10 +93,12 @@ def probe(
     joint: str | None = None,
     steps: int = STEPS,
     clock: Clock | None = None,
+    friction: bool = False,
 ) -> ProbeReport:
     """Measures a connected robot by reading it, and by small steps of one joint.
 
     Args:
+        friction: also that of the joint, by moving it slowly forth and back (5 s), where the robot tells its load.
         contract: what a policy was promised; None for measuring only.
         joint: that moves by 0.12 rad, back and forth; None for the last but one, which on most arms bears the least.
 
@@ -110,7 +113,8 @@ def probe(
     latencies = _latencies(driver, driver.joints.index(joint), steps, clock)
     promised = None if contract is None else _promised_latency(contract, joint)
     late = Finding("latency of commands", 1e3 * latencies.mean(), 1e3 * latencies.std(), "ms", promised)
-    return ProbeReport((*findings, late), latencies)
+    rubs = [_friction(driver, driver.joints.index(joint), clock)] if friction else []
+    return ProbeReport((*findings, late, *rubs), latencies)
 
 
 def _reading(driver: Driver, contract: Contract | None) -> list[Finding]:
@@ -163,6 +167,27 @@ def _latencies(driver: Driver, joint: int, steps: int, clock: Clock) -> NDArray[
     if len(found) < steps / 2:
         raise DriverError(f"{driver.joints[joint]} did not move when it was told to: is its torque on?")
     return onsets(found)
+
+
+def _friction(driver: Driver, joint: int, clock: Clock) -> Finding:
+    """Half of what the load of a slow joint differs by from one direction to the other."""
+    home = np.clip(driver.read().values[ANGLE], driver.limits.low, driver.limits.high)
+    out = 1.0 if home[joint] + STEP_RAD <= driver.limits.high[joint] else -1.0
+    loads: dict[float, list[float]] = {1.0: [], -1.0: []}
+    for forth in (True, False) * 2:
+        count = round(STEP_RAD / (SLOW * TICK_S))
+        for k in range(1, count + 1):
+            targets = home.copy()
+            targets[joint] += out * STEP_RAD * (k if forth else count - k) / count
+            driver.write(targets)
+            clock.sleep_until(clock.now() + TICK_S)
+            if k > count / 2:  # its gears have taken up their play
+                with suppress(DriverError):
+                    loads[out if forth else -out].append(float(driver.read().values[LOAD][joint]))
+    if min(map(len, loads.values())) < 10:
+        raise DriverError(f"the load of {driver.joints[joint]} could not be read")
+    up, down = (np.array(loads[way]) for way in (1.0, -1.0))
+    return Finding("friction", float(up.mean() - down.mean()) / 2, float(np.hypot(up.std(), down.std())) / 2, "share")
 
 
 def _watched(

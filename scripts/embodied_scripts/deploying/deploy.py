@@ -43,7 +43,7 @@ def measure(asked: Probe) -> None:
     arm = robot_on(asked, None if player is None else player.contract)
     arm.connect()
     try:
-        report = probe(arm, None if player is None else player.contract, steps=asked.steps)
+        report = probe(arm, None if player is None else player.contract, steps=asked.steps, friction=True)
     finally:
         with suppress(DriverError):
             arm.relax()

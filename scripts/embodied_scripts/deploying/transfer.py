@@ -128,7 +128,7 @@ def _probed(asked: _Asked, player: Player, console: Console) -> ProbeReport:
     with _connected(asked) as arm:
         limp = not arm.get("torque_enable").any()
         try:
-            report = probe(arm, player.contract)
+            report = probe(arm, player.contract, friction=True)
         finally:
             with suppress(DriverError):
                 arm.relax() if limp else arm.hold()
