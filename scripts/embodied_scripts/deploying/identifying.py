@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import embodied_assets as assets
+from embodied.randomization.distributions import Uniform
+from embodied.randomization.spec import Randomization, RandomizationTerm
 from embodied.sysid import Fit, Parameter, Recording, ServoPlant, fit
 from embodied.sysid.drive import Servo
-from embodied_envs.arm.so101 import GRIP, JOINTS, TERMS, fitted_servo
+from embodied_envs.arm.so101 import GRIP, HAND_MASS, JOINTS, TERMS, fitted_servo, servo_randomization
 
 TICK_S = 0.005
 SEGMENT_S, SETTLE_S, ITERATIONS = 10.0, 0.3, 15
+HEAVIER = (0.0, 0.1)  # kg, of the hand, of which motions in the air say too little
 WIDEN = 2.0  # a posterior that trusts its model is too narrow
 RANGES = {
     "stiffness": (3.0, 40.0),
@@ -48,3 +51,9 @@ def identify_servos(recordings: Sequence[Recording], iterations: int = ITERATION
         remove_offset=True,
         iterations=iterations,
     )
+
+
+def fitted_randomization(found: Fit, widen: float = WIDEN) -> Randomization:
+    """What a fit leaves open, and what it says nothing about: something may hang on the hand."""
+    unknown = RandomizationTerm(HAND_MASS, Uniform(*HEAVIER), "add")
+    return servo_randomization(found, widen) + Randomization((unknown,))

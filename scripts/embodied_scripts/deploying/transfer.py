@@ -23,11 +23,11 @@ from embodied.errors import DriverError, OptionError
 from embodied.nn.checkpoint import load_json, save_json
 from embodied.sysid import Fit, Recording
 from embodied.sysid.gap import gap
-from embodied_envs.arm.so101 import fitted_servo, servo_randomization
+from embodied_envs.arm.so101 import fitted_servo
 from embodied_scripts.cli.transfer import TransferTo
 from embodied_scripts.deploying.deploy import admit, arm_units, summarize, table_of
 from embodied_scripts.deploying.guard import Guard
-from embodied_scripts.deploying.identifying import identify_servos, servo_plant
+from embodied_scripts.deploying.identifying import fitted_randomization, identify_servos, servo_plant
 from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
 from embodied_scripts.deploying.refining import train_on
@@ -52,7 +52,7 @@ def transfer(given: TransferTo) -> None:
     recordings = _recordings(asked, console)
     probed = _probed(asked, player, console)
     fit, before, after = _identified(asked, recordings, console)
-    randomization = servo_randomization(fit, given.widen)
+    randomization = fitted_randomization(fit, given.widen)
     learned_under = asked.folder / "randomization.json"
     randomization.save(learned_under)
     policy = train_on(given.target, asked.folder / "policy-run", given.steps, learned_under, given.seed, given.threads)

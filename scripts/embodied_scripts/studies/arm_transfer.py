@@ -22,10 +22,10 @@ from embodied.randomization.distributions import Choice, Uniform
 from embodied.randomization.spec import Randomization, RandomizationTerm
 from embodied.robot.actuators.spec import Servo
 from embodied.sysid import Recording
-from embodied_envs.arm.so101 import HAND_MASS, TERMS, servo_randomization, so101
+from embodied_envs.arm.so101 import HAND_MASS, TERMS, so101
 from embodied_envs.arm.tabletop import table
 from embodied_scripts.cli.study_arm import ArmTransfer
-from embodied_scripts.deploying.identifying import WIDEN, identify_servos
+from embodied_scripts.deploying.identifying import HEAVIER, fitted_randomization, identify_servos
 from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.refining import train_on
 from embodied_scripts.deploying.robots import UPRIGHT, so101_arm
@@ -36,7 +36,6 @@ from embodied_scripts.studies.strange_bodies import on_twin
 SHARED, OWN = ("declared", "guessed"), ("fitted", "truth")  # one policy for all bodies, and one for each
 CONDITIONS = (*SHARED, *OWN)
 HZ, MOTIONS = 50.0, 2
-HEAVIER = (0.0, 0.1)  # kg, of the hand, as somebody guesses
 
 
 def guess() -> Randomization:
@@ -113,7 +112,7 @@ def _declare(asked: ArmTransfer, seed: int) -> Path:
     if not fitted.exists():
         found = identify_servos(record_twin(seed, asked.seconds))
         (asked.out / f"fit-{seed}.json").write_text(json.dumps(found.jsonable(), indent=1))
-        servo_randomization(found, WIDEN).save(fitted)
+        fitted_randomization(found).save(fitted)
     return fitted
 
 
