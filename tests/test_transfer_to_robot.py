@@ -79,7 +79,7 @@ def test_one_command_goes_from_a_robot_to_a_report_and_keeps_what_is_finished(tm
     monkeypatch.setattr(sys, "stdin", open("/dev/null"))  # noqa: SIM115
     run = tmp_path / "run"
     shutil.copytree(trained_folder("Feel-v0"), run / "policy-run" / "policy")
-    (run / "policy-run" / "done").touch()  # in place of minutes of fitting and learning
+    (run / "policy-run" / "done").write_text("150000")  # in place of minutes of fitting and learning
     (run / "fit.json").write_text(json.dumps(FIT.jsonable()))
     with TwinProcess(["so101", "--mystery", "3"], tmp_path) as twin:
         asked = ["transfer", "Feel-v0", "--port", twin.port, "--run", str(run), "--seconds", "2.5", "--deploy-s", "1"]

@@ -20,7 +20,7 @@ IMITATION: PPOConfig = replace(
 
 
 def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed: int = 0, threads: int = 0) -> Path:
-    """Lets a policy imitate its task's scripted player under another randomization; goes on where it stopped.
+    """Lets a policy imitate its task's scripted player under another randomization; goes on where it stopped, or with more steps.
 
     Args:
         target: a run, or an environment with a policy; randomize: a file; None for what the task itself has.
@@ -31,7 +31,8 @@ def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed
     Raises:
         EmbodiedError: a person stopped it.
     """
-    if (folder / DONE).exists():
+    done = folder / DONE
+    if done.exists() and int(done.read_text()) >= steps:
         return folder
     spec = EnvSpec.from_jsonable(read_card(saved_policy(target)).get("env"), target)
     settings = Train(
@@ -49,5 +50,5 @@ def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed
     )
     if not train_one(settings):
         raise EmbodiedError(f"the training was stopped; the same command goes on with it in {folder}")
-    (folder / DONE).touch()
+    done.write_text(str(steps))
     return folder
