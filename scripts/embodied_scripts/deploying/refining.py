@@ -20,7 +20,7 @@ IMITATION: PPOConfig = replace(
 
 
 def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed: int = 0, threads: int = 0) -> Path:
-    """Lets a policy imitate its task's scripted player under another randomization; goes on where it stopped, or with more steps.
+    """Lets a policy imitate its task's scripted player under another randomization; goes on where it stopped.
 
     Args:
         target: a run, or an environment with a policy; randomize: a file; None for what the task itself has.
