@@ -61,7 +61,8 @@ def test_the_truth_of_a_body_is_a_randomization_that_leaves_nothing_open() -> No
     assert what["elbow_flex_servo/stiffness"].by.values == pytest.approx((shares,))
     assert what["gripper_servo/load_friction"].by.values == pytest.approx((np.asarray(body.load_friction)[5],))
     assert what["shoulder_pan_servo/latency_s"].by.values == (body.latency_s,)
-    assert len(what) == 1 + 7 * 6
+    assert what["battery/charge"].by.values == pytest.approx((body.supply - 11.0,))
+    assert len(what) == 2 + 7 * 6
 
 
 def test_a_share_of_the_truth_is_of_the_same_bodies() -> None:
@@ -98,7 +99,9 @@ def test_one_command_goes_from_a_robot_to_a_report_and_keeps_what_is_finished(tm
     assert [(run / f"motion-{k}.npz").stat().st_mtime_ns for k in range(3)] == motions
     saved = Randomization.load(run / "randomization.json")
     assert saved.terms[0] == servo_randomization(FIT, widen=2.0).terms[0]
-    assert saved.terms[1].names == (HAND_MASS,)  # of which motions in the air say nothing
+    assert [term.names for term in saved.terms[1:]] == [("battery/charge",), (HAND_MASS,)]
+    low, high = saved.terms[1].by.low, saved.terms[1].by.high
+    assert low < 11.33 - 11.0 < high  # this body's supply has 11.33 V, of 11 to 12 that the arm's has
     page = (run / "report.html").read_text()
     for part in ("Measured", "latency of commands", "Identified", "mrad", "Trained under", "*_servo/stiffness"):
         assert part in page

@@ -35,6 +35,7 @@ from embodied_envs.arm.appearance import with_meshes
 
 ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 JOINTS = (*ARM, "gripper")
+SUPPLY = (11.0, 12.0)  # V, of an empty and of a charged battery, or of a weak and a good power supply
 GRIP = 0.5  # share of its supply that the gripper may use: above its overload limit its servo would let go
 HAND, GRASP = "grip", "grasp"  # sites: LeRobot's frame of the hand, and the middle of the fingers' pads
 TOP_SPEED = (1.0, 1.0, 1.0, 1.5, 2.0, 2.0)  # rad/s, of targets that are moved by their speeds
@@ -192,7 +193,7 @@ def so101(control_hz: float, camera: str = "none", appearance: str = "primitives
         range_finders=(RAYS,) if camera == "rays" else (),
         cameras=tuple(made("wrist", camera="wrist") for made in CAMERAS.get(camera, ())),
         actuators=tuple(Servo(f"{joint}_servo", joint, _servo(joint), command=command) for joint in JOINTS),
-        battery=Battery("12 V supply", (12.0, 12.0), resistance=0.2, capacity=1e9, electronics=1.0),
+        battery=Battery("12 V supply", SUPPLY, resistance=0.2, capacity=1e9, electronics=1.0),
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 import embodied_assets as assets
 from embodied.randomization.distributions import Uniform
 from embodied.randomization.spec import Randomization, RandomizationTerm
 from embodied.sysid import Fit, Parameter, Recording, ServoPlant, fit
 from embodied.sysid.drive import Servo
-from embodied_envs.arm.so101 import GRIP, HAND_MASS, JOINTS, TERMS, fitted_servo, servo_randomization
+from embodied_envs.arm.so101 import GRIP, HAND_MASS, JOINTS, SUPPLY, TERMS, fitted_servo, servo_randomization
 
 TICK_S = 0.005
 SEGMENT_S, SETTLE_S, ITERATIONS = 10.0, 0.3, 15
+CHARGE, VOLTS = "battery/charge", 0.2  # of the supply, and by how much it may be misread, as a share of its range
 HEAVIER = (0.0, 0.1)  # kg, of the hand, of which motions in the air say too little
 WIDEN = 2.0  # a posterior that trusts its model is too narrow
 RANGES = {
@@ -53,7 +56,12 @@ def identify_servos(recordings: Sequence[Recording], iterations: int = ITERATION
     )
 
 
-def fitted_randomization(found: Fit, widen: float = WIDEN) -> Randomization:
-    """What a fit leaves open, and what it says nothing about: something may hang on the hand."""
-    unknown = RandomizationTerm(HAND_MASS, Uniform(*HEAVIER), "add")
-    return servo_randomization(found, widen) + Randomization((unknown,))
+def fitted_randomization(found: Fit, recordings: Sequence[Recording], widen: float = WIDEN) -> Randomization:
+    """What a fit leaves open, the supply as it was read, and what a fit says nothing about: what hangs on the hand."""
+    volts = np.mean([recording.signal("volts").mean() for recording in recordings])
+    charge = float(np.interp(volts, SUPPLY, (0.0, 1.0)))
+    known = (
+        RandomizationTerm(CHARGE, Uniform(max(charge - VOLTS, 0.0), min(charge + VOLTS, 1.0)), "set"),
+        RandomizationTerm(HAND_MASS, Uniform(*HEAVIER), "add"),
+    )
+    return servo_randomization(found, widen) + Randomization(known)

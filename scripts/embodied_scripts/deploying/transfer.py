@@ -52,7 +52,7 @@ def transfer(given: TransferTo) -> None:
     recordings = _recordings(asked, console)
     probed = _probed(asked, player, console)
     fit, before, after = _identified(asked, recordings, console)
-    randomization = fitted_randomization(fit, given.widen)
+    randomization = fitted_randomization(fit, recordings, given.widen)
     learned_under = asked.folder / "randomization.json"
     randomization.save(learned_under)
     policy = train_on(given.target, asked.folder / "policy-run", given.steps, learned_under, given.seed, given.threads)

@@ -22,10 +22,10 @@ from embodied.randomization.distributions import Choice, Uniform
 from embodied.randomization.spec import Randomization, RandomizationTerm
 from embodied.robot.actuators.spec import Servo
 from embodied.sysid import Recording
-from embodied_envs.arm.so101 import HAND_MASS, TERMS, so101
+from embodied_envs.arm.so101 import HAND_MASS, SUPPLY, TERMS, so101
 from embodied_envs.arm.tabletop import table
 from embodied_scripts.cli.study_arm import ArmTransfer
-from embodied_scripts.deploying.identifying import HEAVIER, fitted_randomization, identify_servos
+from embodied_scripts.deploying.identifying import CHARGE, HEAVIER, fitted_randomization, identify_servos
 from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.refining import train_on
 from embodied_scripts.deploying.robots import UPRIGHT, so101_arm
@@ -46,6 +46,7 @@ def guess() -> Randomization:
     terms.append(RandomizationTerm(TERMS["load_friction"], Uniform(0.0, 0.5), "set"))
     terms.append(RandomizationTerm(TERMS["back_load_friction"], Uniform(0.0, 0.8), "set"))
     terms.append(RandomizationTerm(HAND_MASS, Uniform(*HEAVIER), "add"))
+    terms.append(RandomizationTerm(CHARGE, Uniform(0.0, 1.0), "set"))
     return Randomization(tuple(terms))
 
 
@@ -53,7 +54,9 @@ def truth(seed: int) -> Randomization:
     """The body of a twin, as far as the simulated arm has it: without play, a soft mount and homing errors."""
     robot = so101(HZ)
     body = mystery(TwinBody(table(), robot, BodyTruth.of(robot)), seed)
+    charge = float(np.interp(body.supply, SUPPLY, (0.0, 1.0)))
     terms = [RandomizationTerm(HAND_MASS, Choice((body.payload,)), "add")]
+    terms.append(RandomizationTerm(CHARGE, Choice((charge,)), "set"))
     duty = np.asarray(body.duty_per_count)
     for j, actuator in enumerate(robot.actuators):
         assert isinstance(actuator, Servo)
@@ -110,9 +113,10 @@ def _declare(asked: ArmTransfer, seed: int) -> Path:
     truth(seed).save(asked.out / f"truth-{seed}.json")
     fitted = asked.out / f"fitted-{seed}.json"
     if not fitted.exists():
-        found = identify_servos(record_twin(seed, asked.seconds))
+        recordings = record_twin(seed, asked.seconds)
+        found = identify_servos(recordings)
         (asked.out / f"fit-{seed}.json").write_text(json.dumps(found.jsonable(), indent=1))
-        fitted_randomization(found).save(fitted)
+        fitted_randomization(found, recordings).save(fitted)
     return fitted
 
 
