@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_fit_becomes_a_randomization_in_the_robots_own_terms() -> None:
     spread = np.sqrt(np.diag(term.by.covariance))
     assert spread[latency] == pytest.approx(3 * FIT.standard_error[latency])
     assert spread[stiffness] == pytest.approx(3 * FIT.standard_error[stiffness] / servo.stall_torque)
+    slow = FIT.estimate.copy()
+    slow[latency] = 0.04
+    (late,) = servo_randomization(replace(FIT, estimate=slow, high=FIT.high + 1.0)).terms
+    assert late.by.high[latency] == 0.045
+    gym.make_vec("embodied/Heft-v0", num_envs=8, randomize=Randomization((late,))).reset(seed=0)
+    slow[latency] = 0.05
+    with pytest.raises(OptionError, match="commands are"):
+        servo_randomization(replace(FIT, estimate=slow))
     with pytest.raises(OptionError, match="widen"):
         servo_randomization(FIT, widen=0.0)
     with pytest.raises(UnknownNameError, match="gravity"):

@@ -46,6 +46,7 @@ CAMERAS: dict[str, tuple[type[ColorCamera] | type[DepthCamera], ...]] = {"rgb": 
 RAYS = RaySensor("wrist", site="wrist_rays", body="gripper", pixels=32, fov=1.2, max_range=0.6, range_floor=0.002)
 
 
+LATENCY, MOST_LATENCY_S = "latency_s", 0.045  # and how late commands may be, by the buffer of those on their way [s]
 HAND_MASS = "body_mass[robot/gripper]"  # what it is called in an environment
 TERMS = {  # what a fit finds, and what it is called in an environment
     "stiffness": "*_servo/stiffness",
@@ -138,7 +139,7 @@ def servo_randomization(found: Posterior, widen: float = 1.0) -> Randomization:
 
     Raises:
         UnknownNameError: something else was found.
-        OptionError: a factor that is not positive.
+        OptionError: a factor that is not positive, or a latency beyond what is simulated.
     """
     if not widen > 0:
         raise OptionError(f"widen must be positive, not {widen}")
@@ -151,9 +152,14 @@ def servo_randomization(found: Posterior, widen: float = 1.0) -> Randomization:
     names = tuple(TERMS[name] for name in found.names)
     covariance = widen**2 * np.array(found.covariance) * np.outer(factor, factor)
     mean, low, high = (np.array(part) * factor + shift for part in (found.estimate, found.low, found.high))
+    most = np.array([MOST_LATENCY_S if name == LATENCY else np.inf for name in found.names])
+    if (mean > most).any():
+        late = float(mean[list(found.names).index(LATENCY)])
+        raise OptionError(f"commands are {late:.3g} s late: the arm is simulated with at most {MOST_LATENCY_S} s")
+    high = np.minimum(high, most)
     rows = tuple(tuple(map(float, row)) for row in (covariance + covariance.T) / 2)
-    middle, least, most = (tuple(map(float, part)) for part in (mean, np.maximum(low, 0.0), high))
-    return Randomization((RandomizationTerm(names, Correlated(middle, rows, least, most), "set"),))
+    middle, least, greatest = (tuple(map(float, part)) for part in (mean, np.maximum(low, 0.0), high))
+    return Randomization((RandomizationTerm(names, Correlated(middle, rows, least, greatest), "set"),))
 
 
 def so101(control_hz: float, camera: str = "none", appearance: str = "primitives") -> Robot:
