@@ -60,7 +60,7 @@ HEAVY: dict[str, set[str]] = {
     - WORDS,
     "rerun": {"embodied.view"},
     "matplotlib": {"embodied.view"},
-    "cv2": {"embodied.robot", "embodied.view"},
+    "cv2": {"embodied.robot", "embodied.view", "embodied.deploy"},
     "gymnasium": _under("world", "nn", "vector", "evaluation", "learn", "selfplay")
     | {"embodied_envs", "embodied_policies", "embodied_scripts"},
     "pettingzoo": {"embodied.world", "embodied.selfplay", "embodied_envs", "embodied_scripts"},

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import tempfile
 import time
+from pathlib import Path
 
 from embodied.errors import DriverError
 
@@ -14,18 +17,19 @@ PAUSE_S = 0.05
 class PortLock:
     """Keeps other programs of this toolkit from a port; the system lets go of it when the process ends, however.
 
+    A file beside is locked, not the port: some libraries lock that for themselves.
+
     Args:
         port: such as /dev/ttyACM0; patience_s: how long to wait for whoever has it [s].
 
     Raises:
-        DriverError: there is no such port, or somebody else uses it.
+        DriverError: somebody else uses it.
     """
 
     def __init__(self, port: str, patience_s: float = 0.0) -> None:
-        try:
-            self._file = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        except OSError as error:
-            raise DriverError(f"no robot at {port}: {error.strerror}") from error
+        name = hashlib.sha256(os.path.realpath(port).encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"embodied-port-{name}.lock"
+        self._file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
         deadline = time.monotonic() + patience_s
         while True:
             try:

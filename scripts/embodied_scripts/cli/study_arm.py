@@ -63,4 +63,4 @@ class ArmTransfer:
 
     def run(self) -> None:
         """Does what is missing, and prints the table."""
-        load("studies.arm_transfer:transfer")(self)
+        load("studies.deployment.arm_transfer:transfer")(self)

@@ -17,7 +17,7 @@ class FaultsOf:
 
     def run(self) -> None:
         """Prints the table."""
-        load("studies.robot_faults:run")(self.policy)
+        load("studies.deployment.robot_faults:run")(self.policy)
 
 
 @dataclass
@@ -35,7 +35,7 @@ class RealTime:
 
     def run(self) -> None:
         """Prints what was measured."""
-        load("studies.real_time:run")(self.policy, self.seconds, self.hz, self.camera)
+        load("studies.deployment.real_time:run")(self.policy, self.seconds, self.hz, self.camera)
 
 
 @dataclass
@@ -53,4 +53,4 @@ class Bodies:
 
     def run(self) -> None:
         """Prints the table."""
-        load("studies.strange_bodies:run")(self.policy, self.twins, self.episodes, self.out)
+        load("studies.deployment.strange_bodies:run")(self.policy, self.twins, self.episodes, self.out)

@@ -30,8 +30,8 @@ from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.refining import train_on
 from embodied_scripts.deploying.robots import UPRIGHT, so101_arm
 from embodied_scripts.deploying.twins import TwinOptions, make_servos
+from embodied_scripts.studies.deployment.strange_bodies import on_twin
 from embodied_scripts.studies.results import Row, by_condition, gather, mean_and_error, print_table, read_rows
-from embodied_scripts.studies.strange_bodies import on_twin
 
 SHARED, OWN = ("declared", "guessed"), ("fitted", "truth")  # one policy for all bodies, and one for each
 CONDITIONS = (*SHARED, *OWN)

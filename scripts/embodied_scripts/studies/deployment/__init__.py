@@ -1,0 +1,1 @@
+"""Policies on robots, as studies: faults, time, and bodies that nobody declared."""
