@@ -24,6 +24,7 @@ from embodied_scripts.cli.train import Train
 from embodied_scripts.deploying.players import player_of
 from embodied_scripts.deploying.robots import so101_arm
 from embodied_scripts.deploying.twins import TwinProcess
+from embodied_scripts.ids import resolve_id
 from embodied_scripts.runs import saved_policy
 from embodied_scripts.training.run import train_one
 
@@ -45,7 +46,7 @@ class Occupied:
 
 def _that_looks(task: str, folder: Path) -> Path:
     """A policy that sees the wrist's pictures; hardly trained, as it only has to take its time."""
-    settings = Train(task, 64, run_dir=folder, n_envs=2, options=("camera='rgb'",), threads=1)
+    settings = Train(resolve_id(task), 64, run_dir=folder, n_envs=2, options=("camera='rgb'",), threads=1)
     train_one(replace(settings, ppo=replace(settings.ppo, n_steps=16)))
     return policy_folder(folder)
 
