@@ -51,13 +51,12 @@ def ppo_losses(
     gained = mean_over(clipped_gain(ratio, advantage, clip_range), counts)
     if config.clip_range_vf is not None:
         value = clipped_value(value, rollout.value[rows], config.clip_range_vf)
-    nothing = torch.zeros_like(gained)
-    known = 0.0 if rollout.actor_only else 1.0
+    nothing, blind = torch.zeros_like(gained), rollout.actor_only
     return Losses(
         policy=nothing if rollout.imitation_only else -gained,
-        value=known * mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
+        value=nothing if blind else mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
         entropy=mean_over(output.actions.entropy(), counts),
-        belief=known * belief_loss(policy, output, rollout.hidden[rows], counts),
+        belief=nothing if blind else belief_loss(policy, output, rollout.hidden[rows], counts),
         forward_model=forward_model_loss(policy, output, obs, first, action),
         imitation=imitation_loss(output, rollout, rows, counts),
         approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
