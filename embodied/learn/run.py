@@ -16,8 +16,9 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
 from embodied.errors import CheckpointError
+from embodied.learn.saving import TRAINER_CARD
 from embodied.nn.checkpoint import load_json, save_json
-from embodied.nn.generation import locked
+from embodied.nn.generation import has_file, locked
 
 RUN, METRICS, POLICY = "run.json", "metrics.jsonl", "policy"
 LIBRARIES = ("embodied-sim2real", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
@@ -33,6 +34,16 @@ class RunFolder:
     def policy(self) -> Path:
         """The folder of the newest checkpoint."""
         return self.path / POLICY
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a training can go on from here."""
+        return has_file(self.policy, TRAINER_CARD)
+
+    def forget(self) -> None:
+        """Takes away what a run that never came to a checkpoint has written, so that it can begin again."""
+        for name in (RUN, METRICS):
+            (self.path / name).unlink(missing_ok=True)
 
     def check_free(self, resume: bool) -> None:
         """Checks that a new run would overwrite nothing.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, ndtr, ndtri
 
 from embodied.errors import OptionError, UnknownNameError
@@ -195,6 +195,13 @@ class Correlated(Distribution):
     covariance: tuple[tuple[float, ...], ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, mean: ArrayLike, covariance: ArrayLike, low: ArrayLike, high: ArrayLike) -> Correlated:
+        """From arrays `(P,)` and `(P, P)`, the covariance symmetric but for rounding."""
+        rows = np.asarray(covariance, float)
+        middle, least, greatest = (tuple(np.asarray(part, float).tolist()) for part in (mean, low, high))
+        return cls(middle, tuple(map(tuple, ((rows + rows.T) / 2).tolist())), least, greatest)
 
     def __post_init__(self) -> None:
         covariance, size = np.array(self.covariance), len(self.mean)

@@ -119,10 +119,8 @@ class Fit:
             raise OptionError(f"widen must be positive, not {widen}")
         which = [self.names.index(name) for name in names]
         covariance = widen**2 * self.covariance[np.ix_(which, which)]
-        covariance = (covariance + covariance.T) / 2
-        rows = tuple(tuple(map(float, row)) for row in covariance)
-        mean, low, high = (tuple(map(float, part[which])) for part in (self.estimate, self.low, self.high))
-        return Randomization((RandomizationTerm(tuple(names.values()), Correlated(mean, rows, low, high), "set"),))
+        by = Correlated.of(self.estimate[which], covariance, self.low[which], self.high[which])
+        return Randomization((RandomizationTerm(tuple(names.values()), by, "set"),))
 
     def jsonable(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""

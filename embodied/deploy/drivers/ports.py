@@ -6,12 +6,9 @@ import fcntl
 import hashlib
 import os
 import tempfile
-import time
 from pathlib import Path
 
 from embodied.errors import DriverError
-
-PAUSE_S = 0.05
 
 
 class PortLock:
@@ -19,27 +16,19 @@ class PortLock:
 
     A file beside is locked, not the port: some libraries lock that for themselves.
 
-    Args:
-        port: such as /dev/ttyACM0; patience_s: how long to wait for whoever has it [s].
-
     Raises:
         DriverError: somebody else uses it.
     """
 
-    def __init__(self, port: str, patience_s: float = 0.0) -> None:
+    def __init__(self, port: str) -> None:
         name = hashlib.sha256(os.path.realpath(port).encode()).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"embodied-port-{name}.lock"
         self._file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
-        deadline = time.monotonic() + patience_s
-        while True:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except OSError:
-                if time.monotonic() >= deadline:
-                    os.close(self._file)
-                    raise DriverError(f"another program uses {port}: end it first") from None
-                time.sleep(PAUSE_S)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise DriverError(f"another program uses {port}: end it first") from None
 
     def release(self) -> None:
         """Lets others use it."""

@@ -103,9 +103,6 @@ class ServoArm:
             overload limit would be switched off by it.
         opened: opens the bus, where it is no port; None for `open_bus`.
         now: what readings are stamped with [s].
-
-    Attributes:
-        patience_s: how long `connect` waits for another program that uses the port [s].
     """
 
     def __init__(
@@ -144,7 +141,6 @@ class ServoArm:
         self._open = opened or (lambda: open_bus(port, self.ids, library))
         self._locks = opened is None
         self._lock: PortLock | None = None
-        self.patience_s = 0.0
         self._bus: RegisterBus | None = None
         self._told: NDArray[np.int64] | None = None
         self.retried = 0
@@ -158,13 +154,13 @@ class ServoArm:
 
     def connect(self) -> None:
         if self._locks:
-            self._lock = PortLock(self.port, self.patience_s)
+            self._lock = PortLock(self.port)
         try:
             self._bus = self._open()
             models = self.get("model_number")
             if (models != MODEL_NUMBER).any():
                 raise DriverError(f"the servos on {self.port} are of models {models.tolist()}, not {MODEL_NUMBER}")
-        except DriverError:
+        except BaseException:
             self.close()
             raise
 

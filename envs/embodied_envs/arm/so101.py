@@ -156,10 +156,8 @@ def servo_randomization(found: Posterior, widen: float = 1.0) -> Randomization:
     if (mean > most).any():
         late = float(mean[list(found.names).index(LATENCY)])
         raise OptionError(f"commands are {late:.3g} s late: the arm is simulated with at most {MOST_LATENCY_S} s")
-    high = np.minimum(high, most)
-    rows = tuple(tuple(map(float, row)) for row in (covariance + covariance.T) / 2)
-    middle, least, greatest = (tuple(map(float, part)) for part in (mean, np.maximum(low, 0.0), high))
-    return Randomization((RandomizationTerm(names, Correlated(middle, rows, least, greatest), "set"),))
+    by = Correlated.of(mean, covariance, np.maximum(low, 0.0), np.minimum(high, most))
+    return Randomization((RandomizationTerm(names, by, "set"),))
 
 
 def so101(control_hz: float, camera: str = "none", appearance: str = "primitives") -> Robot:

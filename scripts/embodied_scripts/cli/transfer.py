@@ -39,6 +39,8 @@ class TransferTo(OnPort):
     """Run the policy although the robot is not what it was promised."""
     seed: int = 0
     """Of motions and training."""
+    n_envs: int = 128
+    """Worlds that it learns in at once."""
     threads: int = 0
     """Of the training (0: one per core)."""
 

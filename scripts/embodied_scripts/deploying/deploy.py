@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -28,7 +28,7 @@ from embodied_scripts.cli.deploy import Deploy, Probe
 from embodied_scripts.deploying.guard import Guard
 from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
-from embodied_scripts.deploying.robots import LEROBOT_NAMES, robot_on, workspace_of
+from embodied_scripts.deploying.robots import dataset_in, robot_on, workspace_of
 
 if TYPE_CHECKING:
     from embodied.view.robot_stream import RobotStream
@@ -56,6 +56,15 @@ def measure(asked: Probe) -> None:
 def deploy(asked: Deploy) -> None:
     """Runs a policy on a robot; exits with 1 where an emergency ended it."""
     console = Console()
+    report = deployed(asked, console)
+    if asked.log is not None:
+        console.print(f"log: {asked.log / 'loop.csv'}", markup=False)
+    if report.emergency:
+        sys.exit(1)
+
+
+def deployed(asked: Deploy, console: Console) -> LoopReport:
+    """Runs a policy on a robot, guarded and supervised, and leaves it in its safe state."""
     if asked.dataset is not None and (asked.log is None or asked.dry_run):
         raise OptionError("a dataset is made of the log of a run that moves: name a folder, --log, and no --dry-run")
     player = player_of(asked.target)
@@ -68,18 +77,15 @@ def deploy(asked: Deploy) -> None:
     try:
         with nullcontext() if asked.dry_run else Guard(asked, limits):
             if asked.probe and not asked.dry_run:
-                admit(arm, player, asked.force, console)
+                _admit(arm, player, asked.force, console)
             report = _run(arm, player, limits, asked, console)
     finally:
         arm.close()
     console.print(str(report), markup=False)
-    if asked.log is not None:
-        console.print(f"log: {asked.log / 'loop.csv'}", markup=False)
-    if report.emergency:
-        sys.exit(1)
+    return report
 
 
-def admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None:
+def _admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None:
     """Measures the robot and refuses it, relaxed, where it is not what the policy was promised."""
     try:
         report = probe(arm, player.contract)
@@ -98,7 +104,8 @@ def admit(arm: ServoArm, player: Player, force: bool, console: Console) -> None:
 def _run(arm: ServoArm, player: Player, limits: Supervision, asked: Deploy, console: Console) -> LoopReport:
     log = None
     if asked.log is not None:
-        about = {"policy": player.name, "robot": asked.robot, "contract": player.contract.jsonable()}
+        about: dict[str, Any] = {"policy": player.name, "robot": asked.robot, "joints": list(arm.joints)}
+        about["contract"] = player.contract.jsonable()
         log = LogFile(asked.log / "loop.csv", arm_units(arm), **about)
     box = None if asked.workspace is None else workspace_of(asked.robot, asked.workspace)
     loop = Loop(
@@ -122,7 +129,7 @@ def _run(arm: ServoArm, player: Player, limits: Supervision, asked: Deploy, cons
         stream.close()
     if log is not None:
         log.close()
-        summarize(report, log.path.parent / "report.json")
+        _summarize(report, log.path.parent / "report.json")
         if asked.dataset is not None and report.decisions > 1 and not report.emergency:
             _dataset(asked, arm, player).add(Recording.load(log.path), player.name)
     return report
@@ -130,7 +137,7 @@ def _run(arm: ServoArm, player: Player, limits: Supervision, asked: Deploy, cons
 
 def _dataset(asked: Deploy, arm: ServoArm, player: Player) -> LeRobotFolder:
     assert asked.dataset is not None
-    return LeRobotFolder(asked.dataset, player.contract.control_hz, arm.joints, LEROBOT_NAMES[asked.robot])
+    return dataset_in(asked.dataset, asked.robot, arm.joints, player.contract.control_hz)
 
 
 def _stream(arm: ServoArm, player: Player, loop: Loop, where: str, console: Console) -> RobotStream:
@@ -147,7 +154,7 @@ def _stream(arm: ServoArm, player: Player, loop: Loop, where: str, console: Cons
     return stream
 
 
-def summarize(report: LoopReport, path: Path) -> None:
+def _summarize(report: LoopReport, path: Path) -> None:
     """Writes how a run went."""
     summary = {"ended": report.ended, "safe": report.safe, "safe_after_s": report.safe_after_s}
     summary |= {"decisions": report.decisions, "missed": report.missed, "held": report.held}

@@ -67,7 +67,6 @@ def watch(told: str) -> None:
     print(READY, flush=True)
     if sys.stdin.readline().strip() == DISMISSED:
         return
-    robot.patience_s = PATIENCE_S
     _reached(robot)
     limits |= {name: tuple(limits[name]) for name in ("park", "volts")}
     make_safe(robot, Supervision(**limits))

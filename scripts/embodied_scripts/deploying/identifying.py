@@ -30,12 +30,19 @@ RANGES = {
 }
 
 
-def servo_plant() -> ServoPlant:
-    """The arm, driven as its servos do; the gripper with the torque that its driver leaves to it."""
+def servo_plant(joints: Sequence[str] = JOINTS, supply: str | None = "volts", threads: int | None = 1) -> ServoPlant:
+    """The package's arm, driven as its servos drive it; the gripper with the torque that its driver leaves to it.
+
+    Args:
+        joints: that were recorded; supply: the signal of its voltage, if that was.
+    """
     servo = fitted_servo().servo
-    drive = Servo(stiffness=12.0, limit=servo.stall_torque, load_friction=0.2, supply="volts", volts=12.0)
-    drives = dict.fromkeys(JOINTS, drive) | {"gripper": replace(drive, limit=GRIP * drive.limit)}
-    return ServoPlant(assets.robot_path("so101"), JOINTS, drives, tick_s=TICK_S, threads=1)
+    drive = Servo(
+        stiffness=12.0, limit=servo.stall_torque, load_friction=0.05, back_load_friction=0.05, supply=supply,
+        volts=servo.voltage,
+    )  # fmt: skip
+    drives = dict.fromkeys(joints, drive) | {"gripper": replace(drive, limit=GRIP * drive.limit)}
+    return ServoPlant(assets.robot_path("so101"), joints, drives, tick_s=TICK_S, threads=threads)
 
 
 def identify_servos(recordings: Sequence[Recording], iterations: int = ITERATIONS) -> Fit:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from embodied.errors import EmbodiedError
 from embodied.learn.config import PPOConfig
 from embodied.nn.checkpoint import read_card
 from embodied.vector.spec import EnvSpec
 from embodied_scripts.cli.train import MANY_WORLDS, Train
 from embodied_scripts.runs import saved_policy
-from embodied_scripts.training.run import train_one
+from embodied_scripts.training.run import train_to_end
 
-DONE = "done"
 IMITATION: PPOConfig = replace(
     MANY_WORLDS, dagger_share=1.0, dagger_learner_share=0.0, dagger_noise=0.3, dagger_spread=0.05
 )
 
 
-def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed: int = 0, threads: int = 0) -> Path:
+def train_on(
+    target: str, folder: Path, steps: int, randomize: Path | None, seed: int = 0, threads: int = 0, n_envs: int = 128
+) -> Path:
     """Lets a policy imitate its task's scripted player under another randomization; goes on where it stopped.
 
     Args:
@@ -31,16 +31,13 @@ def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed
     Raises:
         EmbodiedError: a person stopped it.
     """
-    done = folder / DONE
-    if done.exists() and int(done.read_text()) >= steps:
-        return folder
     spec = EnvSpec.from_jsonable(read_card(saved_policy(target)).get("env"), target)
     settings = Train(
         spec.id,
         steps,
         seed,
         folder,
-        resume=(folder / "run.json").exists(),
+        n_envs=n_envs,
         options=tuple(f"{name}={value!r}" for name, value in spec.options.items()),
         randomize=None if randomize is None else str(randomize.absolute()),
         start_from=target,
@@ -48,7 +45,5 @@ def train_on(target: str, folder: Path, steps: int, randomize: Path | None, seed
         threads=threads,
         ppo=IMITATION,
     )
-    if not train_one(settings):
-        raise EmbodiedError(f"the training was stopped; the same command goes on with it in {folder}")
-    done.write_text(str(steps))
+    train_to_end(settings)
     return folder

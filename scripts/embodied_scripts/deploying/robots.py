@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embodied.contract import Contract
+from embodied.deploy.dataset import LeRobotFolder
 from embodied.deploy.driver import JointLimits
 from embodied.deploy.drivers.cameras import SeeingRobot, VideoCamera
 from embodied.deploy.drivers.servos import Calibration, ServoArm
 from embodied.deploy.workspace import Workspace
 from embodied.errors import OptionError, UnknownNameError
+from embodied.robot.kinematics import SerialChain
 from embodied_envs.arm.so101 import GRASP, GRIP, JOINTS, TOP_SPEED, arm_chain, control_of
 from embodied_scripts.cli.port import OnPort
 
@@ -32,31 +35,38 @@ def so101_arm(port: str, library: str = "feetech", calibration: Path | None = No
     return ServoArm(JOINTS, port, limits, known, library, torque={"gripper": GRIP}, **more)
 
 
-ARMS = {"so101": so101_arm}
-HANDS = {"so101": lambda: arm_chain(GRASP)}
-LEROBOT_NAMES = {"so101": "so101_follower"}
+@dataclass(frozen=True)
+class KnownRobot:
+    """A robot that policies can be put on.
 
-
-def arm_named(robot: str, port: str, library: str, calibration: Path | None) -> ServoArm:
-    """The driver of an arm alone.
-
-    Raises:
-        UnknownNameError: there is none for that robot.
+    Attributes:
+        driver: makes its driver from a port, a library and a calibration file; hand: makes the chain to its hand.
+        lerobot: what LeRobot calls its type.
     """
-    if robot not in ARMS:
-        raise UnknownNameError("robot with a driver", robot, ARMS)
-    return ARMS[robot](port, library, calibration)
+
+    driver: Callable[[str, str, Path | None], ServoArm]
+    hand: Callable[[], SerialChain]
+    lerobot: str
+
+
+ROBOTS = {"so101": KnownRobot(so101_arm, lambda: arm_chain(GRASP), "so101_follower")}
+
+
+def known_robot(name: str) -> KnownRobot:
+    """A robot by its name; raises UnknownNameError for one without a driver."""
+    if name not in ROBOTS:
+        raise UnknownNameError("robot with a driver", name, ROBOTS)
+    return ROBOTS[name]
 
 
 def workspace_of(robot: str, corners: Sequence[float]) -> Workspace:
-    """A box for the middle of a robot's fingers: least x, y, z, and greatest [m].
+    """A box for the middle of a robot's fingers: least x, y, z, and greatest [m]; OptionError: it is none."""
+    return Workspace(known_robot(robot).hand(), corners[:3], corners[3:])
 
-    Raises:
-        UnknownNameError: nobody knows that robot's hand; OptionError: it is no box.
-    """
-    if robot not in HANDS:
-        raise UnknownNameError("robot with a hand", robot, HANDS)
-    return Workspace(HANDS[robot](), corners[:3], corners[3:])
+
+def dataset_in(folder: Path, robot: str, joints: tuple[str, ...], hz: float) -> LeRobotFolder:
+    """A LeRobot dataset of a robot, new or to be added to; RecordingError: it is of another robot or rate."""
+    return LeRobotFolder(folder, hz, joints, known_robot(robot).lerobot)
 
 
 def robot_on(asked: OnPort, contract: Contract | None = None) -> Any:
@@ -65,7 +75,7 @@ def robot_on(asked: OnPort, contract: Contract | None = None) -> Any:
     Raises:
         UnknownNameError: there is none for that robot; OptionError: a camera without a name or a source.
     """
-    arm = arm_named(asked.robot, asked.port, asked.library, asked.calibration)
+    arm = known_robot(asked.robot).driver(asked.port, asked.library, asked.calibration)
     cameras = dict(_camera(text, contract) for text in asked.camera)
     return SeeingRobot(arm, cameras) if cameras else arm
 

@@ -23,7 +23,7 @@ from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_scripts.cli.teleoperate import Teleoperate
 from embodied_scripts.deploying.deploy import arm_units
 from embodied_scripts.deploying.keys import Keys
-from embodied_scripts.deploying.robots import LEROBOT_NAMES, arm_named, robot_on
+from embodied_scripts.deploying.robots import dataset_in, known_robot, robot_on
 from embodied_scripts.ids import resolve_id
 
 KEYBOARD, SPACE = "keyboard", " "
@@ -86,9 +86,8 @@ class _Session:
         joints = self._inner.task.control.joints
         if self._asked.leader == KEYBOARD:
             return Keyboard(self._taken, len(joints))
-        self._leader_arm = arm_named(
-            self._asked.robot, self._asked.leader, self._asked.library, self._asked.leader_calibration
-        )
+        asked = self._asked
+        self._leader_arm = known_robot(asked.robot).driver(asked.leader, asked.library, asked.leader_calibration)
         self._leader_arm.connect()
         self._leader_arm.relax()
         return Leader(self._leader_arm, self._inner.task.control)
@@ -114,8 +113,7 @@ class _Session:
     def _opened_dataset(self) -> LeRobotFolder | None:
         if self._asked.dataset is None:
             return None
-        name, hz = LEROBOT_NAMES[self._asked.robot], self._inner.contract.control_hz
-        return LeRobotFolder(self._asked.dataset, hz, self._robot.joints, name)
+        return dataset_in(self._asked.dataset, self._asked.robot, self._robot.joints, self._inner.contract.control_hz)
 
     def _key(self, key: str) -> None:
         if key == SPACE and self._loop is not None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from embodied.contract import Contract
 from embodied.deploy.drivers.servos import ServoArm
-from embodied.deploy.log import LogFile
-from embodied.deploy.loop import Loop, LoopReport
+from embodied.deploy.loop import LoopReport
 from embodied.deploy.motion import gentle_motion, record_motion
 from embodied.deploy.observing import RobotView
 from embodied.deploy.probe import ProbeReport, probe
@@ -24,11 +22,11 @@ from embodied.nn.checkpoint import load_json, save_json
 from embodied.sysid import Fit, Recording
 from embodied.sysid.gap import gap
 from embodied_envs.arm.so101 import fitted_servo
+from embodied_scripts.cli.deploy import Deploy
+from embodied_scripts.cli.port import OnPort
 from embodied_scripts.cli.transfer import TransferTo
-from embodied_scripts.deploying.deploy import admit, arm_units, summarize, table_of
-from embodied_scripts.deploying.guard import Guard
+from embodied_scripts.deploying.deploy import deployed, table_of
 from embodied_scripts.deploying.identifying import fitted_randomization, identify_servos, servo_plant
-from embodied_scripts.deploying.keys import KeyStop
 from embodied_scripts.deploying.players import Player, player_of
 from embodied_scripts.deploying.refining import train_on
 from embodied_scripts.deploying.robots import UPRIGHT, robot_on
@@ -55,8 +53,10 @@ def transfer(given: TransferTo) -> None:
     randomization = fitted_randomization(fit, recordings, given.widen)
     learned_under = asked.folder / "randomization.json"
     randomization.save(learned_under)
-    policy = train_on(given.target, asked.folder / "policy-run", given.steps, learned_under, given.seed, given.threads)
-    report = _deployed(asked, policy, console) if given.deploy_s else None
+    policy = train_on(
+        given.target, asked.folder / "policy-run", given.steps, learned_under, given.seed, given.threads, given.n_envs
+    )
+    report = _on_robot(asked, policy, console) if given.deploy_s else None
     found = Transferred(player.name, player.contract, probed, fit, before, after, randomization, report)
     page = write_transfer_report(asked.folder, found)
     console.print(f"Wrote {page}", highlight=False)
@@ -79,9 +79,7 @@ class _Asked:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path, names = self.folder / "transfer.json", ("target", "robot", "calibration", "seconds", "widen", "seed")
-        now = {
-            name: value if isinstance(value := getattr(self.given, name), int | float) else str(value) for name in names
-        }
+        now = {name: str(getattr(self.given, name)) for name in names}
         kept = load_json(path) if path.exists() else now
         differing = [f"{name} {kept.get(name)}, not {now[name]}" for name in names if kept.get(name) != now[name]]
         if differing:
@@ -90,8 +88,8 @@ class _Asked:
 
 
 @contextmanager
-def _connected(asked: _Asked, contract: Contract | None = None) -> Iterator[ServoArm]:
-    arm = robot_on(asked.given, contract)
+def _connected(asked: _Asked) -> Iterator[ServoArm]:
+    arm = robot_on(asked.given)
     arm.connect()
     try:
         yield arm
@@ -159,18 +157,11 @@ def _identified(asked: _Asked, recordings: list[Recording], console: Console) ->
     return fit, before, after
 
 
-def _deployed(asked: _Asked, policy: Path, console: Console) -> LoopReport:
-    """The new policy on the robot."""
-    player = player_of(str(policy))
-    limits = Supervision(asked.given.safe, tuple(player.start.tolist()))
-    with Guard(asked.given, limits), _connected(asked, player.contract) as arm:
-        admit(arm, player, asked.given.force, console)
-        about = {"policy": player.name, "robot": asked.given.robot, "joints": list(arm.joints)}
-        log = LogFile(asked.folder / "loop.csv", arm_units(arm), **about)
-        loop = Loop(arm, player.agent, player.contract, player.control, player.start, limits, log)
-        with KeyStop(loop.stop):
-            report = loop.run(asked.given.deploy_s)
-        log.close()
-    summarize(report, asked.folder / "report.json")
-    console.print(str(report), markup=False, highlight=False)
-    return report
+def _on_robot(asked: _Asked, policy: Path, console: Console) -> LoopReport:
+    """The new policy on the robot, measured once more."""
+    given = asked.given
+    reached = {field.name: getattr(given, field.name) for field in fields(OnPort)}
+    run = Deploy(
+        target=str(policy), seconds=given.deploy_s, safe=given.safe, force=given.force, log=asked.folder, **reached
+    )
+    return deployed(run, console)

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-import embodied_assets as assets
-from embodied.sysid import Fit, Parameter, Recording, Servo, ServoPlant, fit
+from embodied.sysid import Fit, Parameter, Recording, ServoPlant, fit
 from embodied.sysid.gap import gap
 from embodied_envs.arm.so101 import ARM
 from embodied_scripts.cli.study_arm import Twin
+from embodied_scripts.deploying.identifying import SEGMENT_S, SETTLE_S, servo_plant
 
 JUDGES = ("sinusoidal_sweep", "staircase_motion")
-LIMIT = 2.94  # N·m, of the datasheet: the logs never reach it
 PARAMETERS = (
     Parameter("stiffness", 5.0, 25.0, tied=True, start=10.4),
     Parameter("dof_damping", 0.1, 3.0, tied=True, start=0.58),
@@ -34,7 +33,9 @@ def fit_twin(asked: Twin) -> None:
     plant = plant_of_arm()
     some = [log.part(0, 40) for name, log in logs.items() if name not in JUDGES]
     with console.status("Fitting six motions, from two starts …"):
-        found = fit(plant, some, PARAMETERS, segment_s=10, settle_s=0.3, remove_offset=True, iterations=12, starts=2)
+        found = fit(
+            plant, some, PARAMETERS, segment_s=SEGMENT_S, settle_s=SETTLE_S, remove_offset=True, iterations=12, starts=2
+        )
     for name, value, (low, high) in zip(found.names, found.estimate, found.interval, strict=True):
         console.print(f"{name} {value:.4g} ({low:.4g} to {high:.4g})", markup=False, highlight=False)
     judged = judge(plant, found, logs)
@@ -46,9 +47,8 @@ def fit_twin(asked: Twin) -> None:
 
 
 def plant_of_arm() -> ServoPlant:
-    """The package's arm, driven as its servos drive it."""
-    drive = Servo(stiffness=12.0, limit=LIMIT, load_friction=0.05, back_load_friction=0.05)
-    return ServoPlant(assets.robot_path("so101"), ARM, drive, tick_s=0.005)
+    """The joints of the arm that were recorded, without the supply, which was not."""
+    return servo_plant(ARM, supply=None, threads=None)
 
 
 def judge(plant: ServoPlant, found: Fit, logs: dict[str, Recording]) -> dict[str, float]:

@@ -24,6 +24,15 @@ def read_rows(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def rows_so_far(
+    path: Path, steps: int, episodes: int, wanted: Iterable[tuple[str, int]]
+) -> tuple[list[Row], list[tuple[str, int]]]:
+    """The rows of a table that were made with these settings, and what is missing of `wanted` (condition, seed)."""
+    rows = [row for row in read_rows(path) if (row["steps"], row["episodes"]) == (steps, episodes)]
+    done = {(row["condition"], row["seed"]) for row in rows}
+    return rows, [one for one in wanted if one not in done]
+
+
 def gather(path: Path, trainings: Sequence[Future[Row]]) -> list[Row]:
     """Waits for trainings; writes, prints and returns the row of each as it is finished.
 
@@ -71,10 +80,8 @@ def complete(asked: Study, conditions: Sequence[str], train: Callable[[int, int,
         if condition not in conditions:
             raise UnknownNameError("kind of training", condition, conditions)
     asked.out.mkdir(parents=True, exist_ok=True)
-    path, settings = asked.out / "table.jsonl", {"steps": asked.steps, "episodes": asked.episodes}
-    rows = [row for row in read_rows(path) if all(row[name] == value for name, value in settings.items())]
-    done = {(row["condition"], row["seed"]) for row in rows}
-    missing = [(one, seed) for seed in range(asked.seeds) for one in asked.only if (one, seed) not in done]
+    path, wanted = asked.out / "table.jsonl", [(one, seed) for seed in range(asked.seeds) for one in asked.only]
+    rows, missing = rows_so_far(path, asked.steps, asked.episodes, wanted)
     with ProcessPoolExecutor(asked.jobs or default_threads(), get_context("spawn")) as pool:
         return rows + gather(path, [pool.submit(train, asked.steps, asked.episodes, *one) for one in missing])
 

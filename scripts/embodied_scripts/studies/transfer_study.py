@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import EmbodiedError, OptionError
+from embodied.errors import OptionError
 from embodied.evaluation.report import evaluate
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.policy import load_policy
@@ -22,9 +22,9 @@ from embodied.randomization.spec import Randomization, RandomizationTerm
 from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_scripts.cli.study_transfer import Transfer
 from embodied_scripts.cli.train import Train
-from embodied_scripts.studies.results import Row, by_condition, gather, mean_and_error, print_table, read_rows
+from embodied_scripts.studies.results import Row, by_condition, gather, mean_and_error, print_table, rows_so_far
 from embodied_scripts.studies.simulated_logs import fitted, record
-from embodied_scripts.training.run import train_one
+from embodied_scripts.training.run import train_to_end
 
 TASK = "embodied/Signpost-v0"
 
@@ -70,10 +70,8 @@ def transfer(asked: Transfer) -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     _declare(asked)
     table = asked.out / "table.jsonl"
-    rows = [row for row in read_rows(table) if (row["steps"], row["episodes"]) == (asked.steps, asked.episodes)]
-    done = {(row["condition"], row["seed"]) for row in rows}
     wanted = [(name, seed) for seed in range(asked.seeds) for name in CONDITIONS]
-    missing = [one for one in wanted if one not in done]
+    rows, missing = rows_so_far(table, asked.steps, asked.episodes, wanted)
     with ProcessPoolExecutor(asked.jobs or default_threads(), get_context("spawn")) as pool:
         list(pool.map(partial(_train_base, asked), sorted({seed for _, seed in missing})))
         rows += gather(table, [pool.submit(_row, asked, *one) for one in missing])
@@ -106,9 +104,7 @@ def _row(study: Transfer, condition: str, seed: int) -> Row:
 
 def _train(folder: Path, steps: int, seed: int, **given: Any) -> None:
     """Trains a policy on one core, or goes on where it stopped."""
-    resume = (folder / "run.json").exists()
-    if not train_one(Train(TASK, steps, seed, folder, resume, threads=1, **given)):
-        raise EmbodiedError(f"the training in {folder} was stopped")
+    train_to_end(Train(TASK, steps, seed, folder, threads=1, **given))
 
 
 def _success(folder: Path, world: Randomization | None, episodes: int) -> float | None:

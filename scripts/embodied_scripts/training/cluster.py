@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from embodied.errors import EmbodiedError
 from embodied.extras import advice
-from embodied_scripts.training.run import from_jsonable, train_one
+from embodied_scripts.training.run import from_jsonable, train_to_end
 
 LOCAL = "local"
 RETRIES = 3
@@ -51,10 +50,5 @@ def train_everywhere(
 def train_or_go_on(job: dict[str, Any]) -> None:
     """Makes one training to its end, from its last checkpoint if there is one; runs on a worker."""
     folder = Path(job["run_dir"])
-    begun = (folder / "policy" / "trainer.json").is_file()
-    if not begun and (folder / "run.json").exists():  # killed before the first checkpoint: nothing to go on from
-        for file in ("run.json", "metrics.jsonl"):
-            (folder / file).unlink(missing_ok=True)
     settings = from_jsonable({name: value for name, value in job.items() if name != "run_dir"}, str(folder))
-    if not train_one(replace(settings, run_dir=folder, resume=begun)):
-        raise EmbodiedError(f"{folder} was stopped before its end")
+    train_to_end(replace(settings, run_dir=folder))

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 import embodied_envs  # noqa: F401  (registers the ids)
-from embodied.errors import CheckpointError, OptionError
+from embodied.errors import CheckpointError, EmbodiedError, OptionError
 from embodied.files import checked
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.resources import footprint
@@ -43,6 +43,23 @@ def train_one(given: Train) -> bool:
     folder = RunFolder(given.run_dir)
     with folder.held():
         return _train(folder, given)
+
+
+def train_to_end(given: Train) -> None:
+    """Trains one run to its end, from its last checkpoint if there is one.
+
+    Raises:
+        EmbodiedError: a person stopped it.
+    """
+    assert given.run_dir is not None
+    folder = RunFolder(given.run_dir)
+    with folder.held():
+        begun = folder.has_checkpoint
+        if not begun:
+            folder.forget()  # killed before the first checkpoint: nothing to go on from
+        finished = _train(folder, replace(given, resume=begun))
+    if not finished:
+        raise EmbodiedError(f"{given.run_dir} was stopped before its end; the same command goes on with it")
 
 
 def _train(folder: RunFolder, given: Train) -> bool:

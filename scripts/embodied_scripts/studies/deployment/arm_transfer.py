@@ -31,7 +31,7 @@ from embodied_scripts.deploying.refining import train_on
 from embodied_scripts.deploying.robots import UPRIGHT, so101_arm
 from embodied_scripts.deploying.twins import TwinOptions, make_servos
 from embodied_scripts.studies.deployment.strange_bodies import on_twin
-from embodied_scripts.studies.results import Row, by_condition, gather, mean_and_error, print_table, read_rows
+from embodied_scripts.studies.results import Row, by_condition, gather, mean_and_error, print_table, rows_so_far
 
 SHARED, OWN = ("declared", "guessed"), ("fitted", "truth")  # one policy for all bodies, and one for each
 CONDITIONS = (*SHARED, *OWN)
@@ -94,9 +94,8 @@ def transfer(asked: ArmTransfer) -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     guess().save(asked.out / "guessed.json")
     path = asked.out / "table.jsonl"
-    rows = [row for row in read_rows(path) if (row["steps"], row["episodes"]) == (asked.steps, asked.episodes)]
-    done = {(row["condition"], row["seed"]) for row in rows}
-    missing = [(name, seed) for seed in range(asked.twins) for name in CONDITIONS if (name, seed) not in done]
+    wanted = [(name, seed) for seed in range(asked.twins) for name in CONDITIONS]
+    rows, missing = rows_so_far(path, asked.steps, asked.episodes, wanted)
     with ProcessPoolExecutor(asked.jobs or default_threads(), get_context("spawn")) as pool:
         shared = {name for name, _ in missing if name in SHARED}
         own = {seed for name, seed in missing if name in OWN}
