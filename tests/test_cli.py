@@ -317,6 +317,16 @@ def test_training_starts_from_another_run_and_that_run_may_be_gone_when_it_is_re
     assert again.returncode == 0, again.stderr
 
 
+def test_training_starts_from_the_policy_that_comes_with_an_environment(tmp_path):
+    begun = embodied("train", "Signpost-v0", "--start-from", "Signpost-v0", "--run", tmp_path / "run", *TINY)
+    assert begun.returncode == 0, begun.stderr
+    lineage = json.loads((tmp_path / "run" / "policy" / "policy.json").read_text())["contract"]["lineage"]
+    assert lineage["parent"] == "Signpost-v0"
+    wrong = embodied("train", "Signpost-v0", "--start-from", "runs/none", "--run", tmp_path / "other", *TINY)
+    assert wrong.returncode == 2
+    assert "no run, or environment with a policy, 'runs/none'" in wrong.stderr
+
+
 def test_training_begins_with_lessons_and_goes_on_with_them(run, tmp_path):
     for name, expert in (("scripted", "heuristic"), ("network", run)):
         folder = tmp_path / name

@@ -657,7 +657,7 @@ def test_an_environment_without_a_time_limit_is_evaluated_up_to_the_longest_epis
             return (*super().step(action)[:2], False, False, {})
 
     gym.register("Endless-v0", entry_point=Endless)
-    for name, length in (("Endless-v0", 7), ("CartPole-v1", None), ("embodied/Search-v0", None)):
+    for name, length in (("Endless-v0", 7), ("Pendulum-v1", None), ("embodied/Search-v0", None)):
         env = EnvSpec(name).make(2, longest=7)
         env.reset()
         zero = np.zeros((2, *env.action_space.shape), env.action_space.dtype)

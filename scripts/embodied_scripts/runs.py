@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import embodied_envs  # noqa: F401  (registers the ids)
-from embodied.errors import CheckpointError
+from embodied.errors import CheckpointError, UnknownNameError
 from embodied.nn.checkpoint import policy_folder, read_card
 from embodied.nn.generation import CARD
 from embodied.nn.policy import SequencePolicy, load_policy
@@ -38,7 +38,11 @@ def saved_policy(target: str) -> Path:
     """
     if Path(target).exists():
         return policy_folder(target)
-    folder = trained_folder(resolve_id(target).removeprefix("embodied/"))
+    try:
+        name = resolve_id(target).removeprefix("embodied/")
+    except UnknownNameError as error:
+        raise UnknownNameError("run, or environment with a policy,", target, error.known) from None
+    folder = trained_folder(name)
     if folder is None:
         raise CheckpointError(f"no policy comes with the package for {target}: name the folder of a run")
     return folder

@@ -66,6 +66,8 @@ def _absolute(asked: Train) -> dict[str, Any]:
     given = {name: getattr(asked, name) for name in FILES}
     if asked.expert is not None and (Path(asked.expert) / "policy").is_dir():
         given["expert"] = asked.expert
+    if asked.start_from is not None and not Path(asked.start_from).exists():
+        del given["start_from"]  # the name of an environment, with which a policy comes
     return {name: str(Path(path).absolute()) for name, path in given.items() if path is not None}
 
 
