@@ -129,8 +129,9 @@ class BasePolicies:
 
 def _posterior(weights: NDArray, log_likelihood: NDArray) -> NDArray[np.float64]:
     """Bayes' rule by rows; a row in which nothing explains what was seen stays as it was."""
-    largest = np.where(weights > 0, log_likelihood, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    possible = np.where(weights > 0, log_likelihood, -np.inf)
+    largest = possible.max(axis=1, keepdims=True, initial=-np.inf)
     explained = np.isfinite(largest)
-    posterior = weights * np.exp(log_likelihood - np.where(explained, largest, 0.0))
+    posterior = weights * np.exp(possible - np.where(explained, largest, 0.0))
     total = posterior.sum(axis=1, keepdims=True)
     return np.where(explained, posterior / np.where(explained, total, 1.0), weights)

@@ -98,6 +98,12 @@ class Budget:
             if i < rounds - 1:
                 arms.halve()
 
+    def trials(self) -> Iterator[float]:
+        """Yields the seconds that are left, once for each trial that there is a budget for."""
+        while self._spent < 1:
+            yield math.inf if self._seconds is None else self._seconds - (time.perf_counter() - self._began)
+            self._used += 1
+
     def _affordable(self, share: float, arms: int, wave: int) -> int:
         """How many trials of each arm fit in a share of the budget, at most a wave in all."""
         most = float(max(wave, FEW * arms))

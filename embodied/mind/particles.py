@@ -42,6 +42,10 @@ class ParticleBelief:
         self.log_weights = np.full(len(self.states), -math.log(len(self.states)))
         self._merge()
 
+    def believe(self, states: NDArray, weights: NDArray[np.float64]) -> None:
+        """Takes some states `(m, …)` with weights `(m,)`, above 0, in place of draws from the prior."""
+        self.states, self.log_weights = states, _normalized(np.log(weights))
+
     @property
     def weights(self) -> NDArray[np.float64]:
         """Probabilities of the particles, `(m,)`."""

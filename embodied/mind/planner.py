@@ -1,36 +1,34 @@
-"""An online planner for partially observed problems: simple policies, improved upon by looking ahead.
+"""An online planner for partially observed problems: it believes, works out what beliefs are worth, and decides.
 
-It holds a belief in particles. At each decision it plays scenarios, draws of the true state and of chance, with a
-family of simple policies (`BasePolicies`), keeps the best of them, and then asks for every action whether taking it
-first and leaving the rest to that policy earns more (rollout policies; Bertsekas & Castañón 1999). In every scenario
-the policy holds a belief of its own, so that what it would see, and would come to know, counts. The budget goes to the
-actions that may still be the best (sequential halving; Karnin, Koren & Somekh 2013).
+What is believed is held in particles. Where the states of a problem can be listed, the problem is written out
+(`ExplicitModel`) and beliefs are valued by plans that get better with every thought (`PointBased`); elsewhere simple
+policies are improved upon by looking one action ahead (`Rollouts`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError
-from embodied.mind.base_policies import BasePolicies, Beliefs
-from embodied.mind.best_arm import BestArm, Budget
+from embodied.mind.best_arm import Budget
+from embodied.mind.explicit import ExplicitModel
+from embodied.mind.kinds import Node
 from embodied.mind.particles import ParticleBelief
+from embodied.mind.point_based import PointBased
 from embodied.mind.problem import Problem, Simulator
-from embodied.mind.value import PointSet
+from embodied.mind.rollouts import Rollouts
+from embodied.mind.states import StateSet
+from embodied.mind.values import Values
 
-SCENARIO_PARTICLES = 128  # particles of a belief within a scenario
-WAVE = 64  # scenarios that are played at once
 RETRIES = 3
-SAMPLE = 2000
-SELECTION_SCENARIOS = 64  # scenarios for each policy, before the first decision
 KEPT = "_embodied_preparation"  # attribute of a problem
-FAMILY = 2  # policies that are compared at every decision
+Method = Literal["auto", "values", "rollouts"]
 
 
 class Planner:
@@ -40,11 +38,16 @@ class Planner:
         problem: what to decide in (see `Problem`).
         seed: decides every random draw.
         seconds: time for one decision; None for no limit of time.
-        simulations: scenarios that are played for one decision; None for no limit. Without either, 256.
+        simulations: scenarios, or trials, that are played for one decision; None for no limit. Without either, 256.
         particles: of the belief.
-        points: up to how many states are looked for to work out values in before the first decision, once for each
-            problem; where there are more, `SAMPLE` of them are drawn.
+        points: up to how many states are looked for before the first decision, once for each problem; sample: how many
+            are drawn where there are more.
         jitter: see `ParticleBelief`.
+        method: "values" bounds what beliefs are worth, where all states can be listed; "rollouts" improves simple
+            policies; "auto" takes the first where it can.
+
+    Attributes:
+        belief: what is believed; prepared_s: how long it took to look at the problem [s].
 
     When an observation contradicts all that is believed, the planner draws new particles and takes them through what
     was done and seen since the last `reset`; if that fails, too, it warns (`BeliefLostWarning`), leaves out the
@@ -52,6 +55,7 @@ class Planner:
 
     Raises:
         ProblemError: the problem has no actions, or its numbers are none.
+        OptionError: an argument that makes no sense, or "values" where there are too many states.
     """
 
     def __init__(
@@ -63,29 +67,59 @@ class Planner:
         particles: int = 2000,
         points: int = 20_000,
         jitter: float = 0.0,
+        sample: int = 2000,
+        method: Method = "auto",
     ) -> None:
         if seconds is not None and seconds <= 0:
             raise OptionError(f"seconds must be above 0, not {seconds}")
         if simulations is not None and simulations < 1:
             raise OptionError(f"simulations must be at least 1, not {simulations}")
-        if points < 1:
-            raise OptionError(f"a points needs at least 1 state, not {points}")
+        if min(points, sample) < 1:
+            raise OptionError(f"at least 1 state must be looked at, not {min(points, sample)}")
         self._rng = np.random.default_rng(seed)
         self._simulator = Simulator(problem, self._rng)
-        prepared = _prepare(problem, self._simulator, points, particles)
-        self.policies, self._family = prepared.policies, prepared.family
+        began = time.perf_counter()
+        prepared = _prepare(problem, self._simulator, (points, sample, particles, method))
+        self.prepared_s = time.perf_counter() - began
+        self._listed, self._rollouts = prepared.listed, prepared.rollouts
+        self._values = None if prepared.model is None else PointBased(*prepared.model, self._rng)
         self._budget = Budget(seconds, 256 if seconds is None and simulations is None else simulations)
         self.belief = ParticleBelief(problem, particles, self._rng, jitter)
         self._history: list[tuple[Any, Any]] = []
+        self.reset()
 
     def reset(self) -> None:
-        """Forgets everything but the prior."""
+        """Forgets everything but the prior, and what plans are worth."""
         self._history.clear()
-        self.belief.begin()
+        if self._values is None:
+            self.belief.begin()
+        else:
+            initial = self._values.model.initial
+            self.belief.believe(self._listed.states[initial > 0], initial[initial > 0])
 
     def act(self) -> Any:
         """Returns the action, an element of `problem.actions`, that promises most."""
+        self._budget.begin()
         return self._simulator.actions[self._decide()]
+
+    def think(self, seconds: float) -> None:
+        """Works out what may follow from the present belief, ahead of a decision; nothing where there are no values."""
+        if self._values is not None:
+            self._values.improve(self._node(self._values), Budget(seconds, None))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What the present belief is worth at least and at most, as far as that has been worked out.
+
+        The lower one is what the planner would earn, up to what was sampled, if it went by what it has worked out.
+
+        Raises:
+            OptionError: there are no values, but rollouts.
+        """
+        if self._values is None:
+            raise OptionError('there are bounds only with values, and this planner works by method "rollouts"')
+        node = self._node(self._values)
+        return node.lower, node.upper
 
     def update(self, action: Any, observation: Any) -> None:
         """Takes in what was done and what was seen then."""
@@ -98,6 +132,16 @@ class Planner:
                 self._leave_out(action, error)
         except ObservationError as error:
             self._leave_out(action, error)
+
+    def _decide(self) -> int:
+        """Index of the action."""
+        if self._values is None:
+            assert self._rollouts is not None
+            return self._rollouts.decide(self.belief, self._budget, self._rng)
+        return self._values.decide(self._node(self._values), self._budget)
+
+    def _node(self, values: PointBased) -> Node:
+        return values.kinds.node(self._listed.index(self.belief.states), self.belief.weights)
 
     def _leave_out(self, action: Any, error: Exception) -> None:
         self._history.append((action, None))
@@ -118,81 +162,33 @@ class Planner:
             return True
         return False
 
-    # --- deciding ------------------------------------------------------------------------------------------
-
-    def _decide(self) -> int:
-        """Index of the action: the best policy's, or one with which that policy earns more."""
-        budget, family = self._budget, self._family
-        budget.begin()
-        arms = BestArm(len(family))
-        for trials in budget.rounds(arms, 0.4, WAVE):
-            arms.note(play(self.policies, draw_scenarios(self.belief, trials), family[arms.left], self._rng))
-        policy = family[arms.best]
-        own = int(self.policies.choose(self._whole_belief(), np.array([policy]))[0])
-        actions = BestArm(len(self._simulator.actions), incumbent=own)
-        for trials in budget.rounds(actions, 1.0, WAVE):
-            actions.note(self._play_after(draw_scenarios(self.belief, trials), actions.left, policy))
-        return actions.best
-
-    def _play_after(self, beliefs: Beliefs, actions: NDArray[np.intp], policy: int) -> NDArray[np.float64]:
-        """What a policy earns in each scenario after each action `(A,)` comes first, `(A, K)`."""
-        k, a = len(beliefs.truth), len(actions)
-        everyone = beliefs.rows(np.tile(np.arange(k), a))
-        beliefs, earned, ended = self.policies.step(everyone, np.repeat(actions, k), self._rng)
-        earned, left = earned.astype(np.float64), np.flatnonzero(~ended)
-        if len(left):
-            later = self.policies.returns(beliefs.rows(left), np.full(len(left), policy), self._rng)
-            earned[left] += self._simulator.problem.discount * later
-        return earned.reshape(a, k)
-
-    def _whole_belief(self) -> Beliefs:
-        states = self.belief.states[None]
-        return Beliefs(states, self.belief.weights[None], states[:, 0])
-
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is worked out before the first decision: policies, and those of them that earn most from the start."""
+    """What is worked out before the first decision: states, and a model with its values, or rollouts."""
 
-    policies: BasePolicies
-    family: NDArray[np.intp]
+    listed: StateSet
+    model: tuple[ExplicitModel, Values] | None = None
+    rollouts: Rollouts | None = None
 
 
-def _prepare(problem: Problem, simulator: Simulator, size: int, particles: int) -> Preparation:
+def _prepare(problem: Problem, simulator: Simulator, options: tuple[int, int, int, Method]) -> Preparation:
     """Looks at a problem once; what is found stays with the problem, if anything can be kept with it."""
-    kept: dict[tuple[int, int, int], Preparation] = getattr(problem, KEPT, None) or {}
-    key = (id(problem), size, particles)  # a copy of a problem may be another one
+    kept: dict[tuple, Preparation] = getattr(problem, KEPT, None) or {}
+    key = (id(problem), *options)  # a copy of a problem may be another one
     with contextlib.suppress(AttributeError, TypeError):  # a problem with slots, or a frozen one
         setattr(problem, KEPT, kept)
     if key not in kept:
-        rng = np.random.default_rng(0)
-        policies = BasePolicies(simulator, PointSet(simulator, size, SAMPLE, rng))
-        kept[key] = Preparation(policies, _best_policies(policies, ParticleBelief(problem, particles, rng), rng))
+        kept[key] = _look(simulator, *options)
     return kept[key]
 
 
-def _best_policies(policies: BasePolicies, belief: ParticleBelief, rng: np.random.Generator) -> NDArray[np.intp]:
-    """The policies that earn most from the start, best first."""
-    everyone = np.arange(len(policies.entropy_threshold))
-    arms = BestArm(len(everyone))
-    for trials in Budget(None, SELECTION_SCENARIOS * len(everyone)).rounds(arms, 1.0, WAVE):
-        arms.note(play(policies, draw_scenarios(belief, trials), arms.left, rng))
-    return arms.ranking[:FAMILY]
-
-
-def draw_scenarios(belief: ParticleBelief, k: int) -> Beliefs:
-    """Draws `k` true states from a belief, each with a sample of what is believed instead."""
-    truth, states = belief.sample(k), belief.states
-    if len(states) <= SCENARIO_PARTICLES:
-        return Beliefs(np.broadcast_to(states, (k, *states.shape)), np.tile(belief.weights, (k, 1)), truth)
-    particles = belief.sample(k * SCENARIO_PARTICLES).reshape(k, SCENARIO_PARTICLES, *states.shape[1:])
-    return Beliefs(particles, np.full((k, SCENARIO_PARTICLES), 1 / SCENARIO_PARTICLES), truth)
-
-
-def play(
-    policies: BasePolicies, scenarios: Beliefs, who: NDArray[np.intp], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """What policies `who (P,)` earn in each scenario `(K,)`, `(P, K)`."""
-    k, p = len(scenarios.truth), len(who)
-    returns = policies.returns(scenarios.rows(np.tile(np.arange(k), p)), np.repeat(who, k), rng)
-    return returns.reshape(p, k)
+def _look(simulator: Simulator, points: int, sample: int, particles: int, method: Method) -> Preparation:
+    rng = np.random.default_rng(0)
+    listed = StateSet(simulator, points, sample, rng)
+    if method == "values" and not listed.complete:
+        raise OptionError(f"more than {points} states can be met: give more points, or leave the method to the planner")
+    if method == "rollouts" or not listed.complete:
+        return Preparation(listed, rollouts=Rollouts(simulator, listed, particles, rng))
+    model = ExplicitModel.of(simulator, listed, rng)
+    return Preparation(listed, (model, Values.of(model)))

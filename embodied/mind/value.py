@@ -1,4 +1,4 @@
-"""A points of states that can be met, and what each action would be worth in them to one who saw everything.
+"""What each action would be worth to one who saw everything, in a sample of states that stands for all.
 
 Two questions are answered once, before the first decision: what an action is worth if the state were known from then
 on (QMDP; Littman, Cassandra & Kaelbling 1995), and how much is to be found out on the way that it leads.
@@ -7,102 +7,49 @@ on (QMDP; Littman, Cassandra & Kaelbling 1995), and how much is to be found out 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
 from embodied.mind.problem import Simulator
+from embodied.mind.states import StateSet
 
 OUTCOMES = 8  # successors per state and action
 SWEEPS = 400  # of value iteration, at most
 SETTLED = 1e-6  # change of a value, as a share of the largest, at which iteration ends
 OBSERVATIONS = 128  # observations per state and action, at most, to see how informative they are
 POPULATION = (128, 24)  # states that an observation is to be told apart from: at most, at least
-WANDERING = 12  # random steps, by which states are found where there are too many for all
 COMPARISONS = 8_000_000  # of observations with states, about
 
 
 class PointSet:
-    """Values of actions in a sample of states, looked up by the nearest one.
-
-    If few states can be met, the points holds all of them and values are exact up to the sampled outcomes.
-
-    Args:
-        size: up to how many states are looked for.
-        sample: how many are drawn if there are more.
+    """Values of actions in some of the states of a problem, looked up by the nearest one.
 
     Attributes:
-        worth: `(M, A)`, discounted return of an action if the state is seen after it.
+        q_value: `(M, A)`, discounted return of an action if the state is seen after it.
         information_value: `(M, A)`, discounted information [nats] of the best observation that the action leads to.
-        complete: whether the points holds every state that can be met.
     """
 
-    def __init__(self, simulator: Simulator, size: int, sample: int, rng: np.random.Generator) -> None:
-        self._simulator = simulator
-        self._features = getattr(simulator.problem, "features", lambda states: states.reshape(len(states), -1))
-        self.states, self.complete = self._gather(size, min(size, sample), rng)
-        self._find = self._finder()
+    def __init__(self, simulator: Simulator, listed: StateSet, rng: np.random.Generator) -> None:
+        self._simulator, self._listed = simulator, listed
         successors, rewards, done = self._outcomes(rng)
         discount = min(simulator.problem.discount, 1 - 1e-3)
         self.q_value = _known_worth(successors, rewards, done, discount)
         self.information_value = _best_ahead(self._information(successors, rng), successors, done, discount)
 
     def index(self, states: NDArray) -> NDArray[np.intp]:
-        """The member of the points that is nearest to each state, `(n,)`."""
-        return self._find(self._flat(states))
-
-    def _flat(self, states: NDArray) -> NDArray[np.float64]:
-        return np.asarray(self._features(states), np.float64).reshape(len(states), -1)
-
-    def _gather(self, size: int, sample: int, rng: np.random.Generator) -> tuple[NDArray, bool]:
-        """States from the prior, and what can follow from them, until there are no new ones or there are enough."""
-        states = newest = self._distinct(self._simulator.problem.initial(2 * sample, rng))
-        while len(newest) and len(states) <= size:
-            following = np.concatenate([self._all_successors(newest, rng) for _ in range(2)])
-            together = self._distinct(np.concatenate([states, following]))
-            states, newest = together, together[len(states) :]
-        if not len(newest):
-            return states, True
-        return self._spread(sample, rng), False
-
-    def _distinct(self, states: NDArray) -> NDArray:
-        """The first of each kind of state, in the order in which they came."""
-        flat = self._flat(states)
-        _, first = np.unique(np.round(flat @ _direction(flat), 9), return_index=True)
-        return states[np.sort(first)]
-
-    def _spread(self, sample: int, rng: np.random.Generator) -> NDArray:
-        """A sample of distinct states from the prior and from wandering about."""
-        n = max(sample // 8, 1)
-        wanderers = self._simulator.problem.initial(n, rng)
-        met = [self._simulator.problem.initial(n, rng), wanderers]
-        for _ in range(WANDERING):
-            wanderers = self._simulator.step(wanderers, rng.integers(0, len(self._simulator.actions), n), rng)[0]
-            met.append(wanderers)
-        distinct = self._distinct(np.concatenate(met))
-        return distinct[rng.permutation(len(distinct))[:sample]]
-
-    def _all_successors(self, states: NDArray, rng: np.random.Generator) -> NDArray:
-        a = len(self._simulator.actions)
-        return self._simulator.step(np.repeat(states, a, axis=0), np.tile(np.arange(a), len(states)), rng)[0]
-
-    def _finder(self) -> Callable[[NDArray], NDArray]:
-        flat = self._flat(self.states)
-        scale = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)
-        if flat.shape[1] == 1 or self.complete:
-            return _nearest_on_a_line(flat, _direction(flat))
-        tree = cKDTree(flat / scale)
-        return lambda given: tree.query(given / scale)[1]
+        """The member that is nearest to each state, `(n,)`."""
+        return self._listed.index(states)
 
     def _outcomes(self, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray, NDArray]:
         """Samples what actions do: successors `(M, A, S)`, mean rewards `(M, A)` and done `(M, A, S)`."""
-        m, a = len(self.states), len(self._simulator.actions)
+        m, a = len(self._listed.states), len(self._simulator.actions)
         shape = (m, a, OUTCOMES)
         choice = np.broadcast_to(np.arange(a)[:, None], shape).reshape(-1)
-        after, _, rewards, done = self._simulator.step(np.repeat(self.states, a * OUTCOMES, axis=0), choice, rng)
+        after, _, rewards, done = self._simulator.step(
+            np.repeat(self._listed.states, a * OUTCOMES, axis=0), choice, rng
+        )
         successors, done = self.index(after).reshape(shape), done.reshape(shape)
         if (successors == successors[..., :1]).all() and (done == done[..., :1]).all():
             successors, done = successors[..., :1], done[..., :1]  # nothing is left to chance
@@ -114,12 +61,12 @@ class PointSet:
         That is log Z(o | s') − log mean Z(o | s'') over other states that can explain what was seen on the way into s:
         what is known by then beyond doubt, such as where one is, tells nothing anew.
         """
-        m, a = len(self.states), len(self._simulator.actions)
+        m, a = len(self._listed.states), len(self._simulator.actions)
         crowd_size = int(np.clip(COMPARISONS / (m * a), POPULATION[1], POPULATION[0]))
         repeats = int(np.clip(COMPARISONS / (m * a * crowd_size), 1, OBSERVATIONS))
         evidence = np.zeros((m, a))
         for _ in range(repeats):
-            crowd = self.states[rng.integers(0, m, crowd_size)]
+            crowd = self._listed.states[rng.integers(0, m, crowd_size)]
             alike = self._alike(crowd, successors, rng)
             for action in range(a):
                 evidence[:, action] += self._gains(action, crowd, alike, rng) / repeats
@@ -133,17 +80,17 @@ class PointSet:
         into[successors[..., 0].reshape(-1)[ways]] = ways  # one way into each state, if there is any
         known = np.flatnonzero(into >= 0)
         before, choice = np.divmod(into[known], a)
-        _, observed, _, _ = self._simulator.step(self.states[before], choice, rng)
+        _, observed, _, _ = self._simulator.step(self._listed.states[before], choice, rng)
         logs = np.zeros((m, 1 + len(crowd)))
-        logs[known] = self._simulator.log_likelihood(observed, _beside(self.states[known], crowd), choice)
+        logs[known] = self._simulator.log_likelihood(observed, _beside(self._listed.states[known], crowd), choice)
         logs[known[~np.isfinite(logs[known, 0])]] = 0.0  # it was another state that was come to
         possible = np.isfinite(logs)
         return np.where(possible, -np.log(possible.sum(axis=1, keepdims=True)), -np.inf)
 
     def _gains(self, action: int, crowd: NDArray, alike: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
         """What one observation of each state tells that sets it apart from a crowd, `(M,)`."""
-        choice = np.full(len(self.states), action)
-        after, observed, _, _ = self._simulator.step(self.states, choice, rng)
+        choice = np.full(len(self._listed.states), action)
+        after, observed, _, _ = self._simulator.step(self._listed.states, choice, rng)
         others = self._simulator.step(crowd, np.full(len(crowd), action), rng)[0]
         logs = self._simulator.log_likelihood(observed, _beside(after, others), choice)
         possible = np.isfinite(logs[:, 0])
@@ -153,19 +100,6 @@ class PointSet:
 def _beside(states: NDArray, crowd: NDArray) -> NDArray:
     """Each state with a crowd beside it, `(M, 1 + C, …)`."""
     return np.concatenate([states[:, None], np.broadcast_to(crowd, (len(states), *crowd.shape))], axis=1)
-
-
-def _direction(points: NDArray) -> NDArray[np.float64]:
-    """A direction along which no two states that differ are likely to fall together."""
-    return np.random.default_rng(0).uniform(1.0, 2.0, (points.shape[1],))
-
-
-def _nearest_on_a_line(points: NDArray, direction: NDArray) -> Callable[[NDArray], NDArray]:
-    """Finds points `(M, d)` again by where they fall along a direction; enough where no others are asked for."""
-    along = points @ direction
-    order = np.argsort(along)
-    edges = (along[order][1:] + along[order][:-1]) / 2
-    return lambda given: order[np.searchsorted(edges, given @ direction)]
 
 
 def _known_worth(successors: NDArray, rewards: NDArray, done: NDArray, discount: float) -> NDArray[np.float64]:

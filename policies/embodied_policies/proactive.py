@@ -144,7 +144,8 @@ class ProactiveAgent:
         """Imagines from now on."""
         began = time.perf_counter()
         problem = self._problem_of(world, believed, carry)
-        planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._particles)
+        seed = self._seed + world
+        planner = Planner(problem, seed, self._seconds, particles=self._particles, method="rollouts")
         self.effort.prepared(problem, time.perf_counter() - began)
         return _Plan(problem, planner)
 

@@ -85,7 +85,8 @@ class TrackingAgent:
         """Plans from now on, and sets out for the option that promises most."""
         began = time.perf_counter()
         problem = self._problem_of(world, belief.sample(world, self._values), carry)
-        planner = Planner(problem, seed=self._seed + world, seconds=self._seconds, particles=self._values)
+        seed = self._seed + world
+        planner = Planner(problem, seed, self._seconds, particles=self._values, method="rollouts")
         prepared = time.perf_counter()
         name = planner.act()
         self.effort.prepared(problem, prepared - began)

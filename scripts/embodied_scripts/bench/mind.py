@@ -1,8 +1,7 @@
-"""How fast the mind thinks, and how well it decides in problems that others have published results on."""
+"""How fast the mind thinks, and whether it knows what it knows."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import gymnasium as gym
@@ -10,33 +9,32 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from embodied.evaluation.loop import Decision, Observer, run
-from embodied.mind.planner import Planner, draw_scenarios
+from embodied.mind.particles import ParticleBelief
+from embodied.mind.problem import Simulator
+from embodied.mind.rollouts import Rollouts, draw_scenarios
+from embodied.mind.states import StateSet
 from embodied.vector.vec import Experience, as_vec_env
 from embodied.world.problem import TaskProblem
 from embodied_scripts.baselines import baselines, option_agent, pose_filter
 from embodied_scripts.bench.rounds import take_turns
 from embodied_scripts.studies.classics import SimpleLightDark
 
-BESIDE = (
-    "the best published solver, 1 s per step: 61.06 ± 0.40; a rule that goes to the light, with an exact filter: "
-    "62.40 ± 0.08; if the state were seen: 78.44"
-)
-
 
 def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, list[float]]:
     """Particle steps per second: what the planner's policies simulate, and bare simulation of as many particles."""
     problem = SimpleLightDark()
-    planner = Planner(problem, seconds=1)
     rng = np.random.default_rng(0)
-    beliefs = draw_scenarios(planner.belief, worlds)
+    simulator = Simulator(problem, rng)
+    policies = Rollouts(simulator, StateSet(simulator, 20_000, 2000, rng), 2000, rng).policies
+    beliefs = draw_scenarios(ParticleBelief(problem, 2000, rng), worlds)
     k, m = beliefs.weights.shape
     flat = beliefs.states.reshape(k * m).copy()
 
     def thinking() -> int:
         now = beliefs
         for t in range(steps):
-            now, _, _ = planner.policies.step(now, np.full(k, 1 + 2 * (t % 2)), rng)  # never the action that ends it
-            planner.policies.choose(now, np.zeros(k, np.intp))
+            now, _, _ = policies.step(now, np.full(k, 1 + 2 * (t % 2)), rng)  # never the action that ends it
+            policies.choose(now, np.zeros(k, np.intp))
         return steps * k * (m + 1)
 
     def bare() -> int:
@@ -79,15 +77,6 @@ def imagination_rates(rounds: int, worlds: int = 48, steps: int = 0) -> dict[str
     return rates
 
 
-def show_light_dark(episodes: int, seconds: float) -> None:
-    """Plays SimpleLightDark and prints how well, beside what is published."""
-    played = play_light_dark(episodes, seconds)
-    print(
-        f"SimpleLightDark, {episodes} episodes: return {played['return']:.2f} ± {played['error']:.2f}, "
-        f"{1e3 * played['mean_s']:.1f} ms per decision (99 of 100 below {1e3 * played['p99_s']:.0f} ms)\n({BESIDE})"
-    )
-
-
 def show_coverage(episodes: int) -> None:
     """Prints how well the particle filter knows what it knows."""
     inside, at_end = pose_coverage(episodes)
@@ -95,36 +84,6 @@ def show_coverage(episodes: int) -> None:
         f"LightDark-v0, {episodes} episodes: the true pose lies in the 90 % region of the particle filter at "
         f"{100 * inside:.1f} % of all decisions, and at {100 * at_end:.1f} % of the last ones"
     )
-
-
-def play_light_dark(episodes: int, seconds: float, seed: int = 0) -> dict[str, float]:
-    """Plays SimpleLightDark; returns the mean return, its standard error, and how long decisions took [s]."""
-    problem: Any = SimpleLightDark()
-    planner = Planner(problem, seed=seed, seconds=seconds)
-    rng = np.random.default_rng(seed + 1)
-    returns, took = [], []
-    for _ in range(episodes):
-        planner.reset()
-        state, earned = problem.initial(1, rng), 0.0
-        for t in range(problem.steps):
-            began = time.perf_counter()
-            action = planner.act()
-            took.append(time.perf_counter() - began)
-            state, observed, reward, done = problem.step(state, action, rng)
-            earned += problem.discount**t * float(reward[0])
-            if done[0]:
-                break
-            began = time.perf_counter()
-            planner.update(action, observed[0])
-            took[-1] += time.perf_counter() - began
-        returns.append(earned)
-    return {
-        "return": float(np.mean(returns)),
-        "error": float(np.std(returns) / np.sqrt(episodes)),
-        "mean_s": float(np.mean(took)),
-        "p99_s": float(np.quantile(took, 0.99)),
-        "steps": len(took) / episodes,
-    }
 
 
 def pose_coverage(episodes: int, share: float = 0.9) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from embodied.seeding import quick_normal
 from embodied.vector.vec import make_vec
 from embodied.world.env import BatchEnv
 from embodied_envs.signpost import Signpost, SignpostOptions
+from embodied_scripts.bench.classics import show_classics
 from embodied_scripts.bench.league import league_rates, show_table_games
 from embodied_scripts.bench.learning import (
     cheetah_rates,
@@ -29,7 +30,7 @@ from embodied_scripts.bench.learning import (
     inference_rates,
     learn_rates,
 )
-from embodied_scripts.bench.mind import imagination_rates, mind_rates, show_coverage, show_light_dark
+from embodied_scripts.bench.mind import imagination_rates, mind_rates, show_coverage
 from embodied_scripts.bench.plain_signpost import PlainSignpost
 from embodied_scripts.bench.planning import show_thinking
 from embodied_scripts.bench.rounds import show, take_turns
@@ -72,7 +73,7 @@ def bench(asked: Bench) -> None:
     rates = measures[asked.what](asked.rounds, **size)
     show(asked.what, rates)
     if asked.what == "mind" and asked.episodes:
-        show_light_dark(1 if asked.small else asked.episodes, asked.seconds)
+        show_classics(1 if asked.small else asked.episodes, asked.seconds, asked.offline)
         show_coverage(1 if asked.small else asked.episodes)
     if asked.what == "league":
         show_table_games(asked.small)

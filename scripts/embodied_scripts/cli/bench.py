@@ -36,14 +36,14 @@ class Bench:
     `env`: stepping with random actions. `learn`: environment steps per second with learning, on Signpost;
     `cheetah`: on HalfCheetah-v5; `depth`: by layers and context; `device`: on CPU and GPU. `sensors`: what the
     imperfections of the sensors cost. `camera`: pictures of 64 × 64 pixels. `inference`: one robot's decisions.
-    `mind`: particles of the planner, its play of SimpleLightDark, and whether the particle filter of LightDark is
-    calibrated. `set_hidden`: what options of Signpost lead to, played in MuJoCo, beside bare physics. `think`: what the
-    planner's decisions take in each task, and what it costs to think less (half an hour). `league`: eight opponents
-    beside one, and how near to the known equilibria of two small games self-play comes. `randomize`: 256 worlds of
-    which 20 things differ, drawn anew at every reset, beside as many that are all alike. `sim2real`: how often
-    truth lies in the stated intervals, whether proposed recordings tell more than random ones, and, where
-    recordings of a real servo bench lie in $EMBODIED_REALDATA, its fits. `view`: training that is watched live
-    beside training that is not, and the memory of ten minutes of watching one world at 50 Hz.
+    `mind`: particles of the planner, its play of problems of the literature, and whether the particle filter of
+    LightDark is calibrated. `imagine`: what options of Signpost lead to, played in MuJoCo, beside bare physics.
+    `think`: what the planner's decisions take in each task, and what it costs to think less (half an hour).
+    `league`: eight opponents beside one, and how near to the known equilibria of two small games self-play comes.
+    `randomize`: 256 worlds of which 20 things differ, drawn anew at every reset, beside as many that are all alike.
+    `sim2real`: how often truth lies in the stated intervals, whether proposed recordings tell more than random
+    ones, and, where recordings of a real servo bench lie in $EMBODIED_REALDATA, its fits. `view`: training that is
+    watched live beside training that is not, and the memory of ten minutes of watching one world at 50 Hz.
     """
 
     what: Annotated[Measured, tyro.conf.Positional]
@@ -58,6 +58,8 @@ class Bench:
     """With `mind` (0 for none) and `think`: how many episodes are played."""
     seconds: float = 0.04
     """With `mind`: time for a decision."""
+    offline: float = 0.0
+    """With `mind`: time for thinking ahead, once for each problem; without, every episode has a fresh planner."""
     small: bool = False
     """Few worlds and steps, to see whether it runs; the ratios mean nothing then."""
 

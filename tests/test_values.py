@@ -1,0 +1,184 @@
+"""A problem that is written out is the problem; bounds hold what is true, and close in on it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from embodied.errors import OptionError
+from embodied.mind.base_policies import _posterior
+from embodied.mind.best_arm import Budget
+from embodied.mind.explicit import ExplicitModel
+from embodied.mind.planner import Planner
+from embodied.mind.point_based import PointBased
+from embodied.mind.problem import Simulator
+from embodied.mind.states import StateSet
+from embodied.mind.values import Values
+from embodied_scripts.studies.classics import RockSample, SimpleLightDark, Tag, Tiger
+
+
+def written_out(problem, seed=0):
+    rng = np.random.default_rng(seed)
+    simulator = Simulator(problem, rng)
+    listed = StateSet(simulator, 20_000, 2000, rng)
+    assert listed.complete
+    return listed, ExplicitModel.of(simulator, listed, rng)
+
+
+class Dice:
+    """A few states, actions and observations with probabilities at random; nothing ends."""
+
+    discount, actions = 0.5, (0, 1, 2)
+    n = 3
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        self.prior = rng.dirichlet(np.ones(self.n))
+        self.follows = rng.dirichlet(0.5 * np.ones(self.n), (3, self.n))
+        self.told = rng.dirichlet(0.5 * np.ones(2), (3, self.n))
+        self.reward = rng.normal(size=(self.n, 3))
+
+    def initial(self, n, rng):
+        return rng.choice(self.n, n, p=self.prior)
+
+    def step(self, states, action, rng):
+        after = (rng.random((len(states), 1)) > self.follows[action, states].cumsum(axis=1)).sum(axis=1)
+        seen = (rng.random(len(states)) > self.told[action, after, 0]).astype(int)
+        return after, seen, self.reward[states, action], np.zeros(len(states), bool)
+
+    def likelihood(self, observation, states, action):
+        return self.told[action, states, observation]
+
+    def worth(self, belief, depth):
+        """Exact, but for what follows after `depth` steps, which is taken for nothing."""
+        if depth == 0:
+            return 0.0
+        each = []
+        for action in self.actions:
+            ahead = belief @ self.follows[action]
+            seen = ahead[:, None] * self.told[action]
+            later = sum(p * self.worth(joint / p, depth - 1) for joint in seen.T if (p := joint.sum()) > 0)
+            each.append(belief @ self.reward[:, action] + self.discount * later)
+        return max(each)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bounds_hold_what_a_full_look_ahead_finds_and_close_in_on_it(seed):
+    problem = Dice(seed)
+    _, model = written_out(problem)
+    solver = PointBased(model, Values.of(model), np.random.default_rng(0))
+    root = solver.kinds.node(np.flatnonzero(model.initial), model.initial[model.initial > 0])
+    depth = 6
+    unseen = problem.discount**depth / (1 - problem.discount) * np.abs(problem.reward).max()
+    true = problem.worth(problem.prior, depth)
+    sampled = 0.03  # transitions are counted
+    before = root.upper - root.lower
+    solver.improve(root, Budget(None, 100))
+    assert true - unseen - sampled < root.upper
+    assert root.lower < true + unseen + sampled
+    assert root.lower <= root.upper + 1e-9
+    assert root.upper - root.lower < max(0.2 * before, 0.01)
+
+
+def test_transitions_and_rewards_are_those_of_the_problem():
+    problem = Dice(7)
+    listed, model = written_out(problem)
+    order = listed.states.reshape(-1)
+    assert model.initial == pytest.approx(problem.prior[order], abs=0.015)
+    assert model.rewards == pytest.approx(problem.reward[order])
+    for action in problem.actions:
+        counted = model.transitions[action].toarray()
+        assert counted == pytest.approx(problem.follows[action][order][:, order], abs=0.08)
+        assert counted.sum(axis=1) == pytest.approx(1.0)
+        told = model.groups[action].probabilities.toarray()
+        assert model.groups[action].exact
+        wanted = problem.told[action][order].T
+        assert np.sort(told, axis=0) == pytest.approx(np.sort(wanted, axis=0))
+
+
+def test_what_ends_is_followed_by_nothing():
+    listed, model = written_out(Tiger())
+    left = Tiger.actions.index("left")
+    assert model.transitions[left].nnz == 0
+    at_left = np.flatnonzero((listed.states == (0, 0)).all(axis=1))
+    assert model.rewards[at_left, left] == -100.0
+
+
+def test_states_are_told_apart_that_are_never_confused():
+    listed, model = written_out(Tag())
+    going = listed.states[:, 1] != Tag.CAUGHT
+    robot, kind = listed.states[going, 0], model.kind[going]
+    same_cell = robot == listed.states[going, 1]
+    for cell in range(len(Tag.CELLS)):
+        elsewhere = (robot == cell) & ~same_cell
+        assert len(np.unique(kind[elsewhere])) == 1  # where the other is cannot be seen
+        assert not np.isin(kind[(robot == cell) & same_cell], kind[elsewhere]).any()  # it is seen in the same cell
+        assert not np.isin(kind[robot != cell], kind[elsewhere]).any()  # and so is the robot's own
+
+
+def test_readings_of_which_no_two_are_alike_are_grouped_by_what_they_tell():
+    listed, model = written_out(SimpleLightDark())
+    groups = model.groups[SimpleLightDark.actions.index(1)]
+    assert not groups.exact
+    told = groups.probabilities.toarray()
+    reached = (listed.states > -60) & (listed.states != SimpleLightDark.OVER)  # by a step to the right
+    assert told[:, reached].sum(axis=0) == pytest.approx(1.0)
+    assert not told[:, ~reached].any()
+    near, beside, far = (told[:, np.flatnonzero(listed.states == x)[0]] for x in (10.0, 11.0, -50.0))
+    assert near.max() > 0.99  # at the light, a reading says it all
+    assert (near * beside).sum() < 0.1
+    further = told[:, np.flatnonzero(listed.states == -49.0)[0]]
+    assert np.minimum(far, further).sum() > 0.8  # in the dark, it does not tell a cell from the next
+
+
+def test_the_rover_looks_at_rocks_before_it_samples_them():
+    planner = Planner(RockSample(), simulations=1)
+    node = planner._node(planner._values)
+    assert node.lower == pytest.approx(10 * 0.95**6, abs=0.01)  # straight out to the east
+    planner._values.improve(node, Budget(None, 150))
+    assert 19.0 < node.lower < 22.0 < node.upper  # SARSOP's plan: 21.5
+
+
+def test_bounds_are_told_where_there_are_any():
+    planner = Planner(Tiger(), simulations=50)
+    planner.act()
+    low, high = planner.bounds
+    assert high - low < 0.1
+    planner.update("listen", 1)
+    planner.think(0.05)
+    assert planner.bounds[0] > low  # having heard something is worth something
+    planner.reset()
+    assert planner.bounds == (low, high)
+    with pytest.raises(OptionError, match="only with values"):
+        _ = Planner(Tiger(), simulations=50, method="rollouts").bounds
+    with pytest.raises(OptionError, match="more than 3 states"):
+        Planner(SimpleLightDark(), points=3, method="values")
+
+
+def test_a_door_is_opened_after_three_sounds_that_agree_and_the_right_one():
+    planner = Planner(Tiger(), simulations=200)
+    done = []
+    for _ in range(4):
+        done.append(planner.act())
+        planner.update(done[-1], 0)
+    assert done == ["listen", "listen", "listen", "right"]
+
+
+def test_a_particle_without_weight_that_explains_best_what_is_seen_is_no_evidence():
+    posterior = _posterior(np.array([[1.0, 0.0]]), np.array([[-800.0, 0.0]]))
+    assert posterior.tolist() == [[1.0, 0.0]]
+
+
+def test_time_for_a_decision_is_kept_at_the_first_one_too(monkeypatch):
+    clock = [0.0]
+
+    def tick():
+        clock[0] += 1e-3
+        return clock[0]
+
+    planner = Planner(SimpleLightDark(), seconds=0.2)
+    monkeypatch.setattr("time.perf_counter", tick)
+    began = clock[0]
+    planner.act()
+    assert 0.1 < clock[0] - began < 0.22
+    assert math.isfinite(planner.prepared_s)
