@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from embodied.deploy.clock import Clock, RealClock
 from embodied.deploy.driver import Driver, Reading
 from embodied.deploy.log import LogFile
 from embodied.deploy.observing import LARGEST, RobotView
+from embodied.deploy.priority import real_time_priority
 from embodied.deploy.supervision import LOOKS, Supervision, Supervisor, Watchdog, make_safe, way_to
 from embodied.deploy.workspace import Workspace
 from embodied.errors import DriverError, EmbodiedError
@@ -49,6 +50,7 @@ class LoopReport:
         held: decisions for which nothing could be read, so that the reading before was used again.
         ended: why it ended; safe: how the robot was left.
         safe_after_s: how long it took from noticing to the safe state.
+        real_time: whether the system let the loop run before everything else.
     """
 
     late_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -59,6 +61,7 @@ class LoopReport:
     safe: str = ""
     safe_after_s: float = 0.0
     emergency: bool = False
+    real_time: bool = False
 
     @property
     def decisions(self) -> int:
@@ -71,6 +74,7 @@ class LoopReport:
         return (
             f"{self.decisions} decisions, {self.missed} missed their deadline "
             f"({100 * self.missed / self.decisions:.2f} %), "
+            f"{'with' if self.real_time else 'without'} real-time priority; "
             f"99 of 100 began within {jitter:.2f} ms and took less than {took:.2f} ms; {self.held} readings were held; "
             f"ended: {self.ended}; the robot {self.safe}"
         )
@@ -144,7 +148,8 @@ class Loop:
     def run(self, seconds: float = np.inf, seed: int = 0) -> LoopReport:
         """Decides until time is over, somebody stops it, or something must not go on; then makes the robot safe."""
         self._watchdog = Watchdog(self.limits.late_s + self.period_s, self._step_in)
-        with _signals(self.stop):
+        prompt = real_time_priority() if isinstance(self.clock, RealClock) else nullcontext(False)
+        with _signals(self.stop), prompt as self.report.real_time:
             try:
                 self._begin(seed)
                 if isinstance(self.clock, RealClock):
