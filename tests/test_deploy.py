@@ -29,6 +29,7 @@ from embodied.deploy.log import LogFile
 from embodied.deploy.loop import Loop
 from embodied.deploy.motion import gentle_motion, record_motion
 from embodied.deploy.observing import RobotView
+from embodied.deploy.priority import real_time_priority
 from embodied.deploy.probe import probe
 from embodied.deploy.registers import MIDDLE, RAD_PER_COUNT
 from embodied.deploy.supervision import Supervision, Supervisor, way_to
@@ -643,6 +644,20 @@ def test_pulling_the_cable_ends_the_run(tmp_path: Path) -> None:
         assert "read" in report.ended
         assert "keeps the posture" in report.safe
         arm.close()
+
+
+def test_a_loop_runs_before_others_if_it_may_and_not_for_longer_than_it_lasts(monkeypatch) -> None:
+    before = os.sched_getscheduler(0)
+    with real_time_priority() as granted:
+        assert os.sched_getscheduler(0) == (os.SCHED_FIFO if granted else before)
+    assert os.sched_getscheduler(0) == before
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refused)
+    with real_time_priority() as granted:
+        assert not granted
 
 
 def test_a_stop_from_another_thread_is_heard() -> None:

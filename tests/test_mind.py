@@ -191,7 +191,7 @@ def test_an_observation_that_is_no_number_is_named_and_left_out():
 
 
 def test_a_lost_belief_is_found_again_by_drawing_new_particles():
-    planner = Planner(Tiger(), simulations=16, particles=200)
+    planner = Planner(Tiger(), simulations=16, particles=200, method="rollouts")
     planner.belief.states = np.array([[0, 1]])  # as if chance had kept the wrong ones only
     planner.belief.log_weights = np.zeros(1)
     planner.belief._problem = type("Strict", (Tiger,), {"likelihood": lambda self, o, s, a: 1.0 * (s[:, 1] == 0)})()

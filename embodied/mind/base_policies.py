@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embodied.mind.problem import Simulator
-from embodied.mind.value import PointSet
 
 ENTROPY_THRESHOLDS = (
     np.inf,
@@ -45,6 +45,18 @@ class Beliefs:
         return Beliefs(self.states[index], self.weights[index], self.truth[index])
 
 
+class Points(Protocol):
+    """Values of actions in states that stand for all (see `embodied.mind.value.PointSet`)."""
+
+    @property
+    def q_value(self) -> NDArray[np.float64]: ...
+
+    @property
+    def information_value(self) -> NDArray[np.float64]: ...
+
+    def index(self, states: NDArray) -> NDArray[np.intp]: ...
+
+
 class BasePolicies:
     """A family of policies, which differ in the entropy that they tolerate, and in what they then take for true.
 
@@ -57,7 +69,7 @@ class BasePolicies:
         entropy_threshold: `(P,)` [bits]; commits: whether it acts on the likeliest state, `(P,)`.
     """
 
-    def __init__(self, simulator: Simulator, points: PointSet) -> None:
+    def __init__(self, simulator: Simulator, points: Points) -> None:
         self._simulator, self._points = simulator, points
         self.entropy_threshold, self.commits = (
             np.tile(ENTROPY_THRESHOLDS, 2),

@@ -25,11 +25,13 @@ class BestArm:
         self.incumbent = incumbent
         self.left = np.arange(arms)
         self._count, self._ahead, self._squares = np.zeros(arms), np.zeros(arms), np.zeros(arms)
+        self._total = np.zeros(arms)
 
     def note(self, earned: NDArray) -> None:
         """Takes in what the arms that are left earned in some scenarios, `(left, scenarios)`."""
         ahead = earned - earned[np.flatnonzero(self.left == self.incumbent)]
         self._count[self.left] += earned.shape[1]
+        self._total[self.left] += earned.sum(axis=1)
         self._ahead[self.left] += ahead.sum(axis=1)
         self._squares[self.left] += (ahead**2).sum(axis=1)
 
@@ -45,6 +47,12 @@ class BestArm:
     def ahead(self) -> NDArray[np.float64]:
         """By how much each arm was better than the incumbent, on average; −∞ before its first trial."""
         return np.where(self._count > 0, self._ahead / np.maximum(self._count, 1), -np.inf)
+
+    @property
+    def worth(self) -> float:
+        """What the arm that wins earned, on average; −∞ before its first trial."""
+        best = self.best
+        return float(self._total[best] / self._count[best]) if self._count[best] else -math.inf
 
     @property
     def error(self) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ enough to write it out: transitions are counted, and observations from which the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class ExplicitModel:
         rewards: expected ones, `(M, A)`.
         groups: of each action, probabilities of groups of observations in the states after it, `(G, M)`.
         discount: of rewards, below 1.
+        fine: whether little is lost in any groups; noisy: whether chance decides which states follow.
         kind: of states that can be confused, `(M,)`: whatever is seen and done, two states of different kinds are
             never believed in at once.
     """
@@ -42,6 +44,14 @@ class ExplicitModel:
     groups: tuple[ObservationGroups, ...]
     discount: float
     kind: NDArray[np.intp]
+
+    @property
+    def fine(self) -> bool:
+        return all(one.fine for one in self.groups)
+
+    @cached_property
+    def noisy(self) -> bool:
+        return any(follows.nnz and follows.data.min() < 0.99 for follows in self.transitions)
 
     @classmethod
     def of(cls, simulator: Simulator, listed: StateSet, rng: np.random.Generator, draws: int = 20_000) -> ExplicitModel:

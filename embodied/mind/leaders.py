@@ -1,14 +1,12 @@
-"""Who leads the trials of a solver: optimists, pessimists, and simple policies that find out before they commit."""
+"""Who leads the trials of a solver: simple policies that find out before they commit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
 from embodied.mind.base_policies import ENTROPY_THRESHOLDS
-from embodied.mind.kinds import Node
+from embodied.mind.nodes import Node
 
 Leader = Callable[[Node], int]
 
@@ -20,7 +18,7 @@ def simple_leaders() -> list[Leader]:
 
 def _simple(limit: float, commits: bool, node: Node) -> int:
     """Finds out while the entropy is above a limit [bits]; then goes by the average, or by the likeliest state."""
-    belief, kind = node.belief, node.kind
-    if -(belief * np.log2(belief + (belief == 0))).sum() > limit:
-        return int((belief @ kind.information).argmax())
-    return int((kind.known[belief.argmax()] if commits else belief @ kind.known).argmax())
+    if node.entropy > limit:
+        return int(node.average(node.kind.information).argmax())
+    known = node.kind.known
+    return int((node.likeliest(known) if commits else node.average(known)).argmax())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,22 @@ from embodied.errors import BeliefLostError, ObservationError, ProblemError
 from embodied.mind.problem import Problem, log_density
 
 ENOUGH = 0.5  # effective share of the particles below which they are resampled
+
+
+class Belief(Protocol):
+    """What is believed about the state of a problem."""
+
+    @property
+    def weights(self) -> NDArray[np.float64]: ...
+
+    @property
+    def states(self) -> NDArray: ...
+
+    def predict(self, action: Any) -> Any: ...
+
+    def update(self, observation: Any, action: Any) -> None: ...
+
+    def sample(self, n: int) -> NDArray: ...
 
 
 class ParticleBelief:
@@ -42,10 +58,6 @@ class ParticleBelief:
         self.log_weights = np.full(len(self.states), -math.log(len(self.states)))
         self._merge()
 
-    def believe(self, states: NDArray, weights: NDArray[np.float64]) -> None:
-        """Takes some states `(m, …)` with weights `(m,)`, above 0, in place of draws from the prior."""
-        self.states, self.log_weights = states, _normalized(np.log(weights))
-
     @property
     def weights(self) -> NDArray[np.float64]:
         """Probabilities of the particles, `(m,)`."""
@@ -74,7 +86,7 @@ class ParticleBelief:
             ObservationError: it is not a number.
             ProblemError: the problem's likelihood is no density.
         """
-        if _is_no_number(observation):
+        if is_no_number(observation):
             raise ObservationError(f"the observation is not a number: {observation}")
         log_weights = self.log_weights + log_density(self._problem, observation, self.states, action)
         if not np.isfinite(log_weights).any():
@@ -127,7 +139,7 @@ def systematic(weights: NDArray, n: int, rng: np.random.Generator) -> NDArray[np
     return (chosen.reshape(len(rows), n) - row * m).clip(0, m - 1).reshape(*weights.shape[:-1], n)
 
 
-def _is_no_number(observation: Any) -> bool:
+def is_no_number(observation: Any) -> bool:
     values = np.asarray(observation)
     return values.dtype.kind == "f" and not np.isfinite(values).all()
 

@@ -8,6 +8,7 @@ policies are improved upon by looking one action ahead (`Rollouts`).
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -15,18 +16,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError
+from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError, ProblemError
 from embodied.mind.best_arm import Budget
 from embodied.mind.explicit import ExplicitModel
-from embodied.mind.kinds import Node
-from embodied.mind.particles import ParticleBelief
+from embodied.mind.listed_belief import ListedBelief
+from embodied.mind.nodes import Node
+from embodied.mind.particles import Belief, ParticleBelief
 from embodied.mind.point_based import PointBased
 from embodied.mind.problem import Problem, Simulator
 from embodied.mind.rollouts import Rollouts
 from embodied.mind.states import StateSet
+from embodied.mind.value import PointSet
 from embodied.mind.values import Values
 
 RETRIES = 3
+SHARED = 0.4  # of the budget, for rollouts where there are values, too
 KEPT = "_embodied_preparation"  # attribute of a problem
 Method = Literal["auto", "values", "rollouts"]
 
@@ -43,8 +47,8 @@ class Planner:
         points: up to how many states are looked for before the first decision, once for each problem; sample: how many
             are drawn where there are more.
         jitter: see `ParticleBelief`.
-        method: "values" bounds what beliefs are worth, where all states can be listed; "rollouts" improves simple
-            policies; "auto" takes the first where it can.
+        method: "values" bounds what beliefs are worth; "rollouts" improves simple policies; "auto" does the first, and
+            both where states or observations cannot be listed, and goes by what promises more.
 
     Attributes:
         belief: what is believed; prepared_s: how long it took to look at the problem [s].
@@ -55,7 +59,7 @@ class Planner:
 
     Raises:
         ProblemError: the problem has no actions, or its numbers are none.
-        OptionError: an argument that makes no sense, or "values" where there are too many states.
+        OptionError: an argument that makes no sense.
     """
 
     def __init__(
@@ -76,26 +80,26 @@ class Planner:
             raise OptionError(f"simulations must be at least 1, not {simulations}")
         if min(points, sample) < 1:
             raise OptionError(f"at least 1 state must be looked at, not {min(points, sample)}")
+        if particles < 1:
+            raise ProblemError(f"a belief needs at least 1 particle, not {particles}")
         self._rng = np.random.default_rng(seed)
         self._simulator = Simulator(problem, self._rng)
         began = time.perf_counter()
         prepared = _prepare(problem, self._simulator, (points, sample, particles, method))
         self.prepared_s = time.perf_counter() - began
-        self._listed, self._rollouts = prepared.listed, prepared.rollouts
-        self._values = None if prepared.model is None else PointBased(*prepared.model, self._rng)
+        self._prepared, self._particles, self._jitter = prepared, particles, jitter
+        self._values = None
+        if prepared.model is not None:
+            self._values = PointBased(self._simulator, *prepared.model, self._rng)
         self._budget = Budget(seconds, 256 if seconds is None and simulations is None else simulations)
-        self.belief = ParticleBelief(problem, particles, self._rng, jitter)
+        self.belief: Belief
         self._history: list[tuple[Any, Any]] = []
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything but the prior, and what plans are worth."""
         self._history.clear()
-        if self._values is None:
-            self.belief.begin()
-        else:
-            initial = self._values.model.initial
-            self.belief.believe(self._listed.states[initial > 0], initial[initial > 0])
+        self.belief = self._new_belief()
 
     def act(self) -> Any:
         """Returns the action, an element of `problem.actions`, that promises most."""
@@ -135,13 +139,26 @@ class Planner:
 
     def _decide(self) -> int:
         """Index of the action."""
-        if self._values is None:
-            assert self._rollouts is not None
-            return self._rollouts.decide(self.belief, self._budget, self._rng)
-        return self._values.decide(self._node(self._values), self._budget)
+        rollouts, values = self._prepared.rollouts, self._values
+        action, worth = -1, -math.inf
+        if rollouts is not None:
+            share = 1.0 if values is None else SHARED
+            action, worth = rollouts.decide(self.belief, self._budget, self._rng, share)
+        if values is None:
+            return action
+        root = self._node(values)
+        best = values.decide(root, self._budget)
+        return best if root.lower >= worth else action
 
     def _node(self, values: PointBased) -> Node:
-        return values.kinds.node(self._listed.index(self.belief.states), self.belief.weights)
+        return values.root(self.belief.states, self.belief.weights)
+
+    def _new_belief(self) -> Belief:
+        """Of the prior."""
+        prepared, problem = self._prepared, self._simulator.problem
+        if prepared.listed.complete and prepared.model is not None:
+            return ListedBelief(problem, prepared.listed, prepared.model[0], self._rng)
+        return ParticleBelief(problem, self._particles, self._rng, self._jitter)
 
     def _leave_out(self, action: Any, error: Exception) -> None:
         self._history.append((action, None))
@@ -150,7 +167,7 @@ class Planner:
     def _start_over(self, history: list[tuple[Any, Any]]) -> bool:
         """Takes new particles through all that was done and seen; whether some explain it."""
         for _ in range(RETRIES):
-            fresh = ParticleBelief(self._simulator.problem, self.belief.particles, self._rng, self.belief.jitter)
+            fresh = ParticleBelief(self._simulator.problem, self._particles, self._rng, self._jitter)
             try:
                 for action, observation in history:
                     fresh.predict(action)
@@ -186,9 +203,10 @@ def _prepare(problem: Problem, simulator: Simulator, options: tuple[int, int, in
 def _look(simulator: Simulator, points: int, sample: int, particles: int, method: Method) -> Preparation:
     rng = np.random.default_rng(0)
     listed = StateSet(simulator, points, sample, rng)
-    if method == "values" and not listed.complete:
-        raise OptionError(f"more than {points} states can be met: give more points, or leave the method to the planner")
-    if method == "rollouts" or not listed.complete:
-        return Preparation(listed, rollouts=Rollouts(simulator, listed, particles, rng))
+    if method == "rollouts":
+        return Preparation(listed, rollouts=Rollouts(simulator, PointSet(simulator, listed, rng), particles, rng))
     model = ExplicitModel.of(simulator, listed, rng)
-    return Preparation(listed, (model, Values.of(model)))
+    values = Values.of(simulator, listed, model, rng)
+    coarse = not (model.fine and listed.complete)
+    rollouts = Rollouts(simulator, values, particles, rng) if coarse and method == "auto" else None
+    return Preparation(listed, (model, values), rollouts)

@@ -12,12 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.mind.base_policies import BasePolicies, Beliefs
+from embodied.mind.base_policies import BasePolicies, Beliefs, Points
 from embodied.mind.best_arm import BestArm, Budget
-from embodied.mind.particles import ParticleBelief
+from embodied.mind.particles import Belief, ParticleBelief
 from embodied.mind.problem import Simulator
-from embodied.mind.states import StateSet
-from embodied.mind.value import PointSet
 
 SCENARIO_PARTICLES = 128  # particles of a belief within a scenario
 WAVE = 64  # scenarios that are played at once
@@ -29,34 +27,39 @@ class Rollouts:
     """Decides in any problem that can be simulated.
 
     Args:
-        listed: states that stand for all; particles: of the belief from which policies are tried first.
+        points: values of actions in states that stand for all; particles: of the belief from which policies are tried
+            first.
 
     Attributes:
         policies: all that there are; family: those of them that earn most from the start, best first.
     """
 
-    def __init__(self, simulator: Simulator, listed: StateSet, particles: int, rng: np.random.Generator) -> None:
+    def __init__(self, simulator: Simulator, points: Points, particles: int, rng: np.random.Generator) -> None:
         self._simulator = simulator
-        self.policies = BasePolicies(simulator, PointSet(simulator, listed, rng))
+        self.policies = BasePolicies(simulator, points)
         everyone = np.arange(len(self.policies.entropy_threshold))
         arms, belief = BestArm(len(everyone)), ParticleBelief(simulator.problem, particles, rng)
         for trials in Budget(None, SELECTION_SCENARIOS * len(everyone)).rounds(arms, 1.0, WAVE):
             arms.note(self._play(draw_scenarios(belief, trials), arms.left, rng))
         self.family = arms.ranking[:FAMILY]
 
-    def decide(self, belief: ParticleBelief, budget: Budget, rng: np.random.Generator) -> int:
-        """Index of the action: the best policy's, or one with which that policy earns more."""
+    def decide(self, belief: Belief, budget: Budget, rng: np.random.Generator, share: float = 1.0) -> tuple[int, float]:
+        """Index of the action, the best policy's or one with which that policy earns more, and what that is worth.
+
+        Args:
+            share: of the budget that may be used.
+        """
         arms = BestArm(len(self.family))
-        for trials in budget.rounds(arms, 0.4, WAVE):
+        for trials in budget.rounds(arms, 0.4 * share, WAVE):
             arms.note(self._play(draw_scenarios(belief, trials), self.family[arms.left], rng))
         policy = self.family[arms.best]
         states = belief.states[None]
         whole = Beliefs(states, belief.weights[None], states[:, 0])
         own = int(self.policies.choose(whole, np.array([policy]))[0])
         actions = BestArm(len(self._simulator.actions), incumbent=own)
-        for trials in budget.rounds(actions, 1.0, WAVE):
+        for trials in budget.rounds(actions, share, WAVE):
             actions.note(self._play_after(draw_scenarios(belief, trials), actions.left, policy, rng))
-        return actions.best
+        return actions.best, actions.worth
 
     def _play(self, scenarios: Beliefs, who: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
         """What policies `who (P,)` earn in each scenario `(K,)`, `(P, K)`."""
@@ -78,7 +81,7 @@ class Rollouts:
         return earned.reshape(a, k)
 
 
-def draw_scenarios(belief: ParticleBelief, k: int) -> Beliefs:
+def draw_scenarios(belief: Belief, k: int) -> Beliefs:
     """Draws `k` true states from a belief, each with a sample of what is believed instead."""
     truth, states = belief.sample(k), belief.states
     if len(states) <= SCENARIO_PARTICLES:

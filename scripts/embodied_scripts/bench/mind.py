@@ -13,6 +13,7 @@ from embodied.mind.particles import ParticleBelief
 from embodied.mind.problem import Simulator
 from embodied.mind.rollouts import Rollouts, draw_scenarios
 from embodied.mind.states import StateSet
+from embodied.mind.value import PointSet
 from embodied.vector.vec import Experience, as_vec_env
 from embodied.world.problem import TaskProblem
 from embodied_scripts.baselines import baselines, option_agent, pose_filter
@@ -25,7 +26,7 @@ def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, lis
     problem = SimpleLightDark()
     rng = np.random.default_rng(0)
     simulator = Simulator(problem, rng)
-    policies = Rollouts(simulator, StateSet(simulator, 20_000, 2000, rng), 2000, rng).policies
+    policies = Rollouts(simulator, PointSet(simulator, StateSet(simulator, 20_000, 2000, rng), rng), 2000, rng).policies
     beliefs = draw_scenarios(ParticleBelief(problem, 2000, rng), worlds)
     k, m = beliefs.weights.shape
     flat = beliefs.states.reshape(k * m).copy()
