@@ -258,3 +258,81 @@ def test_a_sense_that_costs_something_is_used_where_it_is_worth_it():
     assert planner.act() == "cry"
     planner.update("cry", 17.1)
     assert planner.act() == 17
+
+
+class BatInThePlane(Bat):
+    """The same in a field of nine by nine cells: more to be told than fits into a few groups."""
+
+    side = 9
+    n = side**2
+    actions = ("wait", "cry", *range(n))
+
+    def heard(self, states, action):
+        return np.column_stack(divmod(states[:, 0], self.side)), 0.2 if action == "cry" else 6.0
+
+    def step(self, states, action, rng):
+        after, _, reward, over = super().step(states, action, rng)
+        at, spread = self.heard(states, action)
+        return after, at + rng.normal(0, spread, at.shape), reward, over
+
+    def likelihood(self, heard, states, action):
+        at, spread = self.heard(states, action)
+        return np.exp(-0.5 * ((heard - at) ** 2).sum(axis=1) / spread**2) / spread**2
+
+
+@pytest.mark.parametrize("method", ["values", "auto"])
+def test_where_there_is_too_much_to_be_told_beliefs_look_ahead_by_simulation(method):
+    planner = Planner(BatInThePlane(), simulations=60, method=method)
+    assert not planner._values.model.fine
+    assert planner.act() == "cry"
+    planner.update("cry", np.array([3.1, 7.9]))
+    assert planner.act() == 3 * 9 + 8
+    low, high = planner.bounds
+    assert 19.0 < low <= high + 1e-6
+
+
+class Landing:
+    """A ship in the plane finds its pier in fog; only near the lighthouse does it know where it is."""
+
+    discount = 0.95
+    actions = ("land", (0.0, 1.5), (0.0, -1.5), (1.5, 0.0), (-1.5, 0.0))
+
+    def initial(self, n, rng):
+        return np.column_stack([rng.normal(0.0, 2.0, (n, 2)), np.zeros(n)])
+
+    def step(self, states, action, rng):
+        over = states[:, 2] == 1
+        if action == "land":
+            at_pier = np.hypot(*states[:, :2].T) < 1.2
+            done = np.column_stack([states[:, :2], np.ones(len(states))])
+            return (
+                done,
+                np.zeros((len(states), 2)),
+                np.where(over, 0.0, np.where(at_pier, 100.0, -100.0)),
+                done[:, 2] > 0,
+            )
+        after = states.copy()
+        after[~over, :2] += np.array(action) + rng.normal(0, 0.1, (np.count_nonzero(~over), 2))
+        seen = after[:, :2] + self.fog(after)[:, None] * rng.standard_normal((len(after), 2))
+        return after, seen, np.where(over, 0.0, -1.0), over
+
+    def fog(self, states):
+        return 0.2 + np.abs(states[:, 0] - 4.0)
+
+    def log_likelihood(self, seen, states, action):
+        if action == "land":
+            return np.zeros(len(states))
+        fog = self.fog(states)
+        return -0.5 * ((seen - states[:, :2]) ** 2).sum(axis=-1) / fog**2 - 2 * np.log(fog)
+
+    likelihood = None
+
+
+def test_a_ship_looks_where_it_is_and_lands_once_it_knows():
+    rng = np.random.default_rng(1)
+    planner = Planner(Landing(), simulations=20, particles=500, sample=1000)
+    assert planner.act() == (1.5, 0.0)  # to the light
+    for at, wanted in (((3.2, 0.1), (-1.5, 0.0)), ((0.1, -0.2), "land")):
+        planner.belief.states = np.column_stack([rng.normal(at, 0.15, (500, 2)), np.zeros(500)])
+        planner.belief.log_weights = np.full(500, -math.log(500))
+        assert planner.act() == wanted

@@ -25,6 +25,8 @@ class Witness(Protocol):
 
     plan: int
 
+    def forget(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class Way:
@@ -113,6 +115,8 @@ class Kind:
         """Forgets that half of the beliefs that has not been met for longest."""
         for key in list(self.beliefs)[: len(self.beliefs) // 2]:
             del self.beliefs[key]
+        for belief in self.beliefs.values():
+            belief.forget()
 
     def _forget_plans(self) -> None:
         """Leaves out plans that are best for no belief that is remembered."""

@@ -17,14 +17,15 @@ class Node(ABC):
 
     Attributes:
         kind; at: places of its states in it; belief: their probabilities, `(m,)`.
-        plan: place of the plan that is worth most; lower, upper: what the belief is worth at least and at most.
+        plan: place of the plan that is worth most, as long as the kind remembers this belief; doing: how it begins.
+        lower, upper: what the belief is worth at least and at most.
         low, high: what each action is worth at least and at most, `(A,)`; None before the node has been opened.
     """
 
     def __init__(self, kind: Kind, at: NDArray[np.intp] | slice, belief: NDArray[np.float64]) -> None:
         self.kind, self.at, self.belief = kind, at, belief
         which, worth = kind.best(belief[None], at)
-        self.plan, self.lower = int(which[0]), float(worth[0])
+        self.plan, self.doing, self.lower = int(which[0]), kind.doing[which[0]], float(worth[0])
         self.upper = float(self.average(kind.known).max())
         self.low: NDArray[np.float64] | None = None
         self.high: NDArray[np.float64] | None = None
@@ -66,23 +67,27 @@ class Node(ABC):
             better: by how much a plan must be better than those that there are.
         """
 
+    @abstractmethod
+    def forget(self) -> None:
+        """Lets go of the beliefs that follow."""
+
     def _refresh(self) -> None:
         """Takes up a better plan that was made for other beliefs, if there is one."""
         which, worth = self.kind.best(self.belief[None], self.at)
         if worth[0] > self.lower:
-            self.plan, self.lower = int(which[0]), float(worth[0])
+            self.plan, self.doing, self.lower = int(which[0]), self.kind.doing[which[0]], float(worth[0])
 
     def _adopt(self, plan: NDArray[np.float64], action: int, better: float) -> None:
         """Takes in a plan `(n,)`, if it is better."""
         worth = float(self.average(plan))
         if worth > self.lower + better:
-            self.plan, self.lower = self.kind.add(plan, action), worth
+            self.plan, self.doing, self.lower = self.kind.add(plan, action), action, worth
 
     def _decided(self) -> int:
         """The best action: that of the plan, where what it goes on with has been forgotten since."""
         assert self.low is not None
         best = int(self.low.argmax())
-        return best if self.low[best] >= self.lower - TINY * abs(self.lower) else self.kind.doing[self.plan]
+        return best if self.low[best] >= self.lower - TINY * abs(self.lower) else self.doing
 
 
 class ExactNode(Node):
@@ -150,7 +155,6 @@ class ExactNode(Node):
         return self._decided()
 
     def forget(self) -> None:
-        """Lets go of the beliefs that follow."""
         self._children.clear()
 
     def _of(self, action: int) -> NDArray[np.intp]:

@@ -47,7 +47,7 @@ class PointBased:
 
     def root(self, states: NDArray, weights: NDArray[np.float64]) -> Node:
         """What is known of a belief in states `(m, …)` with weights `(m,)`."""
-        if not self.model.fine:
+        if not (self.model.fine and self._listed.complete):
             return self._search.root(states, weights)
         kind, at, mine = self._kinds.where(self._listed.index(states), weights)
         belief = np.bincount(at, weights[mine], minlength=len(kind.states))
@@ -89,8 +89,9 @@ class PointBased:
             worth_closing /= self.model.discount
             branch = self._branch(node, action, worth_closing, leader is _most_at_most)
             path.append((node, action, branch))
-            to_come = (len(path) + 3) * self._step_s
-            if branch is None or time.perf_counter() - began + to_come > seconds:
+            took = time.perf_counter() - began
+            to_come = (len(path) + 3) * (self._step_s or took / len(path))
+            if branch is None or took + to_come > seconds:
                 break
             node = node.child(action, branch)
         for i, (node, action, branch) in enumerate(reversed(path)):

@@ -172,6 +172,9 @@ class SampledNode(Node):
         self.upper = min(self.upper, float(self.high.max()))
         return self._decided()
 
+    def forget(self) -> None:
+        self._expanded.clear()
+
     def _try(self, action: int) -> _Expansion:
         if action not in self._expanded:
             self._expanded[action] = _Expansion(self._search, self._states, self._weights, action)

@@ -73,7 +73,8 @@ class StateSet:
         scale = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)
         if flat.shape[1] == 1 or self.complete:
             return _nearest_on_a_line(flat, _direction(flat))
-        tree = cKDTree(flat / scale)
+        # A balanced tree splits just above 0, at a denormal number: without end where torch flushes these to 0.
+        tree = cKDTree(flat / scale, balanced_tree=False)
         return lambda given: tree.query(given / scale)[1]
 
 

@@ -72,7 +72,8 @@ class _World(pomdp_py.TransitionModel, pomdp_py.ObservationModel):
     """A problem, one state at a time; what one step brings is asked for in two calls."""
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
-        self._problem, self._rng = problem, rng
+        self._step: Any = problem.step
+        self._rng = rng
         self._after: _Thing | None = None
         self._observed: Any = None
         self.reward = 0.0
@@ -80,7 +81,7 @@ class _World(pomdp_py.TransitionModel, pomdp_py.ObservationModel):
     def sample(self, state: _Thing, action: _Thing, *_: Any) -> _Thing:
         if state is self._after:
             return _Thing(self._observed)
-        after, observed, reward, _ = self._problem.step(state.what[None], action.what, self._rng)
+        after, observed, reward, _ = self._step(state.what[None], action.what, self._rng)
         arrived = self._after = _Thing(after[0])
         self._observed, self.reward = observed[0], float(reward[0])
         return arrived
