@@ -34,6 +34,7 @@ EXTRAS = {  # module -> extra that installs it
     "popgym": "bench",
     "sb3_contrib": "bench",
     "imageio": "bench",
+    "pomdp_py": "pomdp",
     "mujoco_menagerie": "menagerie",
     "scservo_sdk": "robots",
     "rustypot": "robots",

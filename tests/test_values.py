@@ -8,12 +8,12 @@ import pytest
 from embodied.errors import OptionError
 from embodied.mind.base_policies import _posterior
 from embodied.mind.best_arm import Budget
-from embodied.mind.explicit import ExplicitModel
 from embodied.mind.planner import Planner
-from embodied.mind.point_based import PointBased
 from embodied.mind.problem import Simulator
+from embodied.mind.solver.explicit import ExplicitModel
+from embodied.mind.solver.point_based import PointBased
+from embodied.mind.solver.values import Values
 from embodied.mind.states import StateSet
-from embodied.mind.values import Values
 from embodied_scripts.studies.classics import RockSample, SimpleLightDark, Tag, Tiger
 
 

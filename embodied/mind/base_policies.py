@@ -46,7 +46,7 @@ class Beliefs:
 
 
 class Points(Protocol):
-    """Values of actions in states that stand for all (see `embodied.mind.value.PointSet`)."""
+    """Values of actions in states that stand for all (see `embodied.mind.point_set.PointSet`)."""
 
     @property
     def q_value(self) -> NDArray[np.float64]: ...

@@ -18,16 +18,16 @@ import numpy as np
 
 from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError, ProblemError
 from embodied.mind.best_arm import Budget
-from embodied.mind.explicit import ExplicitModel
-from embodied.mind.listed_belief import ListedBelief
-from embodied.mind.nodes import Node
 from embodied.mind.particles import Belief, ParticleBelief
-from embodied.mind.point_based import PointBased
+from embodied.mind.point_set import PointSet
 from embodied.mind.problem import Problem, Simulator
 from embodied.mind.rollouts import Rollouts
+from embodied.mind.solver.explicit import ExplicitModel
+from embodied.mind.solver.listed_belief import ListedBelief
+from embodied.mind.solver.nodes import Node
+from embodied.mind.solver.point_based import PointBased
+from embodied.mind.solver.values import Values
 from embodied.mind.states import StateSet
-from embodied.mind.value import PointSet
-from embodied.mind.values import Values
 
 RETRIES = 3
 SHARED = 0.4  # of the budget, for rollouts where there are values, too

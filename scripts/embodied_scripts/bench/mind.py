@@ -10,10 +10,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from embodied.evaluation.loop import Decision, Observer, run
 from embodied.mind.particles import ParticleBelief
+from embodied.mind.point_set import PointSet
 from embodied.mind.problem import Simulator
 from embodied.mind.rollouts import Rollouts, draw_scenarios
 from embodied.mind.states import StateSet
-from embodied.mind.value import PointSet
 from embodied.vector.vec import Experience, as_vec_env
 from embodied.world.problem import TaskProblem
 from embodied_scripts.baselines import baselines, option_agent, pose_filter

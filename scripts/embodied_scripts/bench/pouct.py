@@ -25,7 +25,7 @@ class PouctPlayer:
 
     prepared_s = 0.0
 
-    def __init__(self, problem: Problem, seed: int, seconds: float, exploration: float = 20.0) -> None:
+    def __init__(self, problem: Problem, seed: int, seconds: float = 1.0, exploration: float = 20.0) -> None:
         self._problem, rng = problem, np.random.default_rng(seed)
         self._belief = ParticleBelief(problem, PARTICLES, rng)
         world = _World(problem, rng)

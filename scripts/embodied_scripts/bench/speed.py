@@ -73,7 +73,7 @@ def bench(asked: Bench) -> None:
     rates = measures[asked.what](asked.rounds, **size)
     show(asked.what, rates)
     if asked.what == "mind" and asked.episodes:
-        show_classics(1 if asked.small else asked.episodes, asked.seconds, asked.offline)
+        show_classics(1 if asked.small else asked.episodes, asked.seconds, asked.offline, asked.pouct)
         show_coverage(1 if asked.small else asked.episodes)
     if asked.what == "league":
         show_table_games(asked.small)

@@ -60,6 +60,8 @@ class Bench:
     """With `mind`: time for a decision."""
     offline: float = 0.0
     """With `mind`: time for thinking ahead, once for each problem; without, every episode has a fresh planner."""
+    pouct: bool = False
+    """With `mind`: beside POUCT of pomdp-py, which is given a second for a decision."""
     small: bool = False
     """Few worlds and steps, to see whether it runs; the ratios mean nothing then."""
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.mind.kinds import Kind, Kinds
+from embodied.mind.solver.kinds import Kind, Kinds
 
 TINY = 1e-9
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from embodied.mind.observations import ObservationGroups, observation_groups
 from embodied.mind.problem import Simulator
+from embodied.mind.solver.observations import ObservationGroups, observation_groups
 from embodied.mind.states import StateSet
 
 FEW, MANY = 8, 256  # draws of a successor: to see whether chance plays a part, and where it does

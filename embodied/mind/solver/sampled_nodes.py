@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.mind.clusters import clusters
-from embodied.mind.explicit import ExplicitModel
-from embodied.mind.kinds import Kind, Kinds
-from embodied.mind.nodes import TINY, Node
 from embodied.mind.particles import systematic
 from embodied.mind.problem import Simulator
+from embodied.mind.solver.clusters import clusters
+from embodied.mind.solver.explicit import ExplicitModel
+from embodied.mind.solver.kinds import Kind, Kinds
+from embodied.mind.solver.nodes import TINY, Node
 from embodied.mind.states import StateSet
 
 PARTICLES = 256  # of a belief, at most

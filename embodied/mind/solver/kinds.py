@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from embodied.mind.explicit import ExplicitModel
-from embodied.mind.values import Values
+from embodied.mind.solver.explicit import ExplicitModel
+from embodied.mind.solver.values import Values
 
 FIRST, GROWN = 64, 2.0  # plans of a kind from which on, and growth by which, it is asked which of them are needed
 

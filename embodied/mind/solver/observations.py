@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from embodied.mind.clusters import clusters
 from embodied.mind.problem import Simulator
+from embodied.mind.solver.clusters import clusters
 from embodied.mind.states import StateSet
 
 DRAWS = 2048  # observations of an action, about, in all

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import BeliefLostError, ObservationError
-from embodied.mind.explicit import ExplicitModel
 from embodied.mind.particles import is_no_number, systematic
 from embodied.mind.problem import Problem, log_density
+from embodied.mind.solver.explicit import ExplicitModel
 from embodied.mind.states import StateSet
 
 IMPOSSIBLE = 1e-12

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from embodied.mind.explicit import ExplicitModel
 from embodied.mind.problem import Simulator
+from embodied.mind.solver.explicit import ExplicitModel
 from embodied.mind.states import StateSet
 
 SWEEPS = 400

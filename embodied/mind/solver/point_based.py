@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.mind.best_arm import Budget
-from embodied.mind.explicit import ExplicitModel
-from embodied.mind.kinds import Kinds
-from embodied.mind.leaders import Leader, simple_leaders
-from embodied.mind.nodes import TINY, ExactNode, Node
 from embodied.mind.problem import Simulator
-from embodied.mind.sampled_nodes import Search
-from embodied.mind.values import Values
+from embodied.mind.solver.explicit import ExplicitModel
+from embodied.mind.solver.kinds import Kinds
+from embodied.mind.solver.leaders import Leader, simple_leaders
+from embodied.mind.solver.nodes import TINY, ExactNode, Node
+from embodied.mind.solver.sampled_nodes import Search
+from embodied.mind.solver.values import Values
 
 NODES = 10_000  # beliefs that are remembered at once
 DEEPEST = 150  # steps of a trial

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from embodied.mind.base_policies import ENTROPY_THRESHOLDS
-from embodied.mind.nodes import Node
+from embodied.mind.solver.nodes import Node
 
 Leader = Callable[[Node], int]
 
