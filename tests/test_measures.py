@@ -44,6 +44,17 @@ def test_the_filter_survives_thousands_of_votes():
     assert belief.probabilities[0].tolist() == pytest.approx([1.0, 0.0])
 
 
+def test_what_nothing_explains_is_left_out_and_what_is_impossible_is_ruled_out():
+    belief = DiscreteFilter(COIN, 3)
+    before = belief.probabilities
+    belief.update(np.array([[-np.inf, -np.inf], [-np.inf, 0.0], [0.0, 0.0]]))
+    assert belief.probabilities[0] == pytest.approx(before[0])
+    assert belief.probabilities[1].tolist() == [0.0, 1.0]
+    belief.update(np.array([[0.0, -1.0], [0.0, -np.inf], [-np.inf, -np.inf]]))
+    assert belief.probabilities[1].tolist() == [0.0, 1.0]  # it contradicts what is certain
+    assert np.isfinite(belief.probabilities).all()
+
+
 def test_calibration_is_zero_for_honest_beliefs_and_the_gap_for_boastful_ones():
     rng = np.random.default_rng(0)
     p = rng.uniform(0.5, 1, 50_000)

@@ -24,9 +24,14 @@ class DiscreteFilter:
         self._log_weights[worlds] = self._prior
 
     def update(self, log_likelihood: NDArray) -> None:
-        """Takes in one observation per world: `log_likelihood (n, k)`, up to a constant per world."""
-        self._log_weights += log_likelihood
-        self._log_weights -= self._log_weights.max(axis=1, keepdims=True)
+        """Takes in one observation per world: `log_likelihood (n, k)`, up to a constant per world; −∞ is impossible.
+
+        What no value that is still possible explains is left out.
+        """
+        after = self._log_weights + log_likelihood
+        largest = after.max(axis=1, keepdims=True)
+        explained = np.isfinite(largest)
+        self._log_weights = np.where(explained, after - np.where(explained, largest, 0.0), self._log_weights)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
