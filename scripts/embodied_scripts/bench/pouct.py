@@ -20,22 +20,22 @@ class PouctPlayer:
     """Plays as `embodied.mind.Planner` does: decides by POUCT, with rollouts at random, from our particle filter.
 
     Args:
-        seconds: time for one decision; exploration: worth of what has been tried less, in units of rewards.
+        seconds: time for one decision. Exploration is worth what rewards differ by (Silver & Veness 2010).
     """
 
     prepared_s = 0.0
 
-    def __init__(self, problem: Problem, seed: int, seconds: float = 1.0, exploration: float = 20.0) -> None:
+    def __init__(self, problem: Problem, seed: int, seconds: float = 1.0) -> None:
         self._problem, rng = problem, np.random.default_rng(seed)
         self._belief = ParticleBelief(problem, PARTICLES, rng)
-        world = _World(problem, rng)
+        steps = _Transitions(problem, rng)
         policy = _Policy([_Thing(action) for action in problem.actions], rng)
-        self._agent = pomdp_py.Agent(_Belief(self._belief), policy, world, world, _Rewards(world))
+        self._agent = pomdp_py.Agent(_Belief(self._belief), policy, steps, _Observations(steps), _Rewards(steps))
         self._solver = pomdp_py.POUCT(
             max_depth=DEPTH,
             discount_factor=problem.discount,
             planning_time=seconds,
-            exploration_const=exploration,
+            exploration_const=_spread(problem, rng),
             rollout_policy=policy,
         )
 
@@ -54,6 +54,16 @@ class PouctPlayer:
         self._belief.update(observation, action)
 
 
+def _spread(problem: Problem, rng: np.random.Generator) -> float:
+    """Between the highest and the lowest reward of a step, as far as random steps tell."""
+    states, rewards = problem.initial(PARTICLES, rng), []
+    for _ in range(10):
+        for action in problem.actions:
+            rewards.append(problem.step(states, action, rng)[2])
+        states = problem.step(states, problem.actions[int(rng.integers(len(problem.actions)))], rng)[0]
+    return float(np.ptp(rewards))
+
+
 class _Thing(pomdp_py.State, pomdp_py.Action, pomdp_py.Observation):
     """A state, an action or an observation, by what it is."""
 
@@ -68,31 +78,35 @@ class _Thing(pomdp_py.State, pomdp_py.Action, pomdp_py.Observation):
         return isinstance(other, _Thing) and self._key == other._key
 
 
-class _World(pomdp_py.TransitionModel, pomdp_py.ObservationModel):
-    """A problem, one state at a time; what one step brings is asked for in two calls."""
+class _Transitions(pomdp_py.TransitionModel):
+    """A problem, one state at a time. What a step brings is asked for in three calls, of which this is the first."""
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
         self._step: Any = problem.step
         self._rng = rng
-        self._after: _Thing | None = None
-        self._observed: Any = None
+        self.observed: Any = None
         self.reward = 0.0
 
-    def sample(self, state: _Thing, action: _Thing, *_: Any) -> _Thing:
-        if state is self._after:
-            return _Thing(self._observed)
+    def sample(self, state: _Thing, action: _Thing) -> _Thing:
         after, observed, reward, _ = self._step(state.what[None], action.what, self._rng)
-        arrived = self._after = _Thing(after[0])
-        self._observed, self.reward = observed[0], float(reward[0])
-        return arrived
+        self.observed, self.reward = observed[0], float(reward[0])
+        return _Thing(after[0])
+
+
+class _Observations(pomdp_py.ObservationModel):
+    def __init__(self, steps: _Transitions) -> None:
+        self._steps = steps
+
+    def sample(self, next_state: _Thing, action: _Thing) -> _Thing:
+        return _Thing(self._steps.observed)
 
 
 class _Rewards(pomdp_py.RewardModel):
-    def __init__(self, world: _World) -> None:
-        self._world = world
+    def __init__(self, steps: _Transitions) -> None:
+        self._steps = steps
 
     def sample(self, state: _Thing, action: _Thing, next_state: _Thing) -> float:
-        return self._world.reward
+        return self._steps.reward
 
 
 class _Policy(pomdp_py.RolloutPolicy):
