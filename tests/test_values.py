@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from embodied.errors import OptionError
+from embodied.errors import OptionError, ProblemError, UnknownNameError
 from embodied.mind.base_policies import _posterior
 from embodied.mind.best_arm import Budget
 from embodied.mind.planner import Planner
@@ -336,3 +336,20 @@ def test_a_ship_looks_where_it_is_and_lands_once_it_knows():
         planner.belief.states = np.column_stack([rng.normal(at, 0.15, (500, 2)), np.zeros(500)])
         planner.belief.log_weights = np.full(500, -math.log(500))
         assert planner.act() == wanted
+
+
+def test_the_exact_filter_is_bayes_rule_and_refuses_what_cannot_be_done():
+    problem = Dice(5)
+    planner = Planner(problem, simulations=1)
+    planner.update(1, 0)
+    planner.update(2, 1)
+    believed = problem.prior
+    for action, seen in ((1, 0), (2, 1)):
+        believed = (believed @ problem.follows[action]) * problem.told[action][:, seen]
+        believed = believed / believed.sum()
+    found = dict(zip(planner.belief.states.reshape(-1).tolist(), planner.belief.weights, strict=True))
+    assert [found[state] for state in range(problem.n)] == pytest.approx(believed, abs=0.03)
+    with pytest.raises(ProblemError, match="not among the actions"):
+        planner.update(7, 0)
+    with pytest.raises(UnknownNameError, match="method 'tree'"):
+        Planner(problem, method="tree")

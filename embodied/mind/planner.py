@@ -12,11 +12,18 @@ import math
 import time
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from embodied.errors import BeliefLostError, BeliefLostWarning, ObservationError, OptionError, ProblemError
+from embodied.errors import (
+    BeliefLostError,
+    BeliefLostWarning,
+    ObservationError,
+    OptionError,
+    ProblemError,
+    UnknownNameError,
+)
 from embodied.mind.best_arm import Budget
 from embodied.mind.particles import Belief, ParticleBelief
 from embodied.mind.point_set import PointSet
@@ -46,7 +53,7 @@ class Planner:
         particles: of the belief.
         points: up to how many states are looked for before the first decision, once for each problem; sample: how many
             are drawn where there are more.
-        jitter: see `ParticleBelief`.
+        jitter: of particles (see `ParticleBelief`).
         method: "values" bounds what beliefs are worth; "rollouts" improves simple policies; "auto" does the first, and
             both where states or observations cannot be listed, and goes by what promises more.
 
@@ -59,7 +66,7 @@ class Planner:
 
     Raises:
         ProblemError: the problem has no actions, or its numbers are none.
-        OptionError: an argument that makes no sense.
+        OptionError, UnknownNameError: an argument that makes no sense.
     """
 
     def __init__(
@@ -80,6 +87,8 @@ class Planner:
             raise OptionError(f"simulations must be at least 1, not {simulations}")
         if min(points, sample) < 1:
             raise OptionError(f"at least 1 state must be looked at, not {min(points, sample)}")
+        if method not in get_args(Method):
+            raise UnknownNameError("method", method, get_args(Method))
         if particles < 1:
             raise ProblemError(f"a belief needs at least 1 particle, not {particles}")
         self._rng = np.random.default_rng(seed)
@@ -97,7 +106,7 @@ class Planner:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything but the prior, and what plans are worth."""
+        """Forgets everything but the prior; plans are kept."""
         self._history.clear()
         self.belief = self._new_belief()
 

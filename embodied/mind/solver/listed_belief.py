@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import BeliefLostError, ObservationError
+from embodied.errors import BeliefLostError, ObservationError, ProblemError
 from embodied.mind.particles import is_no_number, systematic
 from embodied.mind.problem import Problem, log_density
 from embodied.mind.solver.explicit import ExplicitModel
@@ -32,8 +32,12 @@ class ListedBelief:
         self._believe(self._model.initial)
 
     def predict(self, action: Any) -> None:
-        """Moves on as an action would. States that ended are not believed in."""
-        after = self._model.transitions[list(self._problem.actions).index(action)].T @ self._probabilities
+        """Moves on as an action would. States that ended are not believed in.
+
+        Raises:
+            ProblemError: the problem has no such action.
+        """
+        after = self._model.transitions[self._place(action)].T @ self._probabilities
         if after.sum() > 0:
             self._believe(after)
 
@@ -57,6 +61,12 @@ class ListedBelief:
     def sample(self, n: int) -> NDArray:
         """Draws `n` states, `(n, …)`, in random order."""
         return self.states[self._rng.permutation(systematic(self.weights, n, self._rng))]
+
+    def _place(self, action: Any) -> int:
+        for i, one in enumerate(self._problem.actions):
+            if one is action or np.array_equal(one, action):
+                return i
+        raise ProblemError(f"{action!r} is not among the actions of the problem: {list(self._problem.actions)}")
 
     def _believe(self, probabilities: NDArray[np.float64]) -> None:
         total = probabilities.sum()
