@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embodied.errors import OptionError, ProblemError, UnknownNameError
-from embodied.mind.base_policies import _posterior
+from embodied.mind.belief import posterior as bayes
 from embodied.mind.best_arm import Budget
 from embodied.mind.planner import Planner
 from embodied.mind.problem import Simulator
@@ -165,7 +165,7 @@ def test_a_door_is_opened_after_three_sounds_that_agree_and_the_right_one():
 
 
 def test_a_particle_without_weight_that_explains_best_what_is_seen_is_no_evidence():
-    posterior = _posterior(np.array([[1.0, 0.0]]), np.array([[-800.0, 0.0]]))
+    posterior = bayes(np.array([[1.0, 0.0]]), np.array([[-800.0, 0.0]]))
     assert posterior.tolist() == [[1.0, 0.0]]
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.mind.belief import posterior
 from embodied.mind.problem import Simulator
 
 ENTROPY_THRESHOLDS = (
@@ -106,7 +107,7 @@ class BasePolicies:
         going = np.flatnonzero(~ended)
         weights = beliefs.weights.copy()
         logs = self._simulator.log_likelihood(observed[going], after[going, 1:], choice[going])
-        weights[going] = _posterior(weights[going], np.where(done[going, 1:], -np.inf, logs))
+        weights[going] = posterior(weights[going], np.where(done[going, 1:], -np.inf, logs))
         return Beliefs(after[:, 1:], weights, after[:, 0]), reward, ended
 
     def returns(self, beliefs: Beliefs, policy: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -137,13 +138,3 @@ class BasePolicies:
         cell = np.repeat(np.arange(k) * len(members), m) + place
         mass = np.bincount(cell, beliefs.weights.reshape(-1), minlength=k * len(members))
         return members, np.asarray(mass, np.float64).reshape(k, len(members))
-
-
-def _posterior(weights: NDArray, log_likelihood: NDArray) -> NDArray[np.float64]:
-    """Bayes' rule by rows; a row in which nothing explains what was seen stays as it was."""
-    possible = np.where(weights > 0, log_likelihood, -np.inf)
-    largest = possible.max(axis=1, keepdims=True, initial=-np.inf)
-    explained = np.isfinite(largest)
-    posterior = weights * np.exp(possible - np.where(explained, largest, 0.0))
-    total = posterior.sum(axis=1, keepdims=True)
-    return np.where(explained, posterior / np.where(explained, total, 1.0), weights)

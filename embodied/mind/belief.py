@@ -1,4 +1,4 @@
-"""The exact filter for a hidden variable with finitely many values that does not change."""
+"""Bayes' rule by rows, and the exact filter for a hidden variable with finitely many values that does not change."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ class DiscreteFilter:
         """The posterior, `(n, k)`."""
         weights = np.exp(self._log_weights - self._log_weights.max(axis=1, keepdims=True))
         return weights / weights.sum(axis=1, keepdims=True)
+
+
+def posterior(weights: NDArray, log_likelihood: NDArray) -> NDArray[np.float64]:
+    """Bayes' rule by rows; a row in which nothing explains what was seen stays as it was."""
+    possible = np.where(weights > 0, log_likelihood, -np.inf)
+    largest = possible.max(axis=1, keepdims=True, initial=-np.inf)
+    explained = np.isfinite(largest)
+    joint = weights * np.exp(possible - np.where(explained, largest, 0.0))
+    total = joint.sum(axis=1, keepdims=True)
+    return np.where(explained, joint / np.where(explained, total, 1.0), weights)

@@ -86,12 +86,7 @@ class ParticleBelief:
             ObservationError: it is not a number.
             ProblemError: the problem's likelihood is no density.
         """
-        if is_no_number(observation):
-            raise ObservationError(f"the observation is not a number: {observation}")
-        log_weights = self.log_weights + log_density(self._problem, observation, self.states, action)
-        if not np.isfinite(log_weights).any():
-            raise BeliefLostError(f"nothing that is believed in explains the observation {observation}")
-        self.log_weights = _normalized(log_weights)
+        self.log_weights = weighed(self._problem, self.states, self.log_weights, observation, action)
         self._merge()
         if self.effective < ENOUGH * min(self.particles, len(self.states)):
             self._renew()
@@ -139,7 +134,25 @@ def systematic(weights: NDArray, n: int, rng: np.random.Generator) -> NDArray[np
     return (chosen.reshape(len(rows), n) - row * m).clip(0, m - 1).reshape(*weights.shape[:-1], n)
 
 
-def is_no_number(observation: Any) -> bool:
+def weighed(
+    problem: Problem, states: NDArray, log_weights: NDArray[np.float64], observation: Any, action: Any
+) -> NDArray[np.float64]:
+    """Logarithms of the weights of states `(m, …)` after an observation, normalized, `(m,)`.
+
+    Raises:
+        BeliefLostError: none of the states that are believed in explains it.
+        ObservationError: it is not a number.
+        ProblemError: the problem's likelihood is no density.
+    """
+    if _is_no_number(observation):
+        raise ObservationError(f"the observation is not a number: {observation}")
+    after = log_weights + log_density(problem, observation, states, action)
+    if not np.isfinite(after).any():
+        raise BeliefLostError(f"nothing that is believed in explains the observation {observation}")
+    return _normalized(after)
+
+
+def _is_no_number(observation: Any) -> bool:
     values = np.asarray(observation)
     return values.dtype.kind == "f" and not np.isfinite(values).all()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 STEPS = 4  # towards the means of clusters
 
@@ -15,11 +16,16 @@ def clusters(points: NDArray[np.float64], most: int, rng: np.random.Generator) -
         return distinct[1].reshape(-1)
     nearest = _squared_distances(points, _apart(points, most, rng)).argmin(axis=1)
     for _ in range(STEPS):
-        taken, nearest = np.unique(nearest, return_inverse=True)
-        sums = np.zeros((len(taken), points.shape[1]))
-        np.add.at(sums, nearest, points)
-        nearest = _squared_distances(points, sums / np.bincount(nearest)[:, None]).argmin(axis=1)
+        _, nearest = np.unique(nearest, return_inverse=True)
+        means = sum_by(nearest, points) / np.bincount(nearest)[:, None]
+        nearest = _squared_distances(points, means).argmin(axis=1)
     return np.unique(nearest, return_inverse=True)[1]
+
+
+def sum_by(cluster: NDArray[np.intp], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of the rows `(N, d)` of each cluster, `(k, d)`."""
+    which = sparse.csr_array((np.ones(len(cluster)), (cluster, np.arange(len(cluster)))))
+    return which @ rows
 
 
 def _apart(points: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.float64]:

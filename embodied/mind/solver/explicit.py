@@ -55,7 +55,7 @@ class ExplicitModel:
 
     @classmethod
     def of(cls, simulator: Simulator, listed: StateSet, rng: np.random.Generator, draws: int = 20_000) -> ExplicitModel:
-        """Writes out a problem, all of whose states are listed."""
+        """Writes out a problem in the states that are listed; others are taken for the nearest of them."""
         m, a = len(listed.states), len(simulator.actions)
         initial = np.bincount(listed.index(simulator.problem.initial(draws, rng)), minlength=m) / draws
         transitions, rewards, groups = [], np.empty((m, a)), []

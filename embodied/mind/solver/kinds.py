@@ -168,13 +168,11 @@ class Kinds:
         mine = np.flatnonzero(kinds == kind)
         return self[kind], self.place[states[mine]], mine
 
-    def forget_beliefs(self, most: int) -> bool:
-        """Forgets beliefs where more than `most` are remembered; whether it did."""
-        if sum(len(kind.beliefs) for kind in self) <= most:
-            return False
-        for kind in self:
-            kind.forget_beliefs()
-        return True
+    def forget_beliefs(self, most: int) -> None:
+        """Forgets beliefs where more than `most` are remembered."""
+        if sum(len(kind.beliefs) for kind in self) > most:
+            for kind in self:
+                kind.forget_beliefs()
 
 
 def _ways(model: ExplicitModel, states: NDArray[np.intp], place: NDArray[np.intp]) -> list[Way]:

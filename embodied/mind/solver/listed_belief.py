@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.errors import BeliefLostError, ObservationError, ProblemError
-from embodied.mind.particles import is_no_number, systematic
-from embodied.mind.problem import Problem, log_density
+from embodied.errors import ProblemError
+from embodied.mind.particles import systematic, weighed
+from embodied.mind.problem import Problem
 from embodied.mind.solver.explicit import ExplicitModel
 from embodied.mind.states import StateSet
 
@@ -25,11 +25,7 @@ class ListedBelief:
 
     def __init__(self, problem: Problem, listed: StateSet, model: ExplicitModel, rng: np.random.Generator) -> None:
         self._problem, self._listed, self._model, self._rng = problem, listed, model, rng
-        self.begin()
-
-    def begin(self) -> None:
-        """Forgets everything but the prior."""
-        self._believe(self._model.initial)
+        self._believe(model.initial)
 
     def predict(self, action: Any) -> None:
         """Moves on as an action would. States that ended are not believed in.
@@ -49,13 +45,8 @@ class ListedBelief:
             ObservationError: it is not a number.
             ProblemError: the problem's likelihood is no density.
         """
-        if is_no_number(observation):
-            raise ObservationError(f"the observation is not a number: {observation}")
-        logs = log_density(self._problem, observation, self.states, action)
-        if not np.isfinite(logs).any():
-            raise BeliefLostError(f"nothing that is believed in explains the observation {observation}")
         after = np.zeros_like(self._probabilities)
-        after[self._possible] = self.weights * np.exp(logs - logs.max())
+        after[self._possible] = np.exp(weighed(self._problem, self.states, np.log(self.weights), observation, action))
         self._believe(after)
 
     def sample(self, n: int) -> NDArray:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from embodied.mind.belief import posterior
 from embodied.mind.problem import Simulator
-from embodied.mind.solver.clusters import clusters
+from embodied.mind.solver.clusters import clusters, sum_by
 from embodied.mind.states import StateSet
 
 DRAWS = 2048  # observations of an action, about, in all
@@ -113,18 +114,19 @@ class _Listing:
         """
         some = drawn[:ALIKE]
         landmarks = rng.permutation(len(self._states))[:LANDMARKS]
-        share, explained = _shares(self.log_likelihood(some, landmarks))
+        logs = self.log_likelihood(some, landmarks)
+        explained = np.isfinite(logs).any(axis=1)
         if not explained.any():
             return np.ones((1, len(self._states))), 0.0  # nothing explains anything: nothing is told
-        some, share = some[explained], share[explained]
+        some, share = some[explained], _if_even(logs[explained])
         group = clusters(np.sqrt(share), GROUPS, rng)
-        of_group = _added(share, group)
+        of_group = sum_by(group, share)
         of_group = (of_group / of_group.sum(axis=1, keepdims=True))[group]
         ratio = np.log(np.maximum(share, TINY)) - np.log(np.maximum(of_group, TINY))
         lost = float((share * ratio).sum(axis=1).mean())
         if lost > LOST:
             return np.ones((1, len(self._states))), lost
-        return _added(_shares(self.log_likelihood(some))[0], group), lost
+        return sum_by(group, _if_even(self.log_likelihood(some))), lost
 
     def log_likelihood(self, observations: NDArray, which: NDArray | slice = slice(None)) -> NDArray[np.float64]:
         """ln density of each observation in each state, or in some of them, `(N, n)`."""
@@ -141,22 +143,13 @@ class _Listing:
         )
 
 
+def _if_even(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is believed after each observation if all states were equally likely before, `(N, n)`."""
+    return posterior(np.full(logs.shape, 1 / logs.shape[1]), logs)
+
+
 def _same_posterior(density: NDArray) -> NDArray[np.float64]:
     """Adds up observations whose densities are multiples of each other, `(G, n)`."""
     shape = np.round(density / density.max(axis=1, keepdims=True), 9)
     _, group = np.unique(shape, axis=0, return_inverse=True)
-    return _added(density, group.reshape(-1))
-
-
-def _added(rows: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Sums of the rows of each group, `(G, n)`."""
-    which = sparse.csr_array((np.ones(len(group)), (group, np.arange(len(group)))))
-    return which @ rows
-
-
-def _shares(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """What would be believed after each observation for an even prior, `(N, n)`, and whether anything explains it."""
-    explained = np.asarray(np.isfinite(logs).any(axis=1))
-    logs = np.where(explained[:, None], logs, 0.0)
-    share = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return share / share.sum(axis=1, keepdims=True), explained
+    return sum_by(group.reshape(-1), density)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.mind.belief import posterior
 from embodied.mind.particles import systematic
 from embodied.mind.problem import Simulator
-from embodied.mind.solver.clusters import clusters
+from embodied.mind.solver.clusters import clusters, sum_by
 from embodied.mind.solver.explicit import ExplicitModel
 from embodied.mind.solver.kinds import Kind, Kinds
-from embodied.mind.solver.nodes import TINY, Node
+from embodied.mind.solver.nodes import Node
 from embodied.mind.states import StateSet
 
 PARTICLES = 256  # of a belief, at most
@@ -87,12 +88,12 @@ class _Expansion:
         self.children: dict[int, SampledNode] = {}
         if len(going):
             groups = _groups(search, observed[going], self.states, weights, action)
-            self._part(search, groups * weights)
+            self._cut(search, groups * weights)
         self.chance = np.concatenate([part.beliefs.sum(axis=1) for part in self.parts] or [np.empty(0)])
         self.low = np.zeros(len(self.chance))
         self.high = np.concatenate([(p.beliefs @ p.kind.known[p.at]).max(axis=1) for p in self.parts] or [np.empty(0)])
 
-    def _part(self, search: Search, joint: NDArray[np.float64]) -> None:
+    def _cut(self, search: Search, joint: NDArray[np.float64]) -> None:
         """Cuts what follows into kinds; `joint` are weights of all particles in all groups, `(G, m)`."""
         points = search.listed.index(self.states)
         kinds = search.model.kind[points]
@@ -101,9 +102,8 @@ class _Expansion:
             mine = np.flatnonzero(kinds == kind)
             to = search.kinds.place[points[mine]]
             at, inverse = np.unique(to, return_inverse=True)
-            beliefs = np.zeros((len(at), len(joint)))
-            np.add.at(beliefs, inverse, joint[:, mine].T)
-            self.parts.append(_Part(search.kinds[int(kind)], at, beliefs.T.copy(), mine, joint[:, mine], to, first))
+            beliefs = sum_by(inverse, joint[:, mine].T).T.copy()
+            self.parts.append(_Part(search.kinds[int(kind)], at, beliefs, mine, joint[:, mine], to, first))
             first += len(joint)
 
     def plans(self) -> list[NDArray[np.float64]]:
@@ -177,7 +177,6 @@ class SampledNode(Node):
 
     def _try(self, action: int) -> _Expansion:
         if action not in self._expanded:
-            self._expanded[action] = _Expansion(self._search, self._states, self._weights, action)
             self._look(action)
         return self._expanded[action]
 
@@ -185,16 +184,13 @@ class SampledNode(Node):
         """Notes what an action is worth; returns what the plans after it are worth (see `_Expansion.plans`)."""
         assert self.low is not None
         assert self.high is not None
-        tried, discount = self._try_quietly(action), self._search.model.discount
+        if action not in self._expanded:
+            self._expanded[action] = _Expansion(self._search, self._states, self._weights, action)
+        tried, discount = self._expanded[action], self._search.model.discount
         chosen = tried.plans()
         self.low[action] = tried.reward + discount * tried.low.sum()
         self.high[action] = tried.reward + discount * np.maximum(tried.high, tried.low).sum()
         return chosen
-
-    def _try_quietly(self, action: int) -> _Expansion:
-        if action not in self._expanded:
-            self._expanded[action] = _Expansion(self._search, self._states, self._weights, action)
-        return self._expanded[action]
 
     def _plan(self, action: int, chosen: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """What an action is worth in each state of the kind, if groups go on with their plans, `(n,)`.
@@ -230,15 +226,11 @@ def _groups(
     all particles (importance sampling).
     """
     draws, count = np.unique(systematic(weights, OBSERVATIONS, search.rng), return_counts=True)
-    k, m = len(draws), len(states)
+    k = len(draws)
     choice = np.full(k, action)
     logs = search.simulator.log_likelihood(observed[draws], np.broadcast_to(states, (k, *states.shape)), choice)
-    logs = np.where(np.isfinite(logs).any(axis=1, keepdims=True), logs, 0.0)
-    share = np.exp(logs - logs.max(axis=1, keepdims=True))
-    posterior = share * weights
-    total = posterior.sum(axis=1, keepdims=True)
-    group = clusters(np.sqrt(posterior / np.maximum(total, TINY)), GROUPS, search.rng)
-    told = np.zeros((group.max() + 1, m))
-    np.add.at(told, group, count[:, None] * share / np.maximum(total, TINY))
+    believed = posterior(np.broadcast_to(weights, logs.shape), logs)
+    group = clusters(np.sqrt(believed), GROUPS, search.rng)
+    told = sum_by(group, count[:, None] * believed)
     some = told.sum(axis=0)
     return np.where(some > 0, told / np.where(some > 0, some, 1.0), 1 / len(told))

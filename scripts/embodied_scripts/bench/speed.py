@@ -42,6 +42,8 @@ from embodied_scripts.ids import own_ids
 
 def bench(asked: Bench) -> None:
     """Prints the figures and their ratios."""
+    if asked.rounds < 1 or asked.episodes < 0 or asked.offline < 0:
+        raise OptionError("rounds must be at least 1; episodes and time to think ahead must not be negative")
     shows: dict[str, Callable[[], dict[str, list[float]]]] = {
         "sim2real": lambda: _show_sim2real(asked.small),
         "view": lambda: _show_view(asked.rounds, asked.small),
