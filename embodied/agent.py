@@ -76,6 +76,15 @@ class OptionAgent(Agent, Protocol):
         ...
 
 
+@runtime_checkable
+class InformedAgent(Agent, Protocol):
+    """An agent that takes over what a filter estimates of a hidden quantity, in place of what it makes out itself."""
+
+    def inform(self, carry: Carry, estimate: NDArray[np.float64]) -> Carry:
+        """Returns the carry with an estimate by what has been observed so far, `(n, k)`."""
+        ...
+
+
 def act(agent: Agent, carry: Carry, obs: Any, first: NDArray, mask: NDArray | None) -> tuple[Carry, NDArray]:
     """Lets an agent act, after telling it which actions are allowed if it respects masks."""
     if isinstance(agent, MaskedAgent):
@@ -103,3 +112,16 @@ def worlds_of(carry: Carry, worlds: NDArray[np.intp]) -> Carry:
     arrays = {name: part[worlds] for name, part in parts.items() if isinstance(part, np.ndarray)}
     nested = {name: worlds_of(part, worlds) for name, part in parts.items() if is_dataclass(part)}
     return replace(carry, **arrays, **nested)
+
+
+def with_worlds(carry: Carry, worlds: NDArray[np.intp], part: Carry) -> Carry:
+    """The carry (see `worlds_of`) with that of some worlds put in their places."""
+    fresh = {}
+    for f in fields(carry):
+        old, new = getattr(carry, f.name), getattr(part, f.name)
+        if isinstance(old, np.ndarray):
+            fresh[f.name] = old.copy()
+            fresh[f.name][worlds] = new
+        elif is_dataclass(old):
+            fresh[f.name] = with_worlds(old, worlds, new)
+    return replace(carry, **fresh)

@@ -98,10 +98,9 @@ class WorldStreams:
         self.episodes[worlds] += np.uint64(1)
         self.keys[worlds] = mix(mix(self.seeds[worlds] + GOLDEN) + self.episodes[worlds] * GOLDEN)
 
-    def fork(self, number: int) -> None:
-        """Gives every world noise of its own from now on, even to worlds that were the same so far."""
-        own = mix(np.arange(self.n, dtype=np.uint64) + mix(np.array([number % 2**64], np.uint64) + GOLDEN))
-        self.keys[:] = mix(self.keys + own)
+    def fork(self, numbers: NDArray[np.uint64], worlds: Worlds = ALL) -> None:
+        """Gives `worlds` noise of their own from now on, by a number for each, even if they were the same so far."""
+        self.keys[worlds] = mix(self.keys[worlds] + mix(numbers + GOLDEN))
 
     def stream(self, *names: tuple[str, int]) -> Stream:
         """Returns a stream that draws, at once, `size` values for each `(name, size)`.

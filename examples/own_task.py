@@ -71,11 +71,14 @@ class Knock(Task):
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
         self._prize[worlds] = draw.choice("prize", PRIZE.prior)
+        self._hang(worlds)
+        xy = draw.uniform("start", 2, -0.2, 0.2) + np.array([0.0, -0.8])
+        self._world.body.place(worlds, xy, np.full(len(worlds), math.pi / 2), RIDE_HEIGHT)
+
+    def _hang(self, worlds: NDArray[np.intp]) -> None:
         for name, door in (("bell", self._prize[worlds]), ("knob", 1 - self._prize[worlds])):
             beside = DOORS[door] + np.array([0.22, 0.12])
             self._props.place(name, worlds, np.column_stack([beside, np.zeros(len(worlds))]), 0.15)
-        xy = draw.uniform("start", 2, -0.2, 0.2) + np.array([0.0, -0.8])
-        self._world.body.place(worlds, xy, np.full(len(worlds), math.pi / 2), RIDE_HEIGHT)
 
     def _distance(self) -> NDArray[np.float64]:
         return np.linalg.norm(DOORS - self._world.body.xy[:, None], axis=2)
@@ -87,6 +90,13 @@ class Knock(Task):
 
     def truth(self) -> NDArray[np.float64]:
         return self._prize[:, None].astype(np.float64)
+
+    def set_hidden(self, hidden: NDArray) -> None:
+        self._prize[:] = hidden[:, 0]
+        self._hang(np.arange(len(hidden)))
+
+    def landmarks(self) -> dict[str, NDArray]:
+        return {side: np.tile(DOORS[i], (len(self._prize), 1)) for i, side in enumerate(PRIZE.labels)}
 
     def state(self) -> NDArray[np.float64]:
         return np.column_stack([pose_features(self._world.body, REACH), self._world.elapsed_s / self.episode_s])

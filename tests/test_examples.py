@@ -12,8 +12,11 @@ from conftest import QUICK
 from gymnasium.utils.env_checker import check_env
 
 from embodied.errors import ModelError
+from embodied.evaluation.report import evaluate
 from embodied.learn.ppo import SequencePPO
+from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_policies import MlpPolicy
+from embodied_scripts.baselines import planning_agent
 
 ROOT = Path(__file__).parents[1]
 REACHER = Path(gym.__file__).parent / "envs/mujoco/assets/reacher.xml"
@@ -78,3 +81,12 @@ def test_the_so101_plays_the_same_task():
     batch = env.unwrapped.batch
     pan = batch.array("qpos")[:, batch.model.joint("robot/shoulder_pan").qposadr[0]]
     np.testing.assert_allclose(pan, action[:, 0] * np.pi, atol=0.02)  # it moves where it is sent
+
+
+def test_a_task_of_ones_own_gets_a_planner_by_its_landmarks_and_what_can_be_set():
+    load("own_task").register()
+    env = GymVecEnv(make_vec("mine/Knock-v0", 2))
+    report = evaluate(planning_agent(env, seconds=0.9), env, episodes=4)
+    env.close()
+    assert report.success >= 0.75  # 0.5 for who goes to either door
+    assert report.reward > 0.5

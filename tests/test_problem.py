@@ -1,5 +1,7 @@
 """A task becomes a decision problem, and the planner wins what can be found out in it."""
 
+from types import SimpleNamespace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ import embodied_envs  # noqa: F401
 from embodied.errors import CheckpointError, OptionError, UnknownNameError
 from embodied.evaluation.report import evaluate
 from embodied.layout import Channel, Layout
+from embodied.mind.options.planner import OptionPlanner
+from embodied.mind.options.problem import OVER, ROOT
 from embodied.mind.planner import Planner
 from embodied.vector.vec import GymVecEnv, make_vec, step
-from embodied.world.problem import OVER, TaskProblem
+from embodied.world.imagination import Imagination
+from embodied.world.problem import TaskProblem
 from embodied.world.state import per_world
 from embodied_policies.controls import FixedGaze, FrozenLooks, blank_of, unmeasured
 from embodied_policies.proactive import ProactiveAgent
@@ -30,7 +35,8 @@ def worlds(n, **options):
 def problem(here=None, world=1, samples=2, believed=None, **options):
     here = here or worlds(3, **options)
     imagined = gym.make_vec(SIGNPOST, num_envs=6 * samples, threads=2, **options)
-    return TaskProblem(imagined, option_agent(SIGNPOST, here.task), here, world, believed=believed)
+    imagination = Imagination(imagined, option_agent(SIGNPOST, here.task))
+    return TaskProblem(imagination, here, world, samples=samples, believed=believed)
 
 
 def dark(n):
@@ -72,21 +78,54 @@ def test_imagining_changes_what_is_hidden_and_what_the_sign_will_show_and_nothin
     assert np.array_equal(again["physics"], before["physics"])
 
 
-def test_worlds_begin_where_the_real_one_stands_and_their_noise_is_their_own():
+def test_imagined_worlds_begin_where_the_real_one_stands_and_their_noise_is_their_own():
     here = worlds(3)
-    for _ in range(5):
-        here.step(np.tile([0.5, -0.2, 0.0], (3, 1)))
-    one = problem(here, world=2)
-    one._stand(0)
-    position = one._env.batch.array("qpos")
-    assert np.array_equal(position, np.tile(here.batch.array("qpos")[2], (len(position), 1)))
     action = np.tile([0.5, -0.2, 0.0], (3, 1))
-    imagined, _, _, _, _ = one._env.step(np.tile(action[0], (len(position), 1)))
-    real, _, _, _, _ = here.step(action)
-    assert np.allclose(one._env.batch.array("qpos")[0], here.batch.array("qpos")[2], atol=2e-3)
+    for _ in range(5):
+        here.step(action)
+    one = problem(here, world=2)
+    begun = one._nodes[ROOT].state
+    assert np.array_equal(begun["_obs"], np.tile(here.last_obs[2], (2, 1)))
+    assert np.array_equal(one._nodes[ROOT].state["_elapsed_s"], [0.5, 0.5])
+    imagination = one._imagination
+    one.ask(ROOT, "look")
+    one.advance()
+    lanes = np.flatnonzero(imagination._cell[:, 0] >= 0)
     ranges = here.task.robot.layout.slice("camera/range")
-    assert len({tuple(row) for row in imagined[:, ranges]}) == len(imagined)
-    assert not any(np.array_equal(row, real[2, ranges]) for row in imagined[:, ranges])
+    imagined = imagination.env.last_obs[lanes, ranges]
+    assert len({tuple(row) for row in imagined}) == len(imagined) == 4
+    turned = here.step(np.tile([-0.4, 0.4, 0.0], (3, 1)))[0]  # as who looks for the sign does
+    assert not any(np.array_equal(row, turned[2, ranges]) for row in imagined)
+    position = imagination.env.batch.array("qpos")[lanes, :2]
+    assert np.allclose(position, here.batch.array("qpos")[2, :2], atol=0.03)
+
+
+def test_what_an_option_leads_to_does_not_depend_on_what_else_is_tried_beside_it():
+    alone, among = problem(samples=2), problem(samples=2)
+    expected = alone.outcome(ROOT, "go to red")
+    for name in ("look", "go to blue", "go to red"):
+        among.ask(ROOT, name)
+    outcome = among.outcome(ROOT, "go to red")
+    assert np.array_equal(outcome.seen, expected.seen)
+    assert np.array_equal(outcome.reward, expected.reward)
+    assert np.array_equal(outcome.seconds, expected.seconds)
+    assert (expected.seconds > 1.5).all()
+    assert expected.over.all()
+    assert expected.after == OVER
+
+
+def test_plays_wait_for_worlds_and_are_given_up_when_nobody_asks_any_more():
+    one = problem(samples=5)  # 10 worlds for each play, of 30
+    for name in one.actions:
+        assert one.ask(ROOT, name)
+        assert not one.ask(ROOT, name)
+    one.advance()
+    assert not one.vacant
+    one.stop()
+    assert one.vacant
+    assert not one.advance()
+    assert one.known(ROOT, "look") is None
+    assert one.outcome(ROOT, "look").reward.shape == (2, 5)
 
 
 def test_a_skill_leads_where_it_leads_and_what_is_hidden_decides_what_it_earns(signpost):
@@ -122,18 +161,22 @@ def test_particles_that_stand_in_the_same_place_share_what_is_simulated(signpost
     rng = np.random.default_rng(0)
     signpost.step(signpost.initial(10, rng), "look", rng)
     simulated = signpost.simulated_s
+    assert simulated > 0
     signpost.step(signpost.initial(5000, rng), "look", rng)
     assert signpost.simulated_s == simulated
 
 
-def test_the_planner_looks_before_it_goes_and_goes_where_the_sign_says(signpost):
+def test_the_planner_looks_before_it_goes_and_goes_where_the_sign_says():
+    for color, told in (("red", [0.0, -20.0]), ("blue", [-20.0, 0.0])):
+        planner = OptionPlanner(problem(samples=1), seconds=60.0)
+        assert planner.act() == "look"
+        planner.update("look", np.array(told))
+        assert planner.act() == f"go to {color}"
+
+
+def test_the_planner_of_any_problem_plans_with_options_too(signpost):
     planner = Planner(signpost, simulations=64, particles=32)
     assert planner.act() == "look"
-    planner.update("look", np.array([0.0, -20.0]))
-    assert planner.act() == "go to red"
-    planner.reset()
-    planner.update("look", np.array([-20.0, 0.0]))
-    assert planner.act() == "go to blue"
 
 
 def test_the_proactive_agent_finds_out_and_commits():
@@ -150,14 +193,18 @@ def test_the_proactive_agent_finds_out_and_commits():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TaskProblem(worlds(7), player(), worlds(3)), "a multiple of both"),
-        (lambda: TaskProblem(worlds(6), player(), worlds(6)), "beside 6 real ones"),
-        (lambda: TaskProblem(worlds(6, autoreset_mode="SameStep"), player(), worlds(3)), "NextStep"),
+        (lambda: TaskProblem(Imagination(worlds(1), player()), worlds(3)), "at least as many as values"),
+        (lambda: TaskProblem(Imagination(worlds(6), player()), worlds(6)), "beside 6 real ones"),
+        (lambda: Imagination(worlds(6, autoreset_mode="SameStep"), player()), "NextStep"),
+        (lambda: OptionPlanner(problem(), seconds=0.0), "above 0"),
         (lambda: worlds(2).set_hidden(np.zeros((3, 1))), "shape"),
         (lambda: hopper.make_vec(2).set_hidden(np.zeros((2, 0))), "cannot imagine"),
         (lambda: problem(believed=np.array([0.5, 0.6])), "probabilities of 2 values"),
-        (lambda: TaskProblem(dark(4), seeker(), dark(3)), "no discrete hidden variable"),
-        (lambda: TaskProblem(dark(4), seeker(), dark(3), hypotheses=np.zeros(3)), r"\(K, k\), not \(3,\)"),
+        (lambda: TaskProblem(Imagination(dark(4), seeker()), dark(3)), "no discrete hidden variable"),
+        (
+            lambda: TaskProblem(Imagination(dark(4), seeker()), dark(3), hypotheses=np.zeros(3)),
+            r"\(K, k\), not \(3,\)",
+        ),
         (lambda: dark(2).evidence(np.zeros((2, 99))), "no likelihood"),
     ],
 )
@@ -303,7 +350,7 @@ def test_frames_on_their_way_are_taken_from_where_the_robot_is_imagined():
 def test_worlds_that_an_adversary_sets_can_be_planned_in():
     real = gym.make_vec(SIGNPOST, num_envs=3, threads=1, adversary=1.0)
     real.reset(seed=3)
-    assert problem(real).outcome(0, "look").evidence.shape == (2, 2, 2)
+    assert problem(real).outcome(ROOT, "look").evidence.shape == (2, 2, 2)
 
 
 def test_plans_can_be_made_from_what_a_filter_believes_about_a_continuous_variable():
@@ -311,25 +358,27 @@ def test_plans_can_be_made_from_what_a_filter_believes_about_a_continuous_variab
     poses = np.array([[-0.7, 0.4, 3.1], [1.2, -0.4, 3.2]])
     tracker, imagined = pose_filter(real.task), dark(8)
 
-    def evidence(obs, value):
-        pose = imagined.task.truth()[:, None]
+    def evidence(obs, lanes, value):
+        pose = imagined.task.truth()[lanes, None]
         return tracker.evidence(moved_alike(pose, poses[value][:, None], poses[None]), obs)
 
-    one = TaskProblem(imagined, seeker(), real, hypotheses=poses, evidence=evidence, options_ahead=2)
+    one = TaskProblem(Imagination(imagined, seeker()), real, hypotheses=poses, evidence=evidence)
     assert one.actions == ["seek light", "stop on goal"]
-    course = one.outcome(0, "seek light")
-    in_light, in_dark = course.evidence[0], course.evidence[1]
+    outcome = one.outcome(ROOT, "seek light")
+    in_light, in_dark = outcome.evidence[0], outcome.evidence[1]
     assert (in_light[:, 0] > in_light[:, 1] + 50).all()  # walls are seen where they should be
     assert (in_dark[:, 1] > in_dark[:, 0] + 5).all()  # that nothing is seen tells something, too
-    assert not course.over.any()
-    assert one.outcome(course.after, "seek light").over.all()  # so far it looks ahead
-    assert one.outcome(0, "stop on goal").over.all()
+    assert not outcome.over.any()
+    assert one.left_s(ROOT) == pytest.approx(20.0)
+    assert one.left_s(outcome.after) == pytest.approx(18.0)
+    assert np.allclose(outcome.seconds, 2.0)
+    assert one.outcome(ROOT, "stop on goal").over.all()
 
 
 def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypatch):
     monkeypatch.setattr(baseline_agents, "POSES", 6)
     env = GymVecEnv(make_vec("embodied/LightDark-v0", 1, threads=2))
-    agent, set_out = planning_agent(env, seconds=0.05), []
+    agent, set_out = planning_agent(env, seconds=1.0), []
     env.seed(10_000)
     obs, first, carry = env.reset(), np.ones(1, bool), agent.initial(1, 0)
     spread = []
@@ -348,7 +397,7 @@ def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypa
 def weigh():
     here, imagined = (gym.make_vec("embodied/Weigh-v0", num_envs=n, threads=2) for n in (1, 18))
     here.reset(seed=3)
-    return TaskProblem(imagined, option_agent("embodied/Weigh-v0", here.task), here, options_ahead=2)
+    return TaskProblem(Imagination(imagined, option_agent("embodied/Weigh-v0", here.task)), here)
 
 
 def test_imagined_boxes_of_weigh_change_their_masses_and_nothing_else():
@@ -403,7 +452,7 @@ def test_pushing_the_heaviest_box_over_the_line_wins_and_another_loses(weigh):
 
 
 def test_in_weigh_the_planner_feels_boxes_before_it_pushes_one(weigh):
-    planner = Planner(weigh, simulations=64, particles=48)
+    planner = OptionPlanner(weigh, seconds=3.0)
     first = planner.act()
     assert first.startswith("feel box")
     box = int(first[-1])
@@ -413,34 +462,43 @@ def test_in_weigh_the_planner_feels_boxes_before_it_pushes_one(weigh):
     assert planner.act() == f"push box {box}"
 
 
-class OnlyLooks:
-    """A player of Signpost that can do nothing else."""
+class Forgetful:
+    """A problem in which nothing is known of what follows an option."""
 
-    def __init__(self, player):
-        self.options, self.initial, self.act, self.set_option = (
-            {"look": 1.0},
-            player.initial,
-            player.act,
-            player.set_option,
-        )
-
-
-def test_where_a_plan_ends_before_the_episode_the_agent_plans_anew_with_what_it_believes():
-    real, begun = worlds(1), []
-    imagined = gym.make_vec(SIGNPOST, num_envs=6, threads=2)
-    player = OnlyLooks(option_agent(SIGNPOST, real.task))
-
-    def problem_of(world, believed, carry):
+    def __init__(self, begun, believed):
         begun.append(believed)
-        return TaskProblem(imagined, player, real, world, believed=believed, carry=carry, options_ahead=1)
+        self.actions, self.prior = ["look"], np.array([0.5, 0.5]) if believed is None else believed
+        self.vacant = self.exact = True
 
-    evidence = lambda obs: np.tile([0.1, 0.0], (len(obs), 1))  # noqa: E731
-    agent = ProactiveAgent(problem_of, player, evidence, real.task.control_hz, seconds=0.02)
+    def known(self, node, action):
+        return None
+
+    def ask(self, node, action):
+        return False
+
+    def advance(self):
+        return False
+
+    def stop(self):
+        pass
+
+    def left_s(self, node):
+        return 9.0
+
+
+def test_where_nothing_is_known_of_what_follows_the_agent_plans_anew_with_what_it_believes():
+    real, begun = worlds(1), []
+    source = SimpleNamespace(of=lambda obs: np.tile([0.1, 0.0], (len(obs), 1)), size=2, exact=True, declared=True)
+    agent = ProactiveAgent(
+        lambda world, believed, carry: Forgetful(begun, believed),
+        player(), source, real.task.control_hz, SimpleNamespace(simulated_s=0.0), seconds=0.02,
+    )  # fmt: skip
     carry, first = agent.initial(1, 0), np.ones(1, bool)
     obs = real.last_obs
     for _ in range(25):
         carry, action = agent.act(carry, obs, first)
         obs, first = real.step(action)[0], np.zeros(1, bool)
     assert begun[0] is None
-    assert len(begun) >= 2
-    assert begun[1][0] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=0.1)  # ten decisions of evidence
+    assert len(begun) == 3
+    assert begun[1][0] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=0.03)  # ten decisions of evidence
+    assert begun[2][0] == pytest.approx(1 / (1 + np.exp(-2.0)), abs=0.03)

@@ -11,6 +11,8 @@ from embodied.mind.best_arm import Budget
 from embodied.mind.planner import Planner
 from embodied.mind.problem import Simulator
 from embodied.mind.solver.explicit import ExplicitModel
+from embodied.mind.solver.kinds import Kinds
+from embodied.mind.solver.known_plans import add_known_plans
 from embodied.mind.solver.point_based import PointBased
 from embodied.mind.solver.values import Values
 from embodied.mind.states import StateSet
@@ -353,3 +355,63 @@ def test_the_exact_filter_is_bayes_rule_and_refuses_what_cannot_be_done():
         planner.update(7, 0)
     with pytest.raises(UnknownNameError, match="method 'tree'"):
         Planner(problem, method="tree")
+
+
+class Corridor:
+    """Somewhere between 0 and 20, with nothing to see: to stop at 3 earns 10, elsewhere costs 10; a step may fail."""
+
+    discount, actions, OVER = 0.9, ("left", "right", "stop"), 99.0
+
+    def initial(self, n, rng):
+        return rng.integers(0, 21, n).astype(float)
+
+    def step(self, states, action, rng):
+        over = states == self.OVER
+        if action == "stop":
+            reward = np.where(over, 0.0, np.where(states == 3, 10.0, -10.0))
+            return np.full(len(states), self.OVER), np.zeros(len(states)), reward, np.ones(len(states), bool)
+        way = (1.0 if action == "right" else -1.0) * (rng.random(len(states)) < 0.9)
+        after = np.where(over, states, np.clip(states + way, 0, 20))
+        return after, np.zeros(len(states)), np.where(over, 0.0, -1.0), over
+
+    def likelihood(self, observation, states, action):
+        return np.ones(len(states))
+
+
+def corridor():
+    """The one kind of states of a corridor, and where each of them is."""
+    rng = np.random.default_rng(0)
+    simulator = Simulator(Corridor(), rng)
+    listed = StateSet(simulator, 100, 100, rng)
+    model = ExplicitModel.of(simulator, listed, rng)
+    kind = Kinds(model, Values.of(simulator, listed, model, rng))[0]
+    assert len(kind.states) == 21
+    return kind, listed.states[kind.states]
+
+
+def earned(start, plan, trials=4000):
+    """Mean return of actions in a row."""
+    problem, rng = Corridor(), np.random.default_rng(1)
+    states, total = np.full(trials, float(start)), np.zeros(trials)
+    for t, action in enumerate(plan):
+        states, _, reward, _ = problem.step(states, action, rng)
+        total += problem.discount**t * reward
+    return total.mean()
+
+
+def test_plans_for_known_states_earn_what_they_say_and_are_never_forgotten():
+    kind, where = corridor()
+    before = len(kind.plans)
+    add_known_plans(kind, 0, 0.9, np.random.default_rng(0))
+    best = dict(zip(where, kind.plans.max(axis=0), strict=True))
+    assert best[3] == 10.0
+    assert best[4] == pytest.approx(max(earned(4, ["left"] * n + ["stop"]) for n in range(6)), abs=0.3)
+    assert best[7] == pytest.approx(max(earned(7, ["left"] * n + ["stop"]) for n in range(9)), abs=0.9)
+    assert best[0] == pytest.approx(max(earned(0, ["right"] * n + ["stop"]) for n in range(9)), abs=0.9)
+    assert best[4] < 7.0 < earned(3, ["stop"])  # it cannot see whether the step failed
+    kept = kind.plans.copy()
+    assert len(kept) == before + 21
+    for i in range(200):
+        kind.add(np.full(21, -50.0 - i), 0)
+    assert np.array_equal(kind.plans[: len(kept)], kept)
+    assert len(kind.plans) < len(kept) + 100

@@ -8,6 +8,10 @@ from .information import negative_log_likelihood as negative_log_likelihood
 from .information import sample_entropy as sample_entropy
 from .information import sampled_gain as sampled_gain
 from .information import value_of_information as value_of_information
+from .options.outcome_table import OutcomeTable as OutcomeTable
+from .options.planner import OptionPlanner as OptionPlanner
+from .options.problem import OptionOutcome as OptionOutcome
+from .options.problem import OptionProblem as OptionProblem
 from .particles import ParticleBelief as ParticleBelief
 from .planner import Planner as Planner
 from .problem import Problem as Problem
@@ -15,6 +19,10 @@ from .problem import Problem as Problem
 __all__ = [
     "DiscreteFilter",
     "Estimate",
+    "OptionOutcome",
+    "OptionPlanner",
+    "OptionProblem",
+    "OutcomeTable",
     "ParticleBelief",
     "Planner",
     "Problem",

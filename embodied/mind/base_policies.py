@@ -47,7 +47,7 @@ class Beliefs:
 
 
 class Points(Protocol):
-    """Values of actions in states that stand for all (see `embodied.mind.point_set.PointSet`)."""
+    """Values of actions in states that stand for all (see `embodied.mind.solver.values.Values`)."""
 
     @property
     def q_value(self) -> NDArray[np.float64]: ...

@@ -26,7 +26,6 @@ from embodied.errors import (
 )
 from embodied.mind.best_arm import Budget
 from embodied.mind.particles import Belief, ParticleBelief
-from embodied.mind.point_set import PointSet
 from embodied.mind.problem import Problem, Simulator
 from embodied.mind.rollouts import Rollouts
 from embodied.mind.solver.explicit import ExplicitModel
@@ -212,10 +211,9 @@ def _prepare(problem: Problem, simulator: Simulator, options: tuple[int, int, in
 def _look(simulator: Simulator, points: int, sample: int, particles: int, method: Method) -> Preparation:
     rng = np.random.default_rng(0)
     listed = StateSet(simulator, points, sample, rng)
-    if method == "rollouts":
-        return Preparation(listed, rollouts=Rollouts(simulator, PointSet(simulator, listed, rng), particles, rng))
     model = ExplicitModel.of(simulator, listed, rng)
     values = Values.of(simulator, listed, model, rng)
     coarse = not (model.fine and listed.complete)
-    rollouts = Rollouts(simulator, values, particles, rng) if coarse and method == "auto" else None
-    return Preparation(listed, (model, values), rollouts)
+    wanted = method == "rollouts" or (coarse and method == "auto")
+    rollouts = Rollouts(simulator, values, particles, rng) if wanted else None
+    return Preparation(listed, None if method == "rollouts" else (model, values), rollouts)

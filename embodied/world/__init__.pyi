@@ -4,7 +4,8 @@ from .duel import DuelTask as DuelTask
 from .duel import Seat as Seat
 from .duel import Versus as Versus
 from .env import BatchEnv as BatchEnv
-from .problem import OptionOutcome as OptionOutcome
+from .evidence import Evidence as Evidence
+from .imagination import Imagination as Imagination
 from .problem import TaskProblem as TaskProblem
 from .replay import ReplayPlant as ReplayPlant
 from .single import SingleEnv as SingleEnv
@@ -19,7 +20,8 @@ __all__ = [
     "Duel",
     "DuelEnv",
     "DuelTask",
-    "OptionOutcome",
+    "Evidence",
+    "Imagination",
     "Outcome",
     "ReplayPlant",
     "Seat",

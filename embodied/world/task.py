@@ -82,6 +82,8 @@ class Task(ABC):
         shaping_curriculum: for what share of a training the potential should guide a learner (see `SequencePPO`); for
             tasks whose reward chance hardly ever meets.
         randomization: what differs from world to world unless the environment is made with another one.
+        exact_evidence: whether `evidence` is a log-likelihood that can be believed as it is; otherwise planners compare
+            it with what they see in imagined worlds under every value.
         declarations: what the robot can say beside moving, such as "here it is": further actions, which
             `world.declared` holds.
     """
@@ -89,6 +91,7 @@ class Task(ABC):
     control_hz: ClassVar[float] = 10.0
     shaping_curriculum: ClassVar[float] = 0.0
     declarations: ClassVar[tuple[str, ...]] = ()
+    exact_evidence: ClassVar[bool] = True
     randomization: ClassVar[Randomization] = Randomization()
     robot: Robot
     episode_s: float
@@ -151,6 +154,10 @@ class Task(ABC):
             OptionError: the task cannot.
         """
         raise OptionError(f"{type(self).__name__} cannot imagine other hidden variables: it has no `set_hidden`")
+
+    def landmarks(self) -> dict[str, NDArray[np.float64]]:
+        """Places by name, `(N, 2)` [m], for a planner's default options; they must not tell what is hidden."""
+        return {}
 
     @abstractmethod
     def state(self) -> NDArray[np.float64]:

@@ -64,6 +64,8 @@ class HeftOptions:
 class Heft(TabletopTask):
     """The heavy cube on the pad +1, another one `wrong_reward`; which is the heavy one is hidden."""
 
+    exact_evidence = False  # it takes servos for unknown, which a planner's copy of the simulation knows
+
     shaping_curriculum = 0.6
     radius = RADIUS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embodied.agent import Carry, OptionAgent
-from embodied.mind.planner import Planner
-from embodied.mind.problem import Problem
+from embodied.agent import Carry, InformedAgent, OptionAgent
+from embodied.mind.belief import posterior
+from embodied.mind.options.outcome_table import History, OutcomeTable
+from embodied.mind.options.planner import OptionPlanner
+from embodied.mind.options.problem import OptionProblem
 
 
 @dataclass(frozen=True)
@@ -37,37 +40,57 @@ class Doing:
 
 @dataclass
 class Effort:
-    """What thinking took: seconds of imagining, and of choosing among what was imagined, each time that it was done;
-    how much time was simulated for each plan, over all imagined worlds [s]; and how many worlds those are, if known."""
+    """What thinking took.
 
-    prepared_s: list[float] = field(default_factory=list)
+    Attributes:
+        imagination: the worlds in which options were tried.
+        decided_s: for each decision, with what was prepared for it [s]; meanwhile_s: while options were going on [s].
+    """
+
+    imagination: Simulated
     decided_s: list[float] = field(default_factory=list)
-    simulated_s: list[float] = field(default_factory=list)
-    worlds: int | None = None
+    meanwhile_s: float = 0.0
 
-    def prepared(self, problem: Problem, seconds: float) -> None:
-        """Notes a plan."""
-        self.prepared_s.append(seconds)
-        self.simulated_s.append(getattr(problem, "simulated_s", 0.0))
+    @property
+    def simulated_s(self) -> float:
+        """Over all imagined worlds [s]."""
+        return self.imagination.simulated_s
+
+    @property
+    def total_s(self) -> float:
+        """Of all thinking [s]."""
+        return sum(self.decided_s) + self.meanwhile_s
 
 
-class Imagined(Problem, Protocol):
-    """A problem whose states are situations and hidden values, `(n, 2)`, and that ends where imagining does."""
+class Simulated(Protocol):
+    """Worlds to imagine in (see `embodied.world.Imagination`)."""
 
-    def over(self, states: NDArray) -> NDArray[np.bool_]: ...
+    @property
+    def simulated_s(self) -> float: ...
+
+
+class Evidence(Protocol):
+    """What is seen of a hidden variable (see `embodied.world.Evidence`)."""
+
+    @property
+    def of(self) -> Callable[[NDArray], NDArray[np.float64]]: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def declared(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class _Plan:
     """A problem, and who decides in it."""
 
-    problem: Imagined
-    planner: Planner
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether all has been lived through that was imagined."""
-        return bool(self.problem.over(self.planner.belief.states).all())
+    problem: OptionProblem
+    planner: OptionPlanner
 
 
 @dataclass(frozen=True)
@@ -76,7 +99,8 @@ class _Mind:
 
     plan: _Plan
     doing: Doing
-    evidence: NDArray[np.float64]  # (K,)
+    seen: NDArray[np.float64]  # (D,)
+    done: History = ()  # options that were taken up before in the episode
 
 
 class ProactiveAgent:
@@ -85,33 +109,37 @@ class ProactiveAgent:
     A carry holds planners, which change as they go: it serves one course of events.
 
     Args:
-        problem_of: the problem that begins where a world now stands, such as `embodied.world.problem.TaskProblem`,
-            given what is believed of the hidden values `(K,)` and what the agent carries; None and None where an
-            episode begins.
+        problem_of: the problem that begins where a world now stands, such as `embodied.world.TaskProblem`, given what
+            is believed of the hidden values `(K,)`, or None where an episode begins, and what the agent carries.
         agent: acts on observations; its options are the problem's actions.
-        evidence: log-likelihood of what all worlds have just observed, `(n, dim)`, under every value of the hidden
-            variable, `(n, K)`.
+        evidence: what is seen of the hidden variable in all worlds, by observations (`embodied.world.Evidence`).
         control_hz: decisions of an environment per second.
-        seconds: of thought for each decision.
-        particles: of the planner's belief.
+        imagination: the worlds in which problems try options.
+        estimate: what an agent that can be informed (`InformedAgent`) is told of all worlds, `(n, k)`.
+        seconds: of thought for each decision, at most; meanwhile: share of the time in which the robot acts that is
+            spent on thinking ahead.
+        table: of what options lead to, which it goes on with.
 
     Attributes:
-        effort: how long thinking took.
+        effort: how long thinking took; table: what options have led to so far.
     """
 
     def __init__(
         self,
-        problem_of: Callable[[int, NDArray | None, Carry | None], Imagined],
+        problem_of: Callable[[int, NDArray | None, Carry], OptionProblem],
         agent: OptionAgent,
-        evidence: Callable[[NDArray], NDArray],
+        evidence: Evidence,
         control_hz: float,
-        seconds: float = 0.1,
-        particles: int = 64,
+        imagination: Simulated,
+        estimate: Callable[[], NDArray[np.float64]] | None = None,
+        seconds: float = 1.0,
+        meanwhile: float = 0.0,
+        table: OutcomeTable | None = None,
     ) -> None:
-        self._problem_of, self._agent, self._evidence = problem_of, agent, evidence
-        self._control_hz, self._seconds, self._particles = control_hz, seconds, particles
-        self._seed = 0
-        self.effort = Effort()
+        self._problem_of, self._agent, self._source = problem_of, agent, evidence
+        self._control_hz, self._seconds, self._meanwhile = control_hz, seconds, meanwhile
+        self._seed, self._estimate = 0, estimate
+        self.effort, self.table = Effort(imagination), table or OutcomeTable()
 
     def initial(self, n: int, seed: int) -> list[_Mind | None]:
         """Returns the carry of worlds in which nothing has begun."""
@@ -122,15 +150,17 @@ class ProactiveAgent:
         self, carry: list[_Mind | None], obs: NDArray, first: NDArray
     ) -> tuple[list[_Mind | None], NDArray[np.float32]]:
         """Goes on with options, and decides anew where one is over; actions as the options give them."""
-        seen = self._evidence(obs)
+        seen, known = self._source.of(obs), None if self._estimate is None else self._estimate()
         minds: list[_Mind | None] = []
         actions = []
         for world, before in enumerate(carry):
             if before is None or first[world]:
-                plan = self._plan(world, None, None)
-                mind = self._decide(plan, self._agent.initial(1, self._seed), len(seen[world]))
+                if before is not None:
+                    before.plan.problem.stop()
+                mind = self._begin(world, self._informed(self._agent.initial(1, self._seed), known, world))
             else:
-                mind = self._observe(world, before, seen[world])
+                told = self._informed(before.doing.carry, known, world)
+                mind = self._observe(world, replace(before, doing=replace(before.doing, carry=told)), seen[world])
             doing, action = mind.doing.act(self._agent, obs[world : world + 1])
             minds.append(replace(mind, doing=doing))
             actions.append(action)
@@ -138,38 +168,50 @@ class ProactiveAgent:
 
     def belief(self, carry: list[_Mind | None]) -> NDArray[np.float64]:
         """Probabilities of the hidden variable, with what the present option has shown so far, `(n, K)`."""
-        return np.stack([_belief(mind) for mind in carry if mind is not None])
+        return np.stack([self._belief(mind) for mind in carry if mind is not None])
 
-    def _plan(self, world: int, believed: NDArray | None, carry: Carry | None) -> _Plan:
-        """Imagines from now on."""
+    def _informed(self, carry: Carry, known: NDArray[np.float64] | None, world: int) -> Carry:
+        if known is None or not isinstance(self._agent, InformedAgent):
+            return carry
+        return self._agent.inform(carry, known[world : world + 1])
+
+    def _begin(self, world: int, carry: Carry) -> _Mind:
         began = time.perf_counter()
-        problem = self._problem_of(world, believed, carry)
-        seed = self._seed + world
-        planner = Planner(problem, seed, self._seconds, particles=self._particles, method="rollouts")
-        self.effort.prepared(problem, time.perf_counter() - began)
-        return _Plan(problem, planner)
+        return self._decide(self._plan(world, None, carry, ()), carry, (), began)
 
     def _observe(self, world: int, mind: _Mind, seen: NDArray[np.float64]) -> _Mind:
         """Takes in what was seen since the last action; decides anew if the option is over."""
-        mind = replace(mind, evidence=mind.evidence + seen)
-        if mind.doing.left > 0:
-            return mind
-        plan, carry, believed = mind.plan, mind.doing.carry, _belief(mind)
-        plan.planner.update(mind.doing.option, mind.evidence)
-        if plan.exhausted:
-            plan = self._plan(world, believed, carry)
-        return self._decide(plan, carry, len(seen))
+        mind = replace(mind, seen=mind.seen + seen)
+        if mind.doing.left <= 0:
+            return self._go_on(world, mind)
+        if self._meanwhile and math.isfinite(mind.doing.left):
+            began = time.perf_counter()
+            mind.plan.planner.think(self._meanwhile / self._control_hz)
+            self.effort.meanwhile_s += time.perf_counter() - began
+        return mind
 
-    def _decide(self, plan: _Plan, carry: Carry, values: int) -> _Mind:
-        began = time.perf_counter()
+    def _go_on(self, world: int, mind: _Mind) -> _Mind:
+        """Takes in what an option has shown, and decides what comes next; plans anew if nothing is known of that."""
+        began, plan, done = time.perf_counter(), mind.plan, (*mind.done, mind.doing.option)
+        plan.planner.update(mind.doing.option, mind.seen)
+        if plan.planner.exhausted or not self._source.declared:  # what is compared must begin where the world stands
+            plan.problem.stop()
+            plan = self._plan(world, plan.planner.belief, mind.doing.carry, done)
+        return self._decide(plan, mind.doing.carry, done, began)
+
+    def _decide(self, plan: _Plan, carry: Carry, done: History, began: float) -> _Mind:
+        """Sets out for what promises most."""
         name = plan.planner.act()
         self.effort.decided_s.append(time.perf_counter() - began)
-        return _Mind(plan, Doing.begun(self._agent, name, carry, self._control_hz), np.zeros(values))
+        doing = Doing.begun(self._agent, name, carry, self._control_hz)
+        return _Mind(plan, doing, np.zeros(self._source.size), done)
 
+    def _plan(self, world: int, believed: NDArray | None, carry: Carry | None, done: History) -> _Plan:
+        """A plan from now on."""
+        problem = self._problem_of(world, believed, carry)
+        return _Plan(problem, OptionPlanner(problem, self._seconds, self.table, done))
 
-def _belief(mind: _Mind) -> NDArray[np.float64]:
-    """What a planner believes of the hidden variable, and what was seen since it last took something in."""
-    belief = mind.plan.planner.belief
-    prior = np.bincount(belief.states[:, 1].astype(int), belief.weights, minlength=len(mind.evidence))
-    posterior = prior * np.exp(mind.evidence - mind.evidence.max())
-    return posterior / posterior.sum()
+    def _belief(self, mind: _Mind) -> NDArray[np.float64]:
+        """What a planner believes, and what was seen since it last took something in."""
+        belief = mind.plan.planner.belief
+        return posterior(belief[None], mind.seen[None])[0] if self._source.exact else belief

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from embodied.agent import Agent, Carry, OptionAgent
 from embodied.errors import UnknownNameError
 from embodied.evaluation.agents import RandomAgent, RowsAgent
+from embodied.mind.options.outcome_table import OutcomeTable
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.checkpoint import read_card
 from embodied.nn.policy import load_policy
 from embodied.selfplay.agents import SeatedAgent
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
+from embodied.world.evidence import Evidence
+from embodied.world.imagination import Imagination
 from embodied.world.observation import DictObservation
 from embodied.world.problem import TaskProblem
 from embodied_envs import feel, heft, lightdark, rummage, search, weigh
@@ -28,6 +31,7 @@ from embodied_policies.proactive import ProactiveAgent
 from embodied_policies.scripted.arm import ArmDriver
 from embodied_policies.scripted.feel import ButtonSeeker, FeelWorld
 from embodied_policies.scripted.heft import CubeLifter, HeftWorld
+from embodied_policies.scripted.landmarks import LandmarkDriver
 from embodied_policies.scripted.lightdark import PoseSeeker
 from embodied_policies.scripted.localize import PoseFilter, moved_alike
 from embodied_policies.scripted.rummage import Rummager, RummageWorld
@@ -37,8 +41,9 @@ from embodied_policies.scripted.weigh import BoxPusher
 from embodied_policies.tracking import TrackingAgent
 from embodied_policies.trained import trained_folder
 
-POSES = 24  # of which a plan in LightDark is made
-OPTIONS_AHEAD = {"embodied/LightDark-v0": 4, "embodied/Weigh-v0": 3}  # of a plan, where not to the end of the episode
+POSES = 16  # of which a plan in LightDark is made
+IMAGINED = 48  # worlds in which the planner tries options
+MEANWHILE = 0.2  # of the time in which the robot acts, spent on thinking ahead
 Player = Callable[..., Agent]  # takes `heuristic` and `truth`
 
 
@@ -89,74 +94,102 @@ def trained_player(env_id: str, env: GymVecEnv) -> dict[str, Agent]:
 
 
 def option_agent(env_id: str, task: Any) -> OptionAgent:
-    """The scripted player of a task with options.
+    """The scripted player of a task with options, or one that goes to the task's landmarks and looks at them.
 
     Raises:
-        UnknownNameError: nobody has written one for that task.
+        UnknownNameError: nobody has written one for that task, and it names no landmarks.
     """
-    if env_id not in OPTION_TASKS:
-        raise UnknownNameError("task with options to plan with", env_id, OPTION_TASKS)
-    return OPTION_TASKS[env_id](task)
+    if env_id in OPTION_TASKS:
+        return OPTION_TASKS[env_id](task)
+    if not task.landmarks():
+        raise UnknownNameError("task with landmarks, or with options to plan with", env_id, OPTION_TASKS)
+    return LandmarkDriver(task.robot.layout, list(task.landmarks()))
 
 
 def planning_agent(
-    env: GymVecEnv, seconds: float = 0.1, samples: int = 4, ahead: float | None = None
+    env: GymVecEnv,
+    seconds: float = 0.9,
+    samples: int | None = None,
+    worlds: int = IMAGINED,
+    meanwhile: float = MEANWHILE,
+    options: OptionAgent | None = None,
+    table: OutcomeTable | None = None,
 ) -> ProactiveAgent | TrackingAgent:
-    """The planner as an agent in the worlds of `env`; it imagines in `samples` more for each hidden value.
-
-    A plan looks so many options `ahead` (None: as many as suit the task; `inf`: to the end of the episode).
+    """The planner as an agent in the worlds of `env`; it tries options in `worlds` beside these.
 
     It knows where everything stands, the robot included, but for what is hidden. A continuous variable is tracked by a
-    filter, and plans are made from values drawn from that (one world each).
+    filter, and plans are made from values drawn from that.
+
+    Args:
+        seconds: of thought for each decision, at most; meanwhile: share of the time in which the robot acts that is
+            spent on thinking ahead.
+        samples: of what an option leads to, for each hidden value; None for as many as it takes to judge by them.
+        table: of what options lead to, from earlier episodes (`OutcomeTable.load`); it goes on with it.
+        options: who acts, with options to plan with; None for the player of the task (see `option_agent`).
 
     Raises:
-        UnknownNameError: the task has no options.
+        UnknownNameError: the task has neither options nor landmarks.
         OptionError: the task cannot imagine, or has no likelihood.
     """
     about = EnvSpec.of(env)
     real: Any = env.gym_env
-    player = option_agent(about.id, real.task)
-    ahead = OPTIONS_AHEAD.get(about.id, math.inf) if ahead is None else ahead
+    player = options or option_agent(about.id, real.task)
+    imagination = Imagination(_worlds_beside(real, about, worlds), player)
     if about.id in TRACKED:
-        return TRACKED[about.id](about, real, player, seconds, ahead)
-    model_env = _worlds_beside(real, about, len(player.options) * len(real.hidden[0].labels), samples)
-    agent = ProactiveAgent(
+        return TRACKED[about.id](real, imagination, seconds, table)
+    evidence = Evidence.through(real)
+    times = samples or _samples(evidence)
+    return ProactiveAgent(
         lambda world, believed, carry: TaskProblem(
-            model_env, player, real, world, world, believed=believed, carry=carry, options_ahead=ahead
+            imagination, real, world, world, times, believed=believed, carry=carry
         ),
         player,
-        real.evidence,
+        evidence,
         real.task.control_hz,
+        imagination,
+        _whereabouts(real) if isinstance(player, LandmarkDriver) else None,
         seconds,
+        meanwhile,
+        table,
     )
-    agent.effort.worlds = model_env.num_envs
-    return agent
 
 
-def _pose_planner(about: EnvSpec, real: Any, player: OptionAgent, seconds: float, ahead: float) -> TrackingAgent:
+def _samples(evidence: Evidence) -> int:
+    """Where evidence is exact, one is enough; else their spread counts; and of pictures, what differs by chance."""
+    if evidence.exact:
+        return 1
+    return 2 if evidence.declared else 6
+
+
+def _whereabouts(real: Any) -> Callable[[], NDArray]:
+    """Where robots stand, and the landmarks of their worlds, `(N, 3 + 2 L)`."""
+
+    def estimate() -> NDArray[np.float64]:
+        return np.column_stack([real.body.xy, real.body.heading, *real.task.landmarks().values()])
+
+    return estimate
+
+
+def _pose_planner(real: Any, imagination: Imagination, seconds: float, table: OutcomeTable | None) -> TrackingAgent:
     """Plans where its own pose is hidden."""
-    model_env = _worlds_beside(real, about, len(player.options) * POSES, 1)
     tracker = pose_filter(real.task)
 
     def problem_of(world: int, poses: NDArray, carry: Carry) -> TaskProblem:
-        def evidence(obs: NDArray, value: NDArray) -> NDArray:
-            pose = model_env.task.truth()[:, None]
+        def evidence(obs: NDArray, worlds: NDArray, value: NDArray) -> NDArray:
+            pose = imagination.env.task.truth()[worlds, None]
             return tracker.evidence(moved_alike(pose, poses[value][:, None], poses[None]), obs)
 
-        return TaskProblem(
-            model_env, player, real, world, world, hypotheses=poses, evidence=evidence, carry=carry, options_ahead=ahead
-        )
+        return TaskProblem(imagination, real, world, world, hypotheses=poses, evidence=evidence, carry=carry)
 
-    agent = TrackingAgent(problem_of, player, tracker, real.task.control_hz, POSES, seconds)
-    agent.effort.worlds = model_env.num_envs
-    return agent
+    return TrackingAgent(
+        problem_of, imagination.agent, tracker, real.task.control_hz, imagination, POSES, seconds, table
+    )
 
 
-def _worlds_beside(real: Any, about: EnvSpec, lanes_per_world: int, samples: int) -> Any:
-    """Worlds to imagine in: so many for each course of events, and another number than there are real ones."""
-    worlds = (samples + (samples * lanes_per_world == real.num_envs)) * lanes_per_world
-    threads = real.batch.threads
-    return gym.make_vec(about.id, worlds, threads=threads, autoreset_mode="NextStep", **about.options)
+def _worlds_beside(real: Any, about: EnvSpec, worlds: int) -> Any:
+    """Worlds to imagine in, another number than there are real ones."""
+    worlds += worlds == real.num_envs
+    return gym.make_vec(about.id, worlds, autoreset_mode="NextStep", **about.options)
 
 
 def pose_filter(task: Any, particles: int = 1000) -> PoseFilter:
@@ -182,7 +215,8 @@ def _lightdark(task: Any) -> tuple[Player, Callable[[NDArray], NDArray]]:
     (left, right), _ = lightdark.START
     about = ((left + right) / 2, 0.0, math.pi)
     room = (lightdark.HALF_X, lightdark.HALF_Y)
-    shown = (task.robot.layout, room, lightdark.GOAL, about)
+    light = ((lightdark.EDGE - lightdark.HALF_X) / 2, 0.0)
+    shown = (task.robot.layout, room, lightdark.GOAL, about, light)
     return lambda **how: PoseSeeker(*shown, **how), np.array
 
 

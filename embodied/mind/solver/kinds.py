@@ -74,7 +74,7 @@ class Kind:
         self._spread = sparse.vstack([nothing, *(each.T for way in self.ways for each in way.follows)]).tocsr()
         self.blind = values.blind[:, states].T.copy()
         self._plans, first = np.unique(self.blind.T, axis=0, return_index=True)
-        self._count = self._needed = len(self._plans)
+        self._count = self._needed = self._kept = len(self._plans)
         self.doing = first.tolist()
         self.beliefs: dict[bytes, Witness] = {}
 
@@ -92,9 +92,15 @@ class Kind:
             first += a * n
         return beliefs
 
-    def add(self, plan: NDArray[np.float64], action: int) -> int:
-        """Takes in what a plan is worth, `(n,)`, and how it begins; returns its place."""
-        if self._count >= max(FIRST, GROWN * self._needed):
+    def add(self, plan: NDArray[np.float64], action: int, kept: bool = False) -> int:
+        """Takes in what a plan is worth, `(n,)`, and how it begins; returns its place.
+
+        Args:
+            kept: whether it is never forgotten; only before there are plans that may be.
+        """
+        if kept:
+            self._kept += 1
+        elif self._count >= max(FIRST, GROWN * self._needed):
             self._forget_plans()
         if self._count == len(self._plans):
             self._plans = np.concatenate([self._plans, np.empty_like(self._plans), plan[None]])
@@ -120,11 +126,12 @@ class Kind:
 
     def _forget_plans(self) -> None:
         """Leaves out plans that are best for no belief that is remembered."""
-        needed, place = np.unique([belief.plan for belief in self.beliefs.values()], return_inverse=True)
+        plans = [belief.plan for belief in self.beliefs.values()]
+        needed, place = np.unique([*plans, *range(self._kept)], return_inverse=True)
         self._plans[: len(needed)] = self.plans[needed]
         self.doing = [self.doing[plan] for plan in needed]
         self._count = self._needed = len(needed)
-        for belief, plan in zip(self.beliefs.values(), place.tolist(), strict=True):
+        for belief, plan in zip(self.beliefs.values(), place[: len(plans)].tolist(), strict=True):
             belief.plan = plan
 
 

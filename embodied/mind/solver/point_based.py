@@ -17,6 +17,7 @@ from embodied.mind.best_arm import Budget
 from embodied.mind.problem import Simulator
 from embodied.mind.solver.explicit import ExplicitModel
 from embodied.mind.solver.kinds import Kinds
+from embodied.mind.solver.known_plans import add_known_plans
 from embodied.mind.solver.leaders import Leader, simple_leaders
 from embodied.mind.solver.nodes import TINY, ExactNode, Node
 from embodied.mind.solver.sampled_nodes import Search
@@ -39,6 +40,9 @@ class PointBased:
     def __init__(self, simulator: Simulator, model: ExplicitModel, values: Values, rng: np.random.Generator) -> None:
         self.model, self._listed, self._rng = model, values.listed, rng
         self._kinds = Kinds(model, values)
+        if not (model.fine and values.listed.complete):
+            for number in np.unique(model.kind):
+                add_known_plans(self._kinds[int(number)], int(number), model.discount, rng)
         self._search = Search(simulator, values.listed, model, self._kinds, rng)
         self._leaders: list[Leader] = [_most_at_most, _most_at_least, *simple_leaders()]
         self._credit = np.ones(len(self._leaders))

@@ -14,7 +14,7 @@ from embodied_policies.scripted.arm import ArmDriver, chosen, near
 GRASP, RELEASE = 8, 8  # decisions that the fingers are given, with half of their torque
 WEIGHED = 4  # decisions of a lift whose loads count, after its first
 LOWERING = 8  # decisions, after which a cube that goes down is on the table
-WEIGH_S = 5.0  # s, after which who weighs may think again
+WEIGH_S, BRING_S = 5.0, 8.0  # s, after which who weighs, or brings, may think again
 PATIENCE = 15  # decisions, after which a pose counts as reached
 OVER, DOWN, CLOSE, LIFT, CARRY, LOWER, OPEN, RAISE = range(8)
 TOUCHING = (CLOSE, LOWER, OPEN)
@@ -99,7 +99,7 @@ class CubeLifter:
     def options(self) -> dict[str, float]:
         """To weigh a cube and put it back, or to bring it to the pad."""
         cubes = range(len(self._world.places))
-        return {f"weigh {i}": WEIGH_S for i in cubes} | {f"bring {i}": math.inf for i in cubes}
+        return {f"weigh {i}": WEIGH_S for i in cubes} | {f"bring {i}": BRING_S for i in cubes}
 
     def set_option(self, carry: _Hefting, which: NDArray[np.intp]) -> _Hefting:
         """Sets out to weigh a cube, or to bring it, `(n,)`; another one in the hand is put back first."""

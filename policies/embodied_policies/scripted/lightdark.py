@@ -18,7 +18,8 @@ LOOKS = 8  # in the light, before it trusts where it is
 ENOUGH = 0.8  # share of beams that must return something
 ARRIVED = 0.05  # m
 CREEP = 0.2  # of full speed, while it finds itself: who stands still has chosen its place
-STROLL = 0.4  # of full speed, if it is to stay in the light for longer
+STROLL = 0.4  # of full speed, if it is to stay in the light for longer, and goes around in it
+AROUND = 0.5  # m, from the middle of the light, within which it turns off to go around that
 LIGHT_S = 2.0  # s, after which who seeks the light may think again
 STEADY = 0.5  # rad/s, beyond which ranges of a ring are smeared
 HEADINGS = np.linspace(-0.8, 0.8, 33)  # rad, looked through around the guess
@@ -38,6 +39,7 @@ class PoseSeeker:
     Args:
         half: of the room, x and y [m].
         start: the middle of where it may stand at first, x, y and heading.
+        light: the middle of the light, x and y.
         heuristic: find itself in the light first.
         truth: returns the true poses `(n, 3)`.
         directed: as the heuristic one, but leaves for the goal when it is told to (`set_option`).
@@ -49,6 +51,7 @@ class PoseSeeker:
         half: tuple[float, float],
         goal: NDArray,
         start: tuple[float, float, float],
+        light: tuple[float, float] = (0.0, 0.0),
         heuristic: bool = False,
         truth: Callable[[], NDArray] | None = None,
         directed: bool = False,
@@ -57,6 +60,7 @@ class PoseSeeker:
         self._gyro, self._age = layout.slice("gyro"), layout.slice("ring/age").start
         self._ranges, self._valid = layout.slice("ring/range"), layout.slice("ring/valid")
         self._half, self._goal, self._start = np.array(half), goal, np.array(start)
+        self._light = np.array(light)
         self._heuristic, self._truth, self._directed = heuristic or directed, truth, directed
         beams = self._ranges.stop - self._ranges.start
         self._angles = np.linspace(math.pi, -math.pi, beams, endpoint=False)
@@ -74,6 +78,10 @@ class PoseSeeker:
     def set_option(self, carry: _Belief, which: NDArray[np.intp]) -> _Belief:
         """Sets out for the light, or for the goal, `(n,)`."""
         return replace(carry, leaves=np.asarray(which) == 1)
+
+    def inform(self, carry: _Belief, estimate: NDArray[np.float64]) -> _Belief:
+        """Takes over where a filter has it stand, `(n, 3)`."""
+        return replace(carry, pose=np.asarray(estimate, np.float64))
 
     def act(self, carry: _Belief, obs: NDArray, first: NDArray) -> tuple[_Belief, NDArray]:
         """Returns actions `(n, 3)`: wheels and head, which is kept ahead."""
@@ -99,9 +107,16 @@ class PoseSeeker:
         stopping = stopping | (found & (distance < ARRIVED))
         wheels = np.where(found[:, None], to_goal, to_light)
         wheels[(looks > 0) & ~found] = CREEP
-        wheels[(looks >= LOOKS) & ~found] = STROLL
+        stays = (looks >= LOOKS) & ~found
+        wheels[stays] = self._around(pose[stays])
         wheels[stopping] = 0
         return _Belief(pose, looks, stopping, leaves), commands(wheels, 0.0)
+
+    def _around(self, pose: NDArray) -> NDArray:
+        """Wheel commands `(n, 2)` that go around in the light: who stands still has chosen its place."""
+        way = self._light - pose[:, :2]
+        near = np.clip(1 - np.linalg.norm(way, axis=1) / AROUND, 0, 1)
+        return facing(pose, np.arctan2(way[:, 1], way[:, 0]) + near * math.pi / 2, STROLL)
 
     def _find(self, guess: NDArray, obs: NDArray, again: NDArray) -> NDArray:
         """Returns poses `(n, 3)` from a ring of ranges: looks for the heading at first, then fits."""

@@ -10,11 +10,13 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from embodied.evaluation.loop import Decision, Observer, run
 from embodied.mind.particles import ParticleBelief
-from embodied.mind.point_set import PointSet
 from embodied.mind.problem import Simulator
 from embodied.mind.rollouts import Rollouts, draw_scenarios
+from embodied.mind.solver.explicit import ExplicitModel
+from embodied.mind.solver.values import Values
 from embodied.mind.states import StateSet
 from embodied.vector.vec import Experience, as_vec_env
+from embodied.world.imagination import Imagination
 from embodied.world.problem import TaskProblem
 from embodied_scripts.baselines import baselines, option_agent, pose_filter
 from embodied_scripts.bench.rounds import take_turns
@@ -26,7 +28,9 @@ def mind_rates(rounds: int, worlds: int = 256, steps: int = 40) -> dict[str, lis
     problem = SimpleLightDark()
     rng = np.random.default_rng(0)
     simulator = Simulator(problem, rng)
-    policies = Rollouts(simulator, PointSet(simulator, StateSet(simulator, 20_000, 2000, rng), rng), 2000, rng).policies
+    listed = StateSet(simulator, 20_000, 2000, rng)
+    values = Values.of(simulator, listed, ExplicitModel.of(simulator, listed, rng), rng)
+    policies = Rollouts(simulator, values, 2000, rng).policies
     beliefs = draw_scenarios(ParticleBelief(problem, 2000, rng), worlds)
     k, m = beliefs.weights.shape
     flat = beliefs.states.reshape(k * m).copy()
@@ -57,15 +61,14 @@ def imagination_rates(rounds: int, worlds: int = 48, steps: int = 0) -> dict[str
     bare: Any = gym.make_vec(env_id, worlds)
     for env in (here, bare):
         env.reset(seed=0)
-    policy = option_agent(env_id, here.task)
-    block = len(policy.options) * len(here.hidden[0].labels)
-    model_env: Any = gym.make_vec(env_id, max(1, worlds // block) * block, autoreset_mode="NextStep")
-    problem = TaskProblem(model_env, policy, here)
+    model_env: Any = gym.make_vec(env_id, worlds, autoreset_mode="NextStep")
+    imagination = Imagination(model_env, option_agent(env_id, here.task))
+    many = worlds // len(here.hidden[0].labels)
 
     def playing_options() -> int:
-        before = problem.simulated_s
-        problem.play(0)
-        return round((problem.simulated_s - before) * here.task.control_hz)
+        before = imagination.simulated_s
+        TaskProblem(imagination, here, samples=many).outcome(0, "look")
+        return round((imagination.simulated_s - before) * here.task.control_hz)
 
     def stepping() -> int:
         for _ in range(20):

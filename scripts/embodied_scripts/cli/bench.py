@@ -38,7 +38,7 @@ class Bench:
     imperfections of the sensors cost. `camera`: pictures of 64 × 64 pixels. `inference`: one robot's decisions.
     `mind`: particles of the planner, its play of problems of the literature, and whether the particle filter of
     LightDark is calibrated. `imagine`: what options of Signpost lead to, played in MuJoCo, beside bare physics.
-    `think`: what the planner's decisions take in each task, and what it costs to think less (half an hour).
+    `think`: what the planner's decisions take in each task, and what it costs to think less (hours).
     `league`: eight opponents beside one, and how near to the known equilibria of two small games self-play comes.
     `randomize`: 256 worlds of which 20 things differ, drawn anew at every reset, beside as many that are all alike.
     `sim2real`: how often truth lies in the stated intervals, whether proposed recordings tell more than random
@@ -56,6 +56,8 @@ class Bench:
     """With `env`: every environment of the suite, beside bare physics and Gymnasium's SyncVectorEnv."""
     episodes: int = 100
     """With `mind` (0 for none) and `think`: how many episodes are played."""
+    task: str | None = None
+    """With `think`: only this environment."""
     seconds: float = 0.04
     """With `mind`: time for a decision."""
     offline: float = 0.0

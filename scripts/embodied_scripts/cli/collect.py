@@ -31,10 +31,10 @@ class Collect:
     """How many; somewhat more where they do not share out evenly among worlds."""
     worlds: int | None = None
     """Worlds at once (default: 64, for the planner 4)."""
-    seconds: float = 0.1
-    """The planner's time for a decision, beside what imagining takes."""
-    samples: int = 4
-    """Worlds that the planner imagines in for each hidden value."""
+    seconds: float = 0.9
+    """The planner's time for a decision, at most."""
+    samples: int | None = None
+    """How often the planner tries an option under each hidden value (default: as often as its evidence needs)."""
     seed: int = 30_000
     """Seed of the worlds."""
     options: tuple[str, ...] = ()

@@ -26,8 +26,8 @@ class Controls:
     planner: int = 64
     """Episodes of the planner, which thinks for seconds in each and so plays in few worlds; 0 leaves it out, as do
     tasks that nobody has written options for."""
-    seconds: float = 0.1
-    """The planner's time for a decision."""
+    seconds: float = 0.9
+    """The planner's time for a decision, at most."""
     angles: int = 7
     """Among how many the best static gaze is looked for."""
     seed: int = 10_000

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from embodied.agent import Agent
-from embodied.errors import OptionError, UnknownNameError
+from embodied.errors import OptionError
 from embodied.learn.cloning import Demonstrations, collect_demonstrations
 from embodied.vector.vec import GymVecEnv, make_vec
-from embodied_scripts.baselines import OPTION_TASKS, planning_agent
+from embodied_scripts.baselines import planning_agent
 from embodied_scripts.cli.collect import PLANNER, Collect
 from embodied_scripts.cli.options import import_flags
 from embodied_scripts.ids import parse_options, resolve_id
@@ -25,7 +25,7 @@ WORLDS, PLANNER_WORLDS = 64, 4
 
 def collect(asked: Collect) -> None:
     """Plays, with a bar, and writes the episodes."""
-    if min(asked.episodes, asked.samples, asked.worlds or 1) < 1 or not asked.seconds > 0:
+    if min(asked.episodes, asked.samples or 1, asked.worlds or 1) < 1 or not asked.seconds > 0:
         raise OptionError("episodes, worlds and samples must be at least 1, seconds above 0")
     if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
         raise OptionError(f"{asked.out} is there already, and not empty: name another folder")
@@ -52,8 +52,6 @@ def _cast(asked: Collect) -> tuple[Agent, GymVecEnv]:
 
 def _planner(asked: Collect, worlds: int) -> tuple[Agent, Any]:
     env_id = resolve_id(asked.target)
-    if env_id not in OPTION_TASKS:
-        raise UnknownNameError("task with options to plan with", env_id, OPTION_TASKS)
     env = GymVecEnv(make_vec(env_id, worlds, **parse_options(asked.options)))
     return planning_agent(env, asked.seconds, asked.samples), env
 

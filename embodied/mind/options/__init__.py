@@ -1,0 +1,1 @@
+"""Planning with options, whose outcomes are simulated when they are asked for."""
