@@ -376,6 +376,7 @@ def test_what_a_player_did_is_recorded_and_imitated(tmp_path):
     for arguments, said in (
         (("collect", "Signpost-v0", shown), "not empty"),
         (("collect", "Sumo-v0", tmp_path / "none"), "Weigh-v0"),
+        (("collect", "CartPole-v1", tmp_path / "none"), "landmarks to plan with"),
         (("collect", "Signpost-v0", tmp_path / "none", "--player", "owl"), "heuristic"),
         (("train", "Search-v0", "--demonstrations", shown, "--run", tmp_path / "other", *TINY), "Signpost-v0"),
         (("train", "Signpost-v0", "--demonstrations", tmp_path / "none", "--run", tmp_path / "other", *TINY), "exist"),

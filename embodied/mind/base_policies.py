@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.mind.belief import posterior
+from embodied.mind.information import entropy_bits
 from embodied.mind.problem import Simulator
 
 ENTROPY_THRESHOLDS = (
@@ -84,7 +85,7 @@ class BasePolicies:
         """What each policy `(K,)` would do with its belief, `(K,)`."""
         members, mass = self._mass(beliefs)
         q, information = mass @ self._points.q_value[members], mass @ self._points.information_value[members]
-        unsure = -(mass * np.log2(mass + (mass == 0))).sum(axis=1) > self.entropy_threshold[policy]
+        unsure = entropy_bits(mass) > self.entropy_threshold[policy]
         likely = self._points.q_value[members[mass.argmax(axis=1)]]
         known = np.where(self.commits[policy], likely.argmax(axis=1), q.argmax(axis=1))
         return np.where(unsure, information.argmax(axis=1), known)

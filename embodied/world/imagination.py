@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -132,8 +131,9 @@ class Imagination:
         copies = np.full(n, world)
         self.env.set_state(now | {name: real[name][copies] for name in self._per_world})
         self.env.set_hidden(values[np.arange(n) % k])
-        state = self._rows(np.arange(k))
+        imagined = self.env.get_state()
         self.env.set_state(now)
+        state = {name: imagined[name][:k].copy() for name in self._per_world}
         return Snapshot(state, worlds_of(carry, np.zeros(k, np.intp)))
 
     def play(self, play: Play) -> None:
@@ -246,8 +246,3 @@ class Imagination:
         play = self._plays[lane]
         assert play is not None
         return play
-
-    def _rows(self, lanes: Lanes) -> State:
-        assert self._per_world is not None
-        state: dict[str, Any] = self.env.get_state()
-        return {name: state[name][lanes] for name in self._per_world}

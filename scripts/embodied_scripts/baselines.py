@@ -101,8 +101,8 @@ def option_agent(env_id: str, task: Any) -> OptionAgent:
     """
     if env_id in OPTION_TASKS:
         return OPTION_TASKS[env_id](task)
-    if not task.landmarks():
-        raise UnknownNameError("task with landmarks, or with options to plan with", env_id, OPTION_TASKS)
+    if task is None or not task.landmarks():
+        raise UnknownNameError("task with options or landmarks to plan with", env_id, OPTION_TASKS)
     return LandmarkDriver(task.robot.layout, list(task.landmarks()))
 
 
@@ -133,7 +133,7 @@ def planning_agent(
     """
     about = EnvSpec.of(env)
     real: Any = env.gym_env
-    player = options or option_agent(about.id, real.task)
+    player = options or option_agent(about.id, getattr(real, "task", None))
     imagination = Imagination(_worlds_beside(real, about, worlds), player)
     if about.id in TRACKED:
         return TRACKED[about.id](real, imagination, seconds, table)

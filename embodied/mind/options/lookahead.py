@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.mind.belief import posterior
+from embodied.mind.information import entropy_bits
 from embodied.mind.options.outcome_table import History, OutcomeTable
 from embodied.mind.options.problem import OVER, ROOT, OptionOutcome, OptionProblem
 from embodied.mind.solver.clusters import sum_by
@@ -240,5 +241,5 @@ def _unexplored(
 
 
 def _entropy(ahead: Lookahead) -> float:
-    """Of the beliefs, times how likely they are met [nats]."""
-    return float(-ahead.reach @ (ahead.beliefs * np.log(np.maximum(ahead.beliefs, 1e-300))).sum(axis=1))
+    """Of the beliefs, times how likely they are met [bits]."""
+    return float(ahead.reach @ entropy_bits(ahead.beliefs))

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.mind.information import entropy_bits
 from embodied.mind.solver.kinds import Kind, Kinds
 
 TINY = 1e-9
@@ -41,7 +42,7 @@ class Node(ABC):
     @property
     def entropy(self) -> float:
         """Of the belief [bits]."""
-        return float(-(self.belief * np.log2(self.belief + (self.belief == 0))).sum())
+        return float(entropy_bits(self.belief))
 
     @abstractmethod
     def open(self) -> None:
