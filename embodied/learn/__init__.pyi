@@ -2,6 +2,7 @@ from .cloning import Demonstrations as Demonstrations
 from .cloning import collect_demonstrations as collect_demonstrations
 from .config import PPOConfig as PPOConfig
 from .dagger import DAgger as DAgger
+from .distillation import distill as distill
 from .ppo import SequencePPO as SequencePPO
 from .run import RunFolder as RunFolder
 from .saving import SettingNotSavedWarning as SettingNotSavedWarning
@@ -14,4 +15,5 @@ __all__ = [
     "SequencePPO",
     "SettingNotSavedWarning",
     "collect_demonstrations",
+    "distill",
 ]

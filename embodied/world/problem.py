@@ -64,7 +64,7 @@ class TaskProblem:
         believed: NDArray | None = None,
         carry: Carry | None = None,
     ) -> None:
-        values, self.prior = _labels(here) if hypotheses is None else _equally_likely(hypotheses)
+        values, self.prior = labels_of(here) if hypotheses is None else _equally_likely(hypotheses)
         if believed is not None:
             self.prior = _distribution(believed, len(self.prior))
         self._imagination, self._samples, self._seed, self._seen_of = imagination, samples, seed, evidence
@@ -172,8 +172,12 @@ class TaskProblem:
         return OptionOutcome(play.reward, play.seen, play.over, play.seconds, after, self._exact)
 
 
-def _labels(env: BatchEnv) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The values of a discrete hidden variable `(K, 1)`, and their prior."""
+def labels_of(env: BatchEnv) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The values of a discrete hidden variable `(K, 1)`, and their prior.
+
+    Raises:
+        OptionError: there is no such variable.
+    """
     variable = env.hidden[0] if env.hidden else None
     if not isinstance(variable, Discrete):
         raise OptionError(f"{type(env.task).__name__} has no discrete hidden variable to decide about")

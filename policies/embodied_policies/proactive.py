@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,7 +15,9 @@ from embodied.agent import Carry, InformedAgent, OptionAgent
 from embodied.mind.belief import posterior
 from embodied.mind.options.outcome_table import History, OutcomeTable
 from embodied.mind.options.planner import OptionPlanner
+from embodied.mind.options.policy_value import PolicyValue
 from embodied.mind.options.problem import OptionProblem
+from embodied.mind.options.search_targets import SearchTargets
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,11 @@ class ProactiveAgent:
         seconds: of thought for each decision, at most; meanwhile: share of the time in which the robot acts that is
             spent on thinking ahead.
         table: of what options lead to, which it goes on with.
+        network: what it knows of beliefs from earlier plans.
 
     Attributes:
         effort: how long thinking took; table: what options have led to so far.
+        taught: what a network can learn from the decisions so far.
     """
 
     def __init__(
@@ -135,11 +139,18 @@ class ProactiveAgent:
         seconds: float = 1.0,
         meanwhile: float = 0.0,
         table: OutcomeTable | None = None,
+        network: PolicyValue | None = None,
     ) -> None:
         self._problem_of, self._agent, self._source = problem_of, agent, evidence
         self._control_hz, self._seconds, self._meanwhile = control_hz, seconds, meanwhile
         self._seed, self._estimate = 0, estimate
         self.effort, self.table = Effort(imagination), table or OutcomeTable()
+        self._network, self.taught = network, list[SearchTargets]()
+
+    @property
+    def options(self) -> Mapping[str, float]:
+        """What is planned with: duration of each option by name [s]."""
+        return self._agent.options
 
     def initial(self, n: int, seed: int) -> list[_Mind | None]:
         """Returns the carry of worlds in which nothing has begun."""
@@ -203,13 +214,14 @@ class ProactiveAgent:
         """Sets out for what promises most."""
         name = plan.planner.act()
         self.effort.decided_s.append(time.perf_counter() - began)
+        self.taught += plan.planner.search_targets()
         doing = Doing.begun(self._agent, name, carry, self._control_hz)
         return _Mind(plan, doing, np.zeros(self._source.size), done)
 
     def _plan(self, world: int, believed: NDArray | None, carry: Carry | None, done: History) -> _Plan:
         """A plan from now on."""
         problem = self._problem_of(world, believed, carry)
-        return _Plan(problem, OptionPlanner(problem, self._seconds, self.table, done))
+        return _Plan(problem, OptionPlanner(problem, self._seconds, self.table, done, self._network))
 
     def _belief(self, mind: _Mind) -> NDArray[np.float64]:
         """What a planner believes, and what was seen since it last took something in."""

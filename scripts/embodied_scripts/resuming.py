@@ -16,6 +16,7 @@ from embodied.files import is_path
 from embodied.nn.checkpoint import save_json
 from embodied.nn.policy import load_policy
 from embodied.randomization.spec import Randomization
+from embodied_policies.option_policy import OptionPolicy, chooses_options
 
 # what is not of the run
 OF_THIS_CALL = {"run_dir", "resume", "seeds", "with_memoryless", "ray", "view", "view_every", "device"}
@@ -63,8 +64,8 @@ def kept_randomization(folder: Path) -> str:
 
 def keep_expert(folder: Path, expert: str | None) -> None:
     """Copies an expert that is the policy of a run into another run's folder."""
-    if expert is not None and (Path(expert) / POLICY).is_dir():
-        load_policy(Path(expert) / POLICY).save(folder / EXPERT / POLICY)
+    if expert is not None and (kept := Path(expert) / POLICY).is_dir():
+        (OptionPolicy.load(kept) if chooses_options(kept) else load_policy(kept)).save(folder / EXPERT / POLICY)
 
 
 def refuse_paths(folder: Path, begun: Collection[str], given: Collection[str]) -> None:

@@ -1,7 +1,8 @@
 """What may follow from a belief, as far as outcomes of options are known, and what that is worth.
 
-Where an option has not been tried from a node, its outcome from the nearest node before stands for it; after that,
-nothing is looked at but what it earns to take up one more option and go on with it.
+Where an option has not been tried from a node, its outcome from the nearest node before stands for it. What follows
+after that is worth what a network knows of it (`PolicyValue`); without one, nothing is looked at but what it earns to
+take up one more option and go on with it.
 
 Shape suffixes: n beliefs, A options, K values of the hidden variable, M samples.
 """
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from embodied.mind.belief import posterior
 from embodied.mind.information import entropy_bits
 from embodied.mind.options.outcome_table import History, OutcomeTable
+from embodied.mind.options.policy_value import PolicyValue
 from embodied.mind.options.problem import OVER, ROOT, OptionOutcome, OptionProblem
 from embodied.mind.solver.clusters import sum_by
 
@@ -33,6 +35,7 @@ class Lookahead:
         beliefs: `(n, K)`; reach: how likely each is met, `(n,)`.
         worth: of each option in each belief, `(n, A)`; tried: whether that is known from this very node, `(A,)`.
         value, best: what a belief is worth, and the number of its best option, `(n,)`.
+        policy: probabilities of options, as a network knows them, `(n, A)`; None without one.
         after: what follows each option; which of its beliefs follows each of these, `(n, K · M)`, or none (−1), and how
             likely.
     """
@@ -42,6 +45,7 @@ class Lookahead:
     reach: NDArray[np.float64]
     worth: NDArray[np.float64]
     tried: NDArray[np.bool_]
+    policy: NDArray[np.float64] | None = None
     after: dict[int, tuple[Lookahead, NDArray[np.intp], NDArray[np.float64]]] = field(default_factory=dict)
 
     @property
@@ -58,10 +62,13 @@ class Knowledge:
 
     Args:
         history: options that were taken up in the episode before the problem begins.
+        network: what is known of beliefs from earlier plans.
     """
 
-    def __init__(self, problem: OptionProblem, table: OutcomeTable, history: History = ()) -> None:
-        self.problem, self.table = problem, table
+    def __init__(
+        self, problem: OptionProblem, table: OutcomeTable, history: History = (), network: PolicyValue | None = None
+    ) -> None:
+        self.problem, self.table, self.network = problem, table, network
         self.actions = list(problem.actions)
         self._history = {ROOT: history}
         self._before: dict[int, int] = {}  # the node before each
@@ -90,9 +97,13 @@ class Knowledge:
             known = _first(known, self.at(node))
         return known
 
-    def after(self, node: int, action: int) -> list[OptionOutcome | None]:
+    def after(self, node: int, option: int) -> list[OptionOutcome | None]:
         """What stands for outcomes after an option that has not been tried from a node."""
-        return _first(self._recalled((*self._history[node], self.actions[action])), self.near(node))
+        return _first(self._recalled(self.history(node, option)), self.near(node))
+
+    def history(self, node: int, option: int | None = None) -> History:
+        """Options that were taken up before a node, or before what follows an option there."""
+        return self._history[node] if option is None else (*self._history[node], self.actions[option])
 
     def gap(self, ahead: Lookahead) -> float:
         """What there is to be gained at most, in shares of the range of returns."""
@@ -115,15 +126,32 @@ def look(knowledge: Knowledge, node: int, beliefs: NDArray[np.float64], reach: N
     own, near = knowledge.at(node), knowledge.near(node)
     tried = np.array([outcome is not None for outcome in own])
     ahead = Lookahead(node, beliefs, reach, np.full((len(beliefs), len(own)), -np.inf), tried)
-    left_s = knowledge.problem.left_s(node)
     for a, outcome in enumerate(near):
         if outcome is not None:
-            later = knowledge.after(node, a)
-            ahead.worth[:, a] = _worth(outcome, beliefs, _one_more(later, left_s - outcome.seconds.mean()))
+            chance, after = _branches(outcome, beliefs)
+            left_s = knowledge.problem.left_s(node) - outcome.seconds.mean()
+            later = _later(after, knowledge, knowledge.history(node, a), knowledge.after(node, a), left_s)
+            ahead.worth[:, a] = _total(outcome, beliefs, chance, later)
+    if knowledge.network is not None:
+        _trust(ahead, *knowledge.network.evaluate(knowledge.history(node), beliefs))
     for a, outcome in enumerate(own):
         if outcome is not None and outcome.after != OVER:
             _look_after(knowledge, ahead, a)
     return ahead
+
+
+def _later(
+    beliefs: NDArray[np.float64],
+    knowledge: Knowledge,
+    history: History,
+    near: list[OptionOutcome | None],
+    left_s: float,
+) -> NDArray[np.float64]:
+    """What beliefs `(n, m, K)` are worth without looking further, `(n, m)`, if `left_s` are left."""
+    if knowledge.network is None:
+        return (beliefs @ _one_more(near, left_s).T).max(axis=2)
+    n, m, k = beliefs.shape
+    return knowledge.network.evaluate(history, beliefs.reshape(n * m, k))[1].reshape(n, m)
 
 
 def _one_more(near: list[OptionOutcome | None], left_s: float) -> NDArray[np.float64]:
@@ -134,10 +162,12 @@ def _one_more(near: list[OptionOutcome | None], left_s: float) -> NDArray[np.flo
     return np.where(seconds <= left_s, reward, reward.min())
 
 
-def _worth(outcome: OptionOutcome, beliefs: NDArray[np.float64], simple: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What an option is worth if one more is taken up after it, `(n,)`."""
-    chance, after = _branches(outcome, beliefs)
-    return _total(outcome, beliefs, chance, (after @ simple.T).max(axis=2))
+def _trust(ahead: Lookahead, policy: NDArray[np.float64], value: NDArray[np.float64]) -> None:
+    """Takes it that the option that a network would take up is worth what it says, where nothing is known of it."""
+    ahead.policy = policy
+    rows, favorite = np.arange(len(value)), policy.argmax(axis=1)
+    known = ahead.worth[rows, favorite]
+    ahead.worth[rows, favorite] = np.where(np.isfinite(known), known, value)
 
 
 def _total(
@@ -170,8 +200,10 @@ def _look_after(knowledge: Knowledge, ahead: Lookahead, a: int) -> None:
     which = np.full(chance.shape, -1)
     merged, which[some], total = _merged(after[some], reach[some])
     child = look(knowledge, outcome.after, merged, total)
-    simple = _one_more(knowledge.near(outcome.after), knowledge.problem.left_s(outcome.after))
-    later = np.where(some, child.value[which], (after @ simple.T).max(axis=2))
+    there = outcome.after
+    left_s = knowledge.problem.left_s(there)
+    simple = _later(after, knowledge, knowledge.history(there), knowledge.near(there), left_s)
+    later = np.where(some, child.value[which], simple)
     rows = some.any(axis=1)
     ahead.worth[rows, a] = _total(outcome, ahead.beliefs, chance, later)[rows]
     ahead.after[a] = child, which, chance
@@ -230,11 +262,13 @@ def _unexplored(
     """Untried options everywhere, and what there is to be gained at most, in shares of the range of returns.
 
     It counts the less, the more options come before; but for doing the same again, and where much has been found out.
+    With a network, it counts as much as that would take the option up.
     """
     gap = knowledge.gap(ahead)
     found_out = 1.0 - _entropy(ahead) / max(unsure * float(ahead.reach.sum()), 1e-12)
+    share = np.ones(len(ahead.tried)) if ahead.policy is None else ahead.reach @ ahead.policy / ahead.reach.sum()
     for new in np.flatnonzero(~ahead.tried).tolist():
-        yield ahead.node, new, (1.0 if new == last else max(discount, found_out)) * gap
+        yield ahead.node, new, (1.0 if new == last else max(discount, found_out)) * gap * share[new]
     for a, (child, _, _) in ahead.after.items():
         again = last is None or a == last
         yield from _unexplored(child, knowledge, unsure, LATER * discount, a if again else None)

@@ -12,7 +12,9 @@ from embodied.errors import OptionError
 from embodied.mind.belief import posterior
 from embodied.mind.options.lookahead import Knowledge, Lookahead, following, look, wanted
 from embodied.mind.options.outcome_table import History, OutcomeTable
+from embodied.mind.options.policy_value import PolicyValue
 from embodied.mind.options.problem import OVER, ROOT, OptionProblem
+from embodied.mind.options.search_targets import SearchTargets, search_targets
 
 SHARE = 0.25  # of the time, at most, that is spent on looking at what is known rather than on knowing more
 
@@ -24,6 +26,7 @@ class OptionPlanner:
         problem: options, and a hidden variable with K values.
         seconds: of thought for one decision, at most.
         table: of earlier problems, which it adds to; history: options that were taken up in the episode before.
+        network: what is known of beliefs from earlier plans; it goes on from there.
 
     Attributes:
         belief: probabilities of the K values, `(K,)`.
@@ -38,14 +41,16 @@ class OptionPlanner:
         seconds: float = 1.0,
         table: OutcomeTable | None = None,
         history: History = (),
+        network: PolicyValue | None = None,
     ) -> None:
         if not seconds > 0:
             raise OptionError(f"seconds must be above 0, not {seconds}")
         self._problem, self._seconds = problem, seconds
-        self._knowledge = Knowledge(problem, table or OutcomeTable(), history)
+        self._knowledge = Knowledge(problem, table or OutcomeTable(), history, network)
         self._node, self.belief = ROOT, np.array(problem.prior, np.float64)
         self._attend(ROOT, self.belief[None], np.ones(1))
         self._looked_s, self._looked_at = 0.0, -np.inf
+        self._decided: tuple[Lookahead, History] | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -56,11 +61,17 @@ class OptionPlanner:
         """Returns the option that promises most; from then on, thinks about what follows it."""
         self._attend(self._node, self.belief[None], np.ones(1))
         self._think(time.perf_counter() + self._seconds)
-        action = self._knowledge.actions[int(self._look(anew=True).best[0])]
+        ahead = self._look(anew=True)
+        action = self._knowledge.actions[int(ahead.best[0])]
+        self._decided = ahead, self._knowledge.history(self._node)
         outcome = self._knowledge.of(self._node, action)
         if outcome is not None:  # else it is still to be found out what follows
             self._attend(outcome.after, *following(outcome, self.belief))
         return action
+
+    def search_targets(self) -> list[SearchTargets]:
+        """What a network can learn from the last decision; nothing before the first."""
+        return [] if self._decided is None else list(search_targets(*self._decided, self._knowledge.actions))
 
     def think(self, seconds: float) -> None:
         """Works on what may follow, ahead of a decision."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -11,13 +12,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from embodied.errors import OptionError
 from embodied.evaluation.report import evaluate
 from embodied.vector.vec import GymVecEnv, make_vec
-from embodied_scripts.baselines import OPTION_TASKS, planning_agent
+from embodied_policies.option_policy import OptionPolicy
 from embodied_scripts.ids import resolve_id
+from embodied_scripts.planning import option_policy_agent, planning_agent
+from embodied_scripts.players import OPTION_TASKS
 
 BUDGETS = (0.9, 0.3, 0.1)  # s, of thought for a decision
 SMALL = (0.05, 0.02)  # s
+WITH_NETWORK = "with network"
 LEGEND = (
     "bound: of thought for a decision; median, 99 %, longest: what it took, with all that was prepared for it; load: "
     "seconds of all thought for each second of acting; sim: time in all imagined worlds, for each second of acting."
@@ -42,10 +47,22 @@ class Thought:
     reward: float
 
 
-def think(env_id: str, seconds: float, episodes: int, seed: int = 10_000) -> Thought:
-    """Plays episodes in one world with the planner, and measures what its decisions take."""
+def think(
+    env_id: str, seconds: float, episodes: int, seed: int = 10_000, network: OptionPolicy | None = None
+) -> Thought:
+    """Plays episodes in one world with the planner, and measures what its decisions take.
+
+    Args:
+        seconds: of thought for a decision; with 0, the network decides alone.
+        network: where the planner goes on from.
+    """
     env = GymVecEnv(make_vec(env_id, 1))
-    agent = planning_agent(env, seconds)
+    if not seconds:
+        assert network is not None
+        report = evaluate(option_policy_agent(env, network), env, episodes, seed)
+        env.close()
+        return Thought((0.0, 0.0, 0.0), 0.0, 0.0, report.success or 0.0, report.success_error or 0.0, report.reward)
+    agent = planning_agent(env, seconds, network=network)
     report = evaluate(agent, env, episodes, seed)
     env.close()
     effort, acted_s = agent.effort, report.episodes * (report.length_s or math.nan)
@@ -60,13 +77,31 @@ def think(env_id: str, seconds: float, episodes: int, seed: int = 10_000) -> Tho
     )
 
 
-def show_thinking(episodes: int, task: str | None = None, small: bool = False) -> dict[str, list[float]]:
-    """Plays, prints the table, and returns the longest thought for a decision, by task and bound."""
+def show_thinking(
+    episodes: int, task: str | None = None, small: bool = False, network: Path | None = None
+) -> dict[str, list[float]]:
+    """Plays, prints the table, and returns the longest thought for a decision, by task, player and bound.
+
+    Raises:
+        OptionError: a network, and no task.
+    """
+    if network is not None and task is None:
+        raise OptionError("a network is for one task: name it with --task")
     tasks = list(OPTION_TASKS) if task is None else [resolve_id(task)]
-    asked = [(one, bound) for one in tasks[: 1 if small else None] for bound in (SMALL if small else BUDGETS)]
-    thoughts = {one: think(*one, episodes) for one in track(asked, "Thinking", transient=True)}
+    bounds = SMALL if small else BUDGETS
+    asked = [(one, "planner", bound) for one in tasks[: 1 if small else None] for bound in bounds]
+    taught = None if network is None else OptionPolicy.load(network)
+    if taught is not None:
+        asked += [(tasks[0], WITH_NETWORK, bound) for bound in bounds] + [(tasks[0], "network", 0.0)]
+    thoughts = {}
+    for env_id, player, bound in track(asked, "Thinking", transient=True):
+        own = None if player == "planner" else taught
+        thoughts[env_id, player, bound] = think(env_id, bound, episodes, network=own)
     _print([_line(*one, thought) for one, thought in thoughts.items()], episodes)
-    return {f"{_short(env_id)}, {bound:g} s": [thoughts[env_id, bound].decision_s[2]] for env_id, bound in asked}
+    return {
+        f"{_short(one)}, {player}, {bound:g} s": [thoughts[one, player, bound].decision_s[2]]
+        for one, player, bound in asked
+    }
 
 
 def _short(env_id: str) -> str:
@@ -76,17 +111,18 @@ def _short(env_id: str) -> str:
 def _print(lines: list[tuple[str, ...]], episodes: int) -> None:
     title = f"the planner, {episodes} episodes each; seconds of thought, and what comes of it"
     sheet = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for column in ("task", "bound", "median", "99 %", "longest", "load", "sim", "success", "return"):
-        sheet.add_column(column, no_wrap=True, justify="left" if column == "task" else "right")
+    for column in ("task", "player", "bound", "median", "99 %", "longest", "load", "sim", "success", "return"):
+        sheet.add_column(column, no_wrap=True, justify="left" if column in ("task", "player") else "right")
     for line in lines:
         sheet.add_row(*line)
     sheet.caption, sheet.caption_justify = LEGEND, "left"
     Console().print(sheet)
 
 
-def _line(env_id: str, bound: float, thought: Thought) -> tuple[str, ...]:
+def _line(env_id: str, player: str, bound: float, thought: Thought) -> tuple[str, ...]:
     return (
         _short(env_id),
+        player,
         f"{bound:g}",
         *(f"{seconds:.2f}" for seconds in thought.decision_s),
         f"{thought.load:.2f}",

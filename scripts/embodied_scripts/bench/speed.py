@@ -21,6 +21,7 @@ from embodied.seeding import quick_normal
 from embodied.vector.vec import make_vec
 from embodied.world.env import BatchEnv
 from embodied_envs.signpost import Signpost, SignpostOptions
+from embodied_scripts.bench.beliefs import show_beliefs
 from embodied_scripts.bench.classics import show_classics
 from embodied_scripts.bench.league import league_rates, show_table_games
 from embodied_scripts.bench.learning import (
@@ -47,7 +48,8 @@ def bench(asked: Bench) -> None:
     shows: dict[str, Callable[[], dict[str, list[float]]]] = {
         "sim2real": lambda: _show_sim2real(asked.small),
         "view": lambda: _show_view(asked.rounds, asked.small),
-        "think": lambda: show_thinking(1 if asked.small else asked.episodes, asked.task, asked.small),
+        "beliefs": lambda: show_beliefs(4 if asked.small else asked.episodes),
+        "think": lambda: show_thinking(1 if asked.small else asked.episodes, asked.task, asked.small, asked.network),
     }
     if asked.what in shows:
         _write(asked, shows[asked.what]())

@@ -22,6 +22,7 @@ Measured = Literal[
     "mind",
     "imagine",
     "think",
+    "beliefs",
     "league",
     "randomize",
     "sim2real",
@@ -39,6 +40,7 @@ class Bench:
     `mind`: particles of the planner, its play of problems of the literature, and whether the particle filter of
     LightDark is calibrated. `imagine`: what options of Signpost lead to, played in MuJoCo, beside bare physics.
     `think`: what the planner's decisions take in each task, and what it costs to think less (hours).
+    `beliefs`: whether the truth lies in 50, 90 and 99 % regions as often, in every task and problem.
     `league`: eight opponents beside one, and how near to the known equilibria of two small games self-play comes.
     `randomize`: 256 worlds of which 20 things differ, drawn anew at every reset, beside as many that are all alike.
     `sim2real`: how often truth lies in the stated intervals, whether proposed recordings tell more than random
@@ -55,9 +57,12 @@ class Bench:
     all: bool = False
     """With `env`: every environment of the suite, beside bare physics and Gymnasium's SyncVectorEnv."""
     episodes: int = 100
-    """With `mind` (0 for none) and `think`: how many episodes are played."""
+    """With `mind` (0 for none), `think` and `beliefs`: how many episodes are played."""
     task: str | None = None
     """With `think`: only this environment."""
+    network: Path | None = None
+    """With `think` and `--task`: beside a network that was taught by the planner, and the planner that goes on from
+    it (`embodied distill`)."""
     seconds: float = 0.04
     """With `mind`: time for a decision."""
     offline: float = 0.0

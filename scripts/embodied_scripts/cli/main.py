@@ -33,6 +33,7 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
     "Train": {
         "train": Subcommand("cli.train:Train", "train a policy on an environment"),
         "collect": Subcommand("cli.collect:Collect", "collect demonstrations of a planner or a policy"),
+        "distill": Subcommand("cli.distill:Distill", "teach a network what the planner decides"),
         "league": Subcommand("cli.league:LeagueOf", "self-play: train, rate and exploit a league"),
     },
     "Identify": {

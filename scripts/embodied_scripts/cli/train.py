@@ -49,8 +49,8 @@ class Train:
     ppo: PPOConfig = MANY_WORLDS
     """Hyperparameters of PPO."""
     expert: str | None = None
-    """Imitate an expert first (DAgger): the scripted player that gathers information (heuristic), or the policy of a
-    run."""
+    """Imitate an expert first (DAgger): the scripted player that gathers information (heuristic), the policy of a run,
+    or one over options (`embodied distill`)."""
     demonstrations: str | None = None
     """Behavior cloning of the episodes in this folder (`embodied collect`) before reinforcement."""
     cloning_epochs: int = 30

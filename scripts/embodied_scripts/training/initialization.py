@@ -14,8 +14,10 @@ from embodied.learn.ppo import SequencePPO
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.vec import GymVecEnv
+from embodied_policies.option_policy import OptionPolicy, chooses_options
 from embodied_scripts.baselines import baselines
 from embodied_scripts.cli.train import Train
+from embodied_scripts.planning import option_policy_agent
 from embodied_scripts.runs import saved_policy
 
 
@@ -27,7 +29,7 @@ def start_of(settings: Train) -> SequencePolicy | None:
 
 
 def expert_of(name: str, env: GymVecEnv) -> Agent:
-    """The scripted player of the environment that gathers information, or the policy of a run.
+    """The scripted player of the environment that gathers information, the policy of a run, or one over options.
 
     Raises:
         UnknownNameError: there is neither.
@@ -37,7 +39,12 @@ def expert_of(name: str, env: GymVecEnv) -> Agent:
         return players[name]
     if not (Path(name) / "policy").is_dir():
         raise UnknownNameError("expert, player or run,", name, {"heuristic"} & {*players})
-    return NetworkAgent(load_policy(Path(name) / "policy"))
+    folder = Path(name) / "policy"
+    return (
+        option_policy_agent(env, OptionPolicy.load(folder))
+        if chooses_options(folder)
+        else NetworkAgent(load_policy(folder))
+    )
 
 
 def clone_demonstrations(model: SequencePPO, settings: Train) -> None:
