@@ -11,9 +11,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from embodied.errors import OptionError
 from embodied.learn.dagger import DAgger
 from embodied.learn.lessons import Lessons
+from embodied.learn.losses import belief_loss
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.rollout import Rollout
 from embodied.nn.heads import ChoiceHead, GaussianHead
+from embodied.nn.policy import load_policy
+from embodied.vector.vec import make_vec
 from embodied_policies.transformer import TransformerPolicy
 from embodied_scripts.studies.recall_env import RecallEnv, Rememberer
 
@@ -186,3 +189,87 @@ def test_spread_never_falls_so_low_that_nothing_is_tried():
     head.log_std.data[:] = torch.tensor([-5.0, 0.0])
     head.keep_exploring(0.2)
     assert head.log_std.exp().tolist() == pytest.approx([0.2, 1.0])
+
+
+class Believer:
+    """An expert in Signpost that does nothing and believes the more in the second pad, the longer an episode lasts."""
+
+    def initial(self, n, seed):
+        return np.zeros(n)
+
+    def act(self, carry, obs, first):
+        return np.where(first, 0, carry + 1), np.zeros((len(obs), 3), np.float32)
+
+    def belief(self, carry):
+        second = 0.5 + 0.4 * np.minimum(carry / 8, 1)
+        return np.column_stack([1 - second, second])
+
+
+def believing(expert, **settings):
+    kind = {"layers": 1, "width": 32, "context": 16}
+    env = make_vec("embodied/Signpost-v0", 4, threads=1)
+    given = {"n_steps": 16, "minibatches": 2, "seed": 0, "dagger_share": 1.0, "policy_kwargs": kind} | settings
+    return SequencePPO(TransformerPolicy, env, QUICK, expert=expert, **given)
+
+
+def test_an_experts_belief_takes_the_place_of_the_truth():
+    model = believing(Believer(), learning_rate=3e-3, belief_coef=1.0).learn(4 * 16 * 12)
+    rollout = model.rollout_buffer
+    assert torch.allclose(rollout.expert_belief.sum(-1), torch.ones(4, 16))
+    rows = torch.arange(4)
+    output = model.policy.sequence(rollout.obs, rollout.first, model.policy.core.rows(rollout.memory, rows))
+    own = output.belief.softmax(-1)
+    assert (own - rollout.expert_belief).abs().mean() < 0.1  # whichever pad it is
+    nats = belief_loss(model.policy, output, rollout, rows, ~rollout.ignore)
+    by_hand = -(rollout.expert_belief * own.log()).sum(-1)[~rollout.ignore].mean()
+    assert nats.item() == pytest.approx(by_hand.item(), rel=1e-4)
+    truth = rollout.hidden[..., 0].long()
+    rollout.expert_belief = None
+    by_truth = -own.log().gather(-1, truth[..., None])[..., 0][~rollout.ignore].mean()
+    assert belief_loss(model.policy, output, rollout, rows, ~rollout.ignore).item() == pytest.approx(
+        by_truth.item(), rel=1e-4
+    )
+
+
+def test_an_expert_that_believes_nothing_or_of_other_values_leaves_the_truth():
+    class Confused(Believer):
+        def belief(self, carry):
+            return np.full((len(carry), 3), 1 / 3)
+
+    for expert in (Confused(), Silent()):
+        assert believing(expert).learn(64).rollout_buffer.expert_belief is None
+
+
+class Silent:
+    """Does nothing, and does not say what it believes."""
+
+    def initial(self, n, seed):
+        return None
+
+    def act(self, carry, obs, first):
+        return carry, np.zeros((len(obs), 3), np.float32)
+
+
+def test_features_learn_to_tell_the_privileged_state_where_that_is_asked_for(tmp_path):
+    model = believing(Silent(), state_coef=1.0, learning_rate=3e-3)
+    losses = []
+    original = model._update
+
+    def update(rollout, rows):
+        losses.append(original(rollout, rows))
+        return losses[-1]
+
+    model._update = update
+    model.learn(4 * 16 * 8)
+    error = [one.state.item() for one in losses]
+    assert np.mean(error[-10:]) < 0.3 * np.mean(error[:10])
+    total = losses[-1].total(model.config)
+    without = losses[-1].total(model.config.with_settings({"state_coef": 0.0}))
+    assert (total - without).item() == pytest.approx(losses[-1].state.item(), rel=1e-3)
+    model.save(tmp_path / "run")
+    assert load_policy(tmp_path / "run").state_head is not None
+    assert believing(Silent()).policy.state_head is None
+    with pytest.raises(OptionError, match="privileged_critic"):
+        believing(Silent(), state_coef=1.0, privileged_critic=False)
+    with pytest.raises(OptionError, match="privileged state"):
+        SequencePPO("MlpPolicy", "CartPole-v1", QUICK, state_coef=1.0)

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from embodied.errors import CheckpointError, OptionError
 from embodied.learn.cloning import CARD, STEPS, Demonstrations, collect_demonstrations
 from embodied.learn.ppo import SequencePPO
-from embodied.vector.vec import GymVecEnv
+from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_policies import MlpPolicy, TransformerPolicy
 from embodied_scripts.studies.recall_env import RecallEnv, Rememberer
 
@@ -140,3 +140,60 @@ def test_what_is_damaged_or_of_something_else_is_refused(tmp_path):
     other = shown.card | {"action_space": {"kind": "Discrete", "n": 7, "start": 0}}
     with pytest.raises(CheckpointError, match="action_space"):
         trainer().clone(Demonstrations(other, shown.steps, shown.success))
+
+
+class Believing:
+    """Turns on the spot ever faster, and believes ever more in the second pad."""
+
+    def initial(self, n, seed):
+        return np.zeros(n)
+
+    def act(self, carry, obs, first):
+        now = np.where(first, 0, carry + 1)
+        turn = np.minimum(0.02 * now, 0.6)
+        return now, np.column_stack([turn, -turn, 0 * turn]).astype(np.float32)
+
+    def belief(self, carry):
+        second = 0.5 + 0.4 * np.minimum(carry / 20, 1)
+        return np.column_stack([1 - second, second])
+
+
+def test_a_disturbed_demonstrator_is_imitated_in_what_it_meant_and_in_what_it_believed(tmp_path):
+    env = GymVecEnv(make_vec("embodied/Signpost-v0", 2))
+    shown = collect_demonstrations(Believing(), env, 2, noise=0.1)
+    shown.save(tmp_path / "demo")
+    shown = Demonstrations.load(tmp_path / "demo")
+    first = np.flatnonzero(shown.steps["first"])
+    length = np.diff([*first, len(shown.steps["first"])])
+    age = np.arange(len(shown.steps["first"])) - np.repeat(first, length)
+    meant, taken = shown.steps["intended"], shown.steps["action"]
+    assert np.allclose(meant[:, 0], np.minimum(0.02 * age, 0.6), atol=1e-6)
+    off = [np.std(part) for part in np.split(taken - meant, first[1:])]
+    assert sorted(spread > 0 for spread in off) == [False, True]
+    assert max(off) == pytest.approx(0.1, rel=0.1)
+    assert np.abs(taken).max() <= 1
+    model = SequencePPO("TransformerPolicy", env, QUICK, n_steps=8, seed=0)
+    sizes = model._privileged.state, len(model._privileged.hidden)
+    rollout = shown.as_rollout(model.policy, 0.99, *sizes)
+    for name, steps in (("action", taken), ("expert_action", meant), ("expert_belief", shown.steps["belief"])):
+        whole = getattr(rollout, name)[~rollout.ignore].numpy()
+        assert np.allclose(whole, steps, atol=1e-6), name
+    assert shown.steps["belief"][age == 20, 1] == pytest.approx(0.9)
+    other = TransformerPolicy(env.observation_space, env.action_space)  # believes nothing
+    assert shown.as_rollout(other, 0.99, 0, 0).expert_belief is None
+    with pytest.raises(OptionError, match="noise"):
+        collect_demonstrations(Rememberer(), worlds(), 4, noise=0.1)
+
+
+def test_the_learning_rate_of_cloning_falls_to_nothing():
+    model = trainer(MlpPolicy)
+    rates, update = [], model._update
+
+    def noted(rollout, rows):
+        rates.append(model.policy.optimizer.param_groups[0]["lr"])
+        return update(rollout, rows)
+
+    model._update = noted
+    model.clone(collect_demonstrations(Rememberer(), worlds(), 16), epochs=4)
+    each = np.array(rates).reshape(4, -1)
+    assert np.allclose(each / each[0, 0], [[1.0], [0.75], [0.5], [0.25]])

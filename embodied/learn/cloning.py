@@ -16,7 +16,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from embodied.agent import Agent
+from embodied.agent import Agent, Carry, belief_of
 from embodied.errors import CheckpointError, OptionError
 from embodied.evaluation.loop import Decision, Observer, play
 from embodied.files import checked
@@ -49,7 +49,8 @@ class Demonstrations:
         card: of what environment, with which spaces.
         steps: by name, over all S steps: `obs (S, F)` as rows of numbers, `action (S, …)` as the environment takes it,
             `first (S,)`, `reward (S,)`, `shaping (S,)` the potential before the step, and, as far as the environment
-            tells, `state (S, …)` and `hidden (S, k)`.
+            tells, `state (S, …)` and `hidden (S, k)`; where the demonstrator was disturbed, `intended (S, …)`, what it
+            meant to do; where it believes anything, `belief (S, K)` of the first hidden variable.
         success: of each episode, `(E,)`; false where the environment does not say.
     """
 
@@ -129,39 +130,42 @@ class Demonstrations:
         lengths = np.diff([*begins, len(self.steps["first"])])
         episode = np.repeat(np.arange(len(self)), lengths)
         place = np.arange(len(episode)) - begins[episode]
-        obs, actions = torch.as_tensor(self.steps["obs"]), policy.action_head.from_env(self.steps["action"])
-        rollout = Rollout.empty(
-            len(self), int(lengths.max()), obs.shape[1], policy.action_head.size, state, hidden, 0, policy.device
-        )
-        rollout.expert_action, rollout.imitation_coef, rollout.imitation_only = (
-            torch.zeros_like(rollout.action),
-            1.0,
-            True,
-        )
+        width, size = self.steps["obs"].shape[1], policy.action_head.size
+        rollout = Rollout.empty(len(self), int(lengths.max()), width, size, state, hidden, 0, policy.device)
+        rollout.imitation_coef, rollout.imitation_only = 1.0, True
         rollout.actor_only = blind and (state + hidden > 0 or not self.steps["reward"].any())
         rollout.ignore[:] = True
+        privileged = [] if blind else [name for name, size in sizes.items() if size]
+        values = self._values(policy, privileged)
         potential = torch.zeros_like(rollout.reward)
-        last = np.append(self.steps["first"][1:], True)
-        values = {
-            "obs": obs,
-            "expert_action": actions,
-            "action": actions,
-            "reward": self.steps["reward"],
-            "terminated": last,
-        }
-        values |= {"ignore": np.zeros_like(last)} | {
-            name: self.steps[name] for name, size in sizes.items() if size and not blind
-        }
-        for target, value in (
-            (potential, self.steps["shaping"]),
-            *((getattr(rollout, k), v) for k, v in values.items()),
-        ):
+        for name, value in values.items():
+            if getattr(rollout, name, None) is None:  # what only an expert says
+                setattr(rollout, name, torch.zeros(*rollout.reward.shape, *value.shape[1:], device=policy.device))
+            target = getattr(rollout, name)
             target[episode, place] = torch.as_tensor(value, device=target.device).to(target.dtype)
+        potential[episode, place] = torch.as_tensor(self.steps["shaping"], device=potential.device)
         rollout.estimate_advantages(rollout.reward, potential.new_zeros(len(self)), gamma, 1.0)
         rollout.returns -= potential
         rollout.first[:, 0] = True
-        rollout.memory = policy.core.snapshot(policy.initial(len(self)))
+        nothing = policy.core.snapshot(policy.initial(1))
+        rollout.memory = policy.core.rows(nothing, torch.zeros(len(self), dtype=torch.long, device=policy.device))
         return rollout
+
+    def _values(self, policy: SequencePolicy, privileged: list[str]) -> dict[str, Any]:
+        """What a rollout holds of all S steps, by name."""
+        steps, from_env = self.steps, policy.action_head.from_env
+        last = np.append(steps["first"][1:], True)
+        values = {
+            "obs": steps["obs"],
+            "action": from_env(steps["action"]),
+            "expert_action": from_env(steps.get("intended", steps["action"])),
+            "reward": steps["reward"],
+            "terminated": last,
+            "ignore": np.zeros_like(last),
+        } | {name: steps[name] for name in privileged}
+        if "belief" in steps and "hidden" in privileged and steps["belief"].shape[1] == policy.belief_layout.values:
+            values["expert_belief"] = steps["belief"]
+        return values
 
 
 def collect_demonstrations(
@@ -170,6 +174,7 @@ def collect_demonstrations(
     episodes: int,
     seed: int = 0,
     ended: Callable[[int], bool] | None = None,
+    noise: float = 0.0,
 ) -> Demonstrations:
     """Lets an agent act, and keeps every step of at least `episodes` episodes, equally many in every world.
 
@@ -179,24 +184,59 @@ def collect_demonstrations(
         episodes: how many; those whose physics failed do not count.
         seed: of worlds and agent.
         ended: called with the number of finished episodes; False ends it with those.
+        noise: standard deviation of noise on its actions in every other world, in half ranges of the Box, from which it
+            recovers; what it meant to do is kept, too (DART; Laskey et al. 2017).
 
     Raises:
-        OptionError: there are no episodes to keep.
+        OptionError: there are no episodes to keep, or noise is negative or on choices.
     """
+    space = env.action_space
+    if noise < 0 or (noise and not isinstance(space, spaces.Box)):
+        raise OptionError(f"noise is at least 0, and on actions of a Box, not {noise} on {space}")
     if episodes < 1:
         raise OptionError(f"demonstrations need at least 1 episode, not {episodes}")
-    steps = _Steps(env, ended or (lambda count: True))
-    for _ in play(agent, env, seed, [steps], -(-episodes // env.num_envs)):
+    disturbed = Disturbed(agent, space, noise, seed) if noise and isinstance(space, spaces.Box) else None
+    steps = _Steps(env, ended or (lambda count: True), disturbed or agent)
+    for _ in play(disturbed or agent, env, seed, [steps], -(-episodes // env.num_envs)):
         if steps.stopped:
             break
     return _demonstrations(env, steps.history, steps.kept, steps.success)
 
 
+class Disturbed:
+    """An agent whose actions are disturbed in every other world.
+
+    Attributes:
+        intended: the actions that it meant to take last, `(n, …)`.
+    """
+
+    def __init__(self, agent: Agent, space: spaces.Box, noise: float, seed: int) -> None:
+        self._agent, self._space = agent, space
+        self._spread = noise * (space.high.astype(np.float64) - space.low) / 2
+        self._rng = np.random.default_rng(seed)
+        self.intended: NDArray = np.zeros(0)
+
+    def initial(self, n: int, seed: int) -> Carry:
+        """Returns the carry of the agent itself."""
+        return self._agent.initial(n, seed)
+
+    def act(self, carry: Carry, obs: Any, first: NDArray) -> tuple[Carry, NDArray]:
+        """Acts as the agent does, but for the noise, within the Box."""
+        carry, self.intended = self._agent.act(carry, obs, first)
+        noise = self._spread * self._rng.standard_normal(self.intended.shape)
+        noise[::2] = 0
+        return carry, np.clip(self.intended + noise, self._space.low, self._space.high).astype(self._space.dtype)
+
+    def belief(self, carry: Carry) -> NDArray | None:
+        """What the agent believes, if it does."""
+        return belief_of(self._agent, carry)
+
+
 class _Steps(Observer):
     """Every step of all worlds, and where in them episodes lie: world, first step, and the step after the last."""
 
-    def __init__(self, env: GymVecEnv, ended: Callable[[int], bool]) -> None:
-        self._ended, self.stopped = ended, False
+    def __init__(self, env: GymVecEnv, ended: Callable[[int], bool], agent: Agent) -> None:
+        self._ended, self.stopped, self._agent = ended, False, agent
         self._codec, self._began = Codec(env.observation_space), np.zeros(env.num_envs, int)
         self.history: list[dict[str, NDArray]] = []
         self.kept: list[tuple[int, int, int]] = []
@@ -206,6 +246,10 @@ class _Steps(Observer):
         self._began[decision.first] = len(self.history)
         privileged = {"shaping": np.zeros(len(decision.first), np.float32)} | decision.privileged
         now = privileged | {"obs": self._codec.rows(decision.obs), "action": decision.action}
+        if isinstance(self._agent, Disturbed):
+            now["intended"] = self._agent.intended
+        if (belief := belief_of(self._agent, decision.carry)) is not None:
+            now["belief"] = np.asarray(belief, np.float32)
         self.history.append({name: np.array(array) for name, array in now.items()})
 
     def on_step(self, decision: Decision, experience: Experience) -> None:

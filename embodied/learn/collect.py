@@ -126,8 +126,20 @@ class RolloutCollector(OnPolicyAlgorithm):
         mask = None if rollout.mask is None else rollout.mask[:, t].cpu().numpy()
         chosen = self.dagger.expert_action(self._last_obs, np.asarray(self._last_episode_starts), mask)
         rollout.expert_action[:, t] = self.policy.action_head.from_env(chosen)
+        self._write_expert_belief(rollout, t)
         controls = self.dagger.expert_controls(1 - self._current_progress_remaining).to(own.device)
         return torch.where(controls[:, None], self._disturbed(rollout.expert_action[:, t].to(own.dtype)), own)
+
+    def _write_expert_belief(self, rollout: Rollout, t: int) -> None:
+        """Writes down what the expert believes of the first hidden variable, if it says."""
+        if rollout.expert_belief is None:
+            return
+        assert self.dagger is not None
+        believed = self.dagger.expert_belief()
+        if believed is None or believed.shape != rollout.expert_belief[:, t].shape:
+            rollout.expert_belief = None
+        else:
+            rollout.expert_belief[:, t] = torch.as_tensor(believed, device=self.device)
 
     def _disturbed(self, action: Tensor) -> Tensor:
         """What an expert does, with noise in every other world, so that it has something to recover from."""
@@ -143,6 +155,8 @@ class RolloutCollector(OnPolicyAlgorithm):
         rollout.imitation_coef = 0.0 if self.dagger is None else self.dagger.weight(done)
         rollout.imitation_only = self.dagger is not None and self.dagger.is_active(done)
         rollout.expert_action = torch.zeros_like(rollout.action) if rollout.imitation_coef else None
+        values = self.policy.belief_layout.values if rollout.imitation_coef else 0
+        rollout.expert_belief = torch.zeros(*rollout.reward.shape, values, device=self.device) if values else None
 
     def _rows(self, obs: Any) -> Tensor:
         """Observations as rows of numbers, `(N, F)`."""

@@ -63,6 +63,9 @@ class PPOConfig:
     """Episodes over which the logged return and success are averaged."""
     belief_coef: float = 0.1
     """Weight of the loss of the belief head, which predicts the hidden variables."""
+    state_coef: float = 0.0
+    """Weight of the loss of a head that predicts the privileged state, by which features come to tell where things
+    are; 0: no such head."""
     forward_model_coef: float = 0.0
     """Weight of the loss of the forward model, which predicts the next observation; 0: no such head."""
     intrinsic_coef: float = 0.0
@@ -108,6 +111,8 @@ class PPOConfig:
             raise OptionError(f"gamma and gae_lambda are from 0 to 1, not {self.gamma} and {self.gae_lambda}")
         if min(self.belief_coef, self.kickstarting_coef) < 0 or not 0 < self.dagger_share <= 1:
             raise OptionError("belief_coef and kickstarting_coef are at least 0, dagger_share is above 0 and at most 1")
+        if self.state_coef < 0 or (self.state_coef and not self.privileged_critic):
+            raise OptionError("state_coef is at least 0, and needs privileged_critic, which reads the state")
         if self.dagger_noise < 0 or not self.dagger_spread > 0:
             raise OptionError("dagger_noise is at least 0, and dagger_spread above 0")
         if self.bad_numbers not in ("stop", "drop"):

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from embodied.agent import Agent, act
+from embodied.agent import Agent, act, belief_of
 from embodied.errors import OptionError
 
 
@@ -69,6 +69,10 @@ class DAgger:
         """What the expert would do now, `(n, …)`; call it at every step."""
         self._carry, action = act(self._expert, self._carry, obs, np.asarray(first, bool), mask)
         return action
+
+    def expert_belief(self) -> NDArray | None:
+        """What the expert believes of the first hidden variable after that, `(n, K)`; None if it does not say."""
+        return belief_of(self._expert, self._carry)
 
     def expert_controls(self, done: float) -> Tensor:
         """In which worlds the expert acts instead of the learner, `(n,)`: a share β that falls linearly."""

@@ -20,6 +20,7 @@ class Losses:
     value: Tensor
     entropy: Tensor
     belief: Tensor
+    state: Tensor
     forward_model: Tensor
     imitation: Tensor
     approx_kl: Tensor
@@ -28,7 +29,8 @@ class Losses:
     def total(self, config: PPOConfig) -> Tensor:
         """The weighted sum to descend."""
         acting = self.policy + self.imitation + config.vf_coef * self.value - config.ent_coef * self.entropy
-        return acting + config.belief_coef * self.belief + config.forward_model_coef * self.forward_model
+        known = config.belief_coef * self.belief + config.state_coef * self.state
+        return acting + known + config.forward_model_coef * self.forward_model
 
 
 def ppo_losses(
@@ -56,7 +58,8 @@ def ppo_losses(
         policy=nothing if rollout.imitation_only else -gained,
         value=nothing if blind else mean_over(((value - rollout.returns[rows]) / return_spread) ** 2, counts),
         entropy=mean_over(output.actions.entropy(), counts),
-        belief=nothing if blind else belief_loss(policy, output, rollout.hidden[rows], counts),
+        belief=nothing if blind else belief_loss(policy, output, rollout, rows, counts),
+        state=nothing if blind else state_loss(policy, output, rollout.state[rows], counts),
         forward_model=forward_model_loss(policy, output, obs, first, action),
         imitation=imitation_loss(output, rollout, rows, counts),
         approx_kl=mean_over(ratio - 1 - log_ratio, counts).detach(),
@@ -92,11 +95,27 @@ def forward_model_loss(
     return mean_over(((predicted[:, :-1] - now[:, 1:]) ** 2).mean(-1), ~first[:, 1:])
 
 
-def belief_loss(policy: SequencePolicy, output: PolicyOutput, hidden: Tensor, counts: Tensor) -> Tensor:
-    """Minus the log-likelihood of the hidden variables, averaged over them [nats]; 0 without a belief head."""
+def belief_loss(policy: SequencePolicy, output: PolicyOutput, rollout: Rollout, rows: Tensor, counts: Tensor) -> Tensor:
+    """Minus the log-likelihood of the hidden variables, averaged over them [nats]; 0 without a belief head.
+
+    Where an expert believes something of the first one, that takes the place of the truth: it says the same on average,
+    and far less by chance.
+    """
     if output.belief is None:
         return torch.zeros((), device=counts.device)
-    return -mean_over(policy.belief_layout.log_density(output.belief, hidden).mean(-1), counts)
+    layout = policy.belief_layout
+    nats = -layout.log_density(output.belief, rollout.hidden[rows])
+    if rollout.expert_belief is not None:
+        believed = layout.cross_entropy(output.belief, rollout.expert_belief[rows])
+        nats = torch.cat([believed[..., None], nats[..., 1:]], dim=-1)
+    return mean_over(nats.mean(-1), counts)
+
+
+def state_loss(policy: SequencePolicy, output: PolicyOutput, state: Tensor, counts: Tensor) -> Tensor:
+    """Mean squared error of the privileged state as features tell it; 0 without a head for that."""
+    if policy.state_head is None:
+        return torch.zeros((), device=counts.device)
+    return mean_over(((policy.state_head(output.features) - state) ** 2).mean(-1), counts)
 
 
 def mean_over(x: Tensor, counts: Tensor) -> Tensor:

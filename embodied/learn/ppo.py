@@ -7,7 +7,7 @@ is what training sees.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.utils import update_learning_rate
 from torch import Tensor
 
 from embodied.agent import Agent
@@ -45,6 +46,7 @@ LOGGED = {  # terms of the loss, and what Stable-Baselines3's logger calls them
     "value": "value_loss",
     "entropy": "entropy_loss",
     "belief": "belief_loss",
+    "state": "state_loss",
     "forward_model": "forward_model_loss",
     "imitation": "imitation_loss",
     "approx_kl": "approx_kl",
@@ -130,6 +132,8 @@ class SequencePPO(StableVerbs):
         self._privileged = self._look_for_privilege()
         if self.config.information_coef and not self._privileged.hidden:
             raise OptionError("information is about what is hidden: this environment declares nothing hidden")
+        if self.config.state_coef and not self._privileged.state:
+            raise OptionError("state_coef is for environments with a privileged state: this one has none")
         recommended = getattr(getattr(self.env, "gym_env", None), "shaping_curriculum", 0.0)
         given, config = self.config.shaping_curriculum, self.config
         self.shaping_curriculum = (recommended if config.shaping else 0.0) if given is None else given
@@ -141,6 +145,7 @@ class SequencePPO(StableVerbs):
             privilege=self._privileged,
             use_sde=self.use_sde,
             forward_model=bool(config.forward_model_coef),
+            predict_state=bool(config.state_coef),
             normalize=self.normalize,
             masked=self.env.mask is not None,
             **self.policy_kwargs,
@@ -180,14 +185,20 @@ class SequencePPO(StableVerbs):
         self._observe(rollout)
         self._report(rollout, history)
 
-    def clone(self, demonstrations: Demonstrations, epochs: int = 30) -> list[float]:
+    def clone(
+        self,
+        demonstrations: Demonstrations,
+        epochs: int = 30,
+        after_epoch: Callable[[int], None] = lambda epoch: None,
+    ) -> list[float]:
         """Imitates what somebody demonstrated, before it learns from reward; critic and belief learn, too.
 
-        A minibatch holds as many episodes as one of a rollout holds environments.
+        A minibatch holds as many episodes as one of a rollout holds environments; the learning rate falls to 0.
 
         Args:
             demonstrations: the episodes, by `embodied.learn.cloning.collect_demonstrations`.
             epochs: how often all of them are gone through.
+            after_epoch: called with the number of epochs that are over.
 
         Returns:
             Minus the log-likelihood of what was demonstrated, at every minibatch [nats].
@@ -200,7 +211,17 @@ class SequencePPO(StableVerbs):
         rollout = self._sequences(demonstrations.as_rollout(self.policy, self.gamma, *sizes))
         self._observe(rollout)
         minibatches = -(-len(demonstrations) * self.config.count_minibatches(self.n_envs) // self.n_envs)
-        return [losses.imitation.item() for losses in self._improve(rollout, epochs, minibatches)]
+        self._begin_updates(rollout)
+        nats = []
+        for epoch in range(epochs):
+            update_learning_rate(self.policy.optimizer, self.lr_schedule(1) * (1 - epoch / epochs))
+            nats += [
+                self._update(rollout, rows).imitation.item()
+                for rows in rollout.minibatches(minibatches, self.generator)
+            ]
+            after_epoch(epoch + 1)
+        self._n_updates += epochs
+        return nats
 
     def _study(self, rollout: Rollout, updates: int) -> list[Losses]:
         """Learns from all that the expert has said so far, this rollout included."""

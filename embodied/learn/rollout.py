@@ -21,9 +21,10 @@ class Rollout:
     `shaping` is γΦ′ − Φ of the potential that the environment offers, else 0. `mask` tells which choices were
     allowed; None where nothing is ever forbidden. `prediction_error` is how wrong the forecast of the next observation
     was; `belief_information` is what the policy takes itself to know of what is hidden [nats], where that is rewarded.
-    `expert_action` is what an expert would have done, None without one; `imitation_coef` the weight of doing it, too;
-    `imitation_only` whether nothing but that is learned now, and `actor_only` whether nobody knew what was hidden and
-    what was earned, so that neither critic nor belief can learn from it.
+    `expert_action` is what an expert would have done, and `expert_belief` what it believed of the first hidden
+    variable; None without one. `imitation_coef` is the weight of doing it, too; `imitation_only` whether nothing but
+    that is learned now, and `actor_only` whether nobody knew what was hidden and what was earned, so that neither
+    critic nor belief can learn from it.
     """
 
     obs: Tensor
@@ -45,6 +46,7 @@ class Rollout:
     returns: Tensor
     mask: Tensor | None = None
     expert_action: Tensor | None = None
+    expert_belief: Tensor | None = None
     imitation_coef: float = 0.0
     imitation_only: bool = False
     actor_only: bool = False

@@ -54,6 +54,10 @@ class BeliefHeadLayout:
         parts = [_log_density(form, out, truth[..., i]) for i, (form, out) in enumerate(self._split(output))]
         return torch.stack(parts, dim=-1)
 
+    def cross_entropy(self, output: Tensor, probabilities: Tensor) -> Tensor:
+        """Of `output (…, size)` and somebody's probabilities of the first variable `(…, values)`, `(…,)` [nats]."""
+        return -(probabilities * output[..., : self.values].log_softmax(-1)).sum(-1)
+
     def information(self, output: Tensor) -> Tensor:
         """By how much less uncertain beliefs `(…, size)` are than knowing nothing, over all variables, `(…)` [nats].
 

@@ -79,6 +79,7 @@ class SequencePolicy(BasePolicy):
         lr_schedule: what Stable-Baselines3 passes; the optimizer is the trainer's.
         use_sde: explore with noise that depends on the state (Box actions only).
         forward_model: have a head that predicts the next observation from features and action.
+        predict_state: have a head that predicts the privileged state from features, to learn by.
         normalize: bring measurements to zero mean and unit spread, as `observe` comes to know them.
         initial_std: what continuous actions are explored with at first, in half ranges of the Box.
         masked: some choices are forbidden at times, so that it never acts without being told which.
@@ -96,6 +97,7 @@ class SequencePolicy(BasePolicy):
         use_sde: bool = False,
         privilege: Privilege = NOTHING,
         forward_model: bool = False,
+        predict_state: bool = False,
         normalize: bool = False,
         initial_std: float = 0.5,
         masked: bool = False,
@@ -116,6 +118,7 @@ class SequencePolicy(BasePolicy):
         self.value_head = None if privilege.state else nn.Linear(width, 1)
         self.critic = critic_head(privilege.state + len(privilege.hidden), normalize) if privilege.state else None
         self.forward_model_head = ForwardModel(width, self.action_head.size, self.codec.size) if forward_model else None
+        self.state_head = nn.Linear(width, privilege.state) if predict_state else None
         self.return_normalizer = ReturnNormalizer()
         self.half_precision = False  # whether encoder and core calculate in bfloat16; heads and losses never do
 
@@ -128,6 +131,7 @@ class SequencePolicy(BasePolicy):
         return {
             "use_sde": isinstance(self.action_head, StateDependentHead),
             "forward_model": self.forward_model_head is not None,
+            "predict_state": self.state_head is not None,
             "normalize": self.normalize,
             "masked": self.masked,
         }

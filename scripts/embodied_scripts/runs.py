@@ -10,6 +10,7 @@ from embodied.nn.checkpoint import policy_folder, read_card
 from embodied.nn.generation import CARD
 from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.spec import EnvSpec
+from embodied_policies.option_policy import chooses_options
 from embodied_policies.trained import trained_folder
 from embodied_scripts.ids import resolve_id
 
@@ -19,6 +20,11 @@ REFERENCES = ("random", "uninformed", "heuristic", "oracle")
 def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], EnvSpec]:
     """Returns the policies by run name, and the environment that they share."""
     policies = [policy_folder(folder) for folder in folders]
+    if over := [folder for folder, policy in zip(folders, policies, strict=True) if chooses_options(policy)]:
+        raise CheckpointError(
+            f"{over[0]} holds a policy over options: it can be played, collected from, be an expert (train --expert) "
+            "and be measured (bench think --network)"
+        )
     cards = [read_card(folder) for folder in policies]
     for folder, card in zip(folders, cards, strict=True):
         if card.get("env") != cards[0].get("env"):

@@ -21,7 +21,7 @@ class Collect:
     """
 
     target: Annotated[str, tyro.conf.Positional]
-    """An environment, or the folder of a run."""
+    """An environment, the folder of a run, or of a policy over options (`embodied distill`)."""
     out: Annotated[Path, tyro.conf.Positional]
     """The folder to write to."""
     player: str = PLANNER
@@ -35,6 +35,9 @@ class Collect:
     """The planner's time for a decision, at most."""
     samples: int | None = None
     """How often the planner tries an option under each hidden value (default: as often as its evidence needs)."""
+    noise: float = 0.0
+    """Standard deviation of noise on actions in every other world, in half ranges, from which the player recovers;
+    what it meant to do is imitated (DART)."""
     seed: int = 30_000
     """Seed of the worlds."""
     options: tuple[str, ...] = ()

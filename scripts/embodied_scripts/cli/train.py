@@ -52,7 +52,8 @@ class Train:
     """Imitate an expert first (DAgger): the scripted player that gathers information (heuristic), the policy of a run,
     or one over options (`embodied distill`)."""
     demonstrations: str | None = None
-    """Behavior cloning of the episodes in this folder (`embodied collect`) before reinforcement."""
+    """Behavior cloning of the episodes in this folder (`embodied collect`) before reinforcement, or with --steps 0
+    alone."""
     cloning_epochs: int = 30
     """Passes over them."""
     start_from: str | None = None

@@ -30,7 +30,7 @@ def collect(asked: Collect) -> None:
     if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
         raise OptionError(f"{asked.out} is there already, and not empty: name another folder")
     agent, env = _cast(asked)
-    data = _collected(agent, env, asked.episodes, asked.seed)
+    data = _collected(agent, env, asked)
     env.close()
     data.save(asked.out)
     earned = f"mean return {data.steps['reward'].sum() / len(data):+.2f}"
@@ -56,7 +56,7 @@ def _planner(asked: Collect, worlds: int) -> tuple[Agent, Any]:
     return planning_agent(env, asked.seconds, asked.samples), env
 
 
-def _collected(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> Demonstrations:
+def _collected(agent: Agent, env: GymVecEnv, asked: Collect) -> Demonstrations:
     """The episodes, or those that are finished when the person stops it; a second Ctrl-C gives all up."""
     stopped = threading.Event()
 
@@ -66,10 +66,10 @@ def _collected(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> Demons
         stopped.set()
 
     with on_interrupt(stop), Progress(transient=True) as progress:
-        task = progress.add_task("Collecting", total=episodes)
+        task = progress.add_task("Collecting", total=asked.episodes)
 
         def ended(done: int) -> bool:
             progress.update(task, completed=done)
             return not stopped.is_set()
 
-        return collect_demonstrations(agent, env, episodes, seed, ended)
+        return collect_demonstrations(agent, env, asked.episodes, asked.seed, ended, asked.noise)

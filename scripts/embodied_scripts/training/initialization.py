@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress
 
 from embodied.agent import Agent
 from embodied.errors import OptionError, UnknownNameError
@@ -54,7 +55,9 @@ def clone_demonstrations(model: SequencePPO, settings: Train) -> None:
     if settings.cloning_epochs < 1:
         raise OptionError(f"demonstrations are gone through at least once, not {settings.cloning_epochs} times")
     data = Demonstrations.load(Path(settings.demonstrations))
-    nats = model.clone(data, settings.cloning_epochs)
+    with Progress(transient=True) as progress:
+        bar = progress.add_task("Cloning", total=settings.cloning_epochs)
+        nats = model.clone(data, settings.cloning_epochs, lambda epoch: progress.update(bar, completed=epoch))
     last = float(np.mean(nats[-len(nats) // settings.cloning_epochs :]))
     done = f"Imitated {len(data)} episodes of {settings.demonstrations}: {nats[0]:.2f} to {last:.2f} nats a decision"
     Console(soft_wrap=True).print(done, markup=False, highlight=False)

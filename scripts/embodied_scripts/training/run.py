@@ -63,7 +63,11 @@ def train_to_end(given: Train) -> None:
 
 
 def _train(folder: RunFolder, given: Train) -> bool:
-    settings = settings_of(folder, given) if given.resume else replace(given, steps=given.steps or STEPS)
+    settings = (
+        settings_of(folder, given)
+        if given.resume
+        else replace(given, steps=STEPS if given.steps is None else given.steps)
+    )
     folder.check_free(given.resume)
     model = build(settings)
     live = _live_view(model, settings, folder)
@@ -182,7 +186,9 @@ def settings_of(folder: RunFolder, given: Train) -> Train:
         kept["randomize"] = kept_randomization(folder.path)
     if begun.expert not in (None, "heuristic"):
         kept["expert"] = str(folder.path / EXPERT)
-    return replace(begun, run_dir=folder.path, resume=True, steps=given.steps or begun.steps, **kept)
+    return replace(
+        begun, run_dir=folder.path, resume=True, steps=begun.steps if given.steps is None else given.steps, **kept
+    )
 
 
 def from_jsonable(saved: dict[str, Any], source: str) -> Train:

@@ -44,7 +44,8 @@ def check(asked: Train) -> None:
 
 
 def _contradictions(asked: Train) -> Iterator[str]:
-    if min(asked.n_envs, asked.seeds) < 1 or (asked.steps is not None and asked.steps < 1):
+    least = 1 if asked.demonstrations is None else 0  # cloning alone
+    if min(asked.n_envs, asked.seeds) < 1 or (asked.steps is not None and asked.steps < least):
         yield "steps, n_envs and seeds must be at least 1"
     if asked.with_memoryless and asked.network.policy != "TransformerPolicy":
         yield "--with-memoryless is for a TransformerPolicy; beside others, train --policy MlpPolicy"
