@@ -80,7 +80,8 @@ def task_regions(env_id: str, episodes: int, seed: int = 10_000) -> dict[str, Re
     env = GymVecEnv(make_vec(env_id, min(episodes, WORLDS)))
     real: Any = env.gym_env
     if not isinstance(real.hidden[0], Discrete):
-        observers: dict[str, _Watched] = {f"{axis}, particles": _Pose(real.task, i) for i, axis in enumerate(POSE)}
+        tracked = _Tracked(real.task)
+        observers: dict[str, _Watched] = {f"{axis}, particles": _Pose(tracked, i) for i, axis in enumerate(POSE)}
     else:
         evidence = Evidence.through(real)
         observers = {"exact filter": _Label(real.hidden[0], evidence)} if evidence.exact else {}
@@ -132,23 +133,41 @@ class _Label(_Watched):
         return smallest_region(self._filter.probabilities, decision.privileged["hidden"][:, 0], self._rng)
 
 
+class _Tracked:
+    """The pose filter of a task, which several observers look at."""
+
+    def __init__(self, task: Any) -> None:
+        self.task, self._filter, self._index = task, pose_filter(task), -1
+
+    def begin(self, worlds: int) -> None:
+        """Begins with the prior."""
+        self._belief, self._index = self._filter.initial(worlds, 0), -1
+
+    def after(self, decision: Decision) -> Any:
+        """What is believed by the observation of a decision, taken in once."""
+        if decision.index != self._index:
+            self._belief = self._filter.update(self._belief, decision.obs, decision.first)
+            self._index = decision.index
+        return self._belief
+
+
 class _Pose(_Watched):
     """Of one coordinate of a pose, by particles."""
 
-    def __init__(self, task: Any, axis: int) -> None:
+    def __init__(self, tracked: _Tracked, axis: int) -> None:
         super().__init__()
-        self._task, self._axis, self._tracker = task, axis, pose_filter(task)
+        self._tracked, self._axis = tracked, axis
 
     def on_start(self, env: Any) -> None:
         super().on_start(env)
-        self._belief = self._tracker.initial(env.num_envs, 0)
+        self._tracked.begin(env.num_envs)
 
     def regions(self, decision: Decision) -> NDArray[np.float64]:
-        self._belief = self._tracker.update(self._belief, decision.obs, decision.first)
-        truth, values = self._task.truth()[:, self._axis], self._belief.pose[..., self._axis]
+        belief = self._tracked.after(decision)
+        truth, values = self._tracked.task.truth()[:, self._axis], belief.pose[..., self._axis]
         if self._axis == 2:  # angles, seen from the truth
             truth, values = np.zeros(len(truth)), (values - truth[:, None] + math.pi) % (2 * math.pi) - math.pi
-        return central_region(values, self._belief.weights, truth, self._rng)
+        return central_region(values, belief.weights, truth, self._rng)
 
 
 def problem_regions(problem: Any, episodes: int, seed: int = 0) -> dict[str, Regions]:
