@@ -699,7 +699,7 @@ def test_a_gentle_motion_keeps_its_distance_and_is_recorded_as_it_was_written() 
     [
         (["probe", "--port", "/nowhere/robot"], "no robot at /nowhere/robot"),
         (["deploy", "Feel-v0", "--port", "/nowhere/robot"], "no robot at /nowhere/robot"),
-        (["deploy", "Weigh-v0", "--port", "x"], "no policy comes with the package for Weigh-v0"),
+        (["deploy", "Search-v0", "--port", "x"], "no policy comes with the package for Search-v0"),
         (["deploy", "Signpost-v0", "--port", "x"], "which is no task of an arm"),
         (["deploy", "Feel-v0", "--robot", "panda", "--port", "x"], "no robot with a driver 'panda'"),
         (["twin", "panda"], "no robot with a twin 'panda'"),

@@ -112,7 +112,7 @@ def test_a_network_learns_what_plans_decide_and_what_that_is_worth(taught):
     for belief in (PRIOR, CERTAIN[0]):
         policy, value = network.evaluate((), belief[None])
         assert policy.sum() == pytest.approx(1)
-        assert value[0] == pytest.approx(by_hand(belief), abs=0.15)
+        assert value[0] == pytest.approx(by_hand(belief), abs=0.25)
     assert ACTIONS[network.evaluate((), CERTAIN)[0].argmax()] == "open 1"
     late = network.evaluate(("feel 0",) * FEELS, PRIOR[None])[1][0]
     assert late < network.evaluate((), PRIOR[None])[1][0] - 0.05  # there is no time left to find out

@@ -21,7 +21,7 @@ from embodied.world.state import per_world
 from embodied_policies.controls import FixedGaze, FrozenLooks, blank_of, unmeasured
 from embodied_policies.proactive import ProactiveAgent
 from embodied_policies.scripted.localize import moved_alike
-from embodied_scripts import baselines as baseline_agents
+from embodied_scripts import planning
 from embodied_scripts.baselines import baselines, option_agent, planning_agent, pose_filter
 from embodied_scripts.studies import hopper
 
@@ -376,7 +376,7 @@ def test_plans_can_be_made_from_what_a_filter_believes_about_a_continuous_variab
 
 
 def test_where_its_own_pose_is_hidden_the_planner_seeks_the_light_first(monkeypatch):
-    monkeypatch.setattr(baseline_agents, "POSES", 6)
+    monkeypatch.setattr(planning, "POSES", 6)
     env = GymVecEnv(make_vec("embodied/LightDark-v0", 1, threads=2))
     agent, set_out = planning_agent(env, seconds=1.0), []
     env.seed(10_000)

@@ -67,10 +67,14 @@ class OptionPolicy:
         self._index = {name: i for i, name in enumerate(self.options)}
 
     @classmethod
-    def untrained(cls, options: Sequence[str], values: int, layers: int = 3, width: int = 64) -> OptionPolicy:
-        """One that has learned nothing yet."""
+    def untrained(
+        cls, options: Sequence[str], values: int, layers: int = 3, width: int = 64, seed: int = 0
+    ) -> OptionPolicy:
+        """One that has learned nothing yet; its first weights are those of the seed."""
         seen = spaces.Box(0.0, 1.0, (values + 2 * len(options),), np.float32)
-        policy = MlpPolicy(seen, spaces.Discrete(len(options)), layers=layers, width=width)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            policy = MlpPolicy(seen, spaces.Discrete(len(options)), layers=layers, width=width)
         return cls(policy, options, values)
 
     def evaluate(

@@ -58,11 +58,11 @@ def duel_players(env_id: str, duel: Any) -> dict[str, tuple[Agent, Agent]]:
 
 
 def trained_player(env_id: str, env: GymVecEnv) -> dict[str, Agent]:
-    """The policy that comes with the package for an environment, if there is one and it sees and does the same."""
+    """The policy that comes with the package for an environment, if there is one that sees, does and seeks the same."""
     folder = trained_folder(env_id.split("/")[-1])
     if folder is None:
         return {}
     own, other = (made.gym_env for made in (EnvSpec.from_jsonable(read_card(folder)["env"], folder).make(1), env))
-    same = own.layout == other.layout and own.action_layout == other.action_layout  # type: ignore[attr-defined]
+    same = all(getattr(own, name) == getattr(other, name) for name in ("layout", "action_layout", "hidden"))
     policy = load_policy(folder)
     return {"trained": NetworkAgent(policy)} if same and policy.observation_space == env.observation_space else {}

@@ -48,7 +48,7 @@ def bench(asked: Bench) -> None:
     shows: dict[str, Callable[[], dict[str, list[float]]]] = {
         "sim2real": lambda: _show_sim2real(asked.small),
         "view": lambda: _show_view(asked.rounds, asked.small),
-        "beliefs": lambda: show_beliefs(4 if asked.small else asked.episodes),
+        "beliefs": lambda: show_beliefs(4 if asked.small else asked.episodes, asked.small),
         "think": lambda: show_thinking(1 if asked.small else asked.episodes, asked.task, asked.small, asked.network),
     }
     if asked.what in shows:
