@@ -14,7 +14,7 @@ from embodied.mind.options.lookahead import Knowledge, look, wanted
 from embodied.mind.options.outcome_table import OutcomeTable
 from embodied.mind.options.planner import OptionPlanner
 from embodied.mind.options.problem import ROOT
-from embodied.mind.options.search_targets import search_targets
+from embodied.mind.options.search_targets import SearchTargets, search_targets
 from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_policies.mlp import MlpPolicy
 from embodied_policies.option_policy import OptionPolicy, OptionPolicyAgent
@@ -122,8 +122,7 @@ def test_rows_tell_apart_what_was_done_last_from_what_was_done_before():
     network = OptionPolicy.untrained(ACTIONS, K)
     rows = {}
     for history in ((), ("feel 0",), ("feel 1",), ("feel 0", "feel 1"), ("feel 1", "feel 0")):
-        counts = np.tile(network.counts(history), (1, 1))
-        rows[history] = network.rows(PRIOR[None], counts, network.last(history))[0]
+        rows[history] = network.lessons([SearchTargets(history, PRIOR[None], *np.ones((3, 1)))])[0][0]
         assert np.allclose(rows[history][:K], PRIOR)
     assert len({row.tobytes() for row in rows.values()}) == 5
 
@@ -185,7 +184,8 @@ class Told:
 class Script:
     """Feels box 0, 1 and 2 in turn, and opens the likeliest once it is sure."""
 
-    options, values = ACTIONS, K
+    def check(self, options, values):
+        assert ([*options], values) == (ACTIONS, K)
 
     def rows(self, beliefs, counts, last):
         return np.hstack([beliefs, counts])
@@ -240,13 +240,16 @@ def test_the_planner_teaches_a_network_that_acts_is_planned_with_and_is_an_exper
     assert action.shape == (3, *env.action_space.shape)
     assert np.allclose(expert.belief(carry), 1 / 2, atol=1e-6)
     for wrong, said in (
-        (Distill("LightDark-v0", tmp_path / "a"), "continuous"),
+        (Distill("LightDark-v0", tmp_path / "a"), "LightDark has no discrete hidden variable"),
         (Distill("Heft-v0", tmp_path / "b"), "likelihood"),
         (Distill("Signpost-v0", out), "not empty"),
         (Distill("Signpost-v0", tmp_path / "c", episodes=0), "at least 1"),
     ):
         with pytest.raises(OptionError, match=said):
             distill_planner(wrong)
+    for wrong_task, said in (("Search-v0", "other options"), ("LightDark-v0", "no discrete hidden variable")):
+        with pytest.raises(OptionError, match=said):
+            show_thinking(1, wrong_task, small=True, network=out)
     with pytest.raises(OptionError, match="--task"):
         show_thinking(1, None, small=True, network=out)
     env.close()

@@ -23,7 +23,7 @@ from embodied.vector.vec import as_vec_env
 from embodied_envs import hide_seek, sumo
 from embodied_policies.trained import trained_folder
 from embodied_scripts.baselines import baselines, trained_player
-from embodied_scripts.bench.mind import pose_coverage
+from embodied_scripts.bench.beliefs import pose_coverage
 from embodied_scripts.show.suite_pages import play_games
 
 IDS = [f"embodied/{name}" for name in embodied_envs.TASKS]

@@ -5,7 +5,7 @@ Shape suffixes: n beliefs or worlds, A options, K values of the hidden variable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,7 +52,7 @@ class OptionPolicy:
     It serves a planner as a `PolicyValue`.
 
     Args:
-        policy: reads rows of `size(options, values)` numbers, and chooses one of the options.
+        policy: reads K + 2 A numbers (see `rows`), and chooses one of the options.
         options: their names; values: K.
 
     Raises:
@@ -81,7 +81,16 @@ class OptionPolicy:
         self, history: History, beliefs: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probabilities of options `(n, A)` and values `(n,)` of beliefs `(n, K)` after the same options in each."""
-        return self.read(self.rows(beliefs, np.tile(self.counts(history), (len(beliefs), 1)), self.last(history)))
+        return self.read(self._rows_after(history, beliefs))
+
+    def check(self, options: Collection[str], values: int) -> None:
+        """Refuses to decide among other options, or about another hidden variable.
+
+        Raises:
+            OptionError: they are others.
+        """
+        if [*options] != self.options or values != self.values:
+            raise OptionError("this policy was learned for other options, or for another hidden variable")
 
     def read(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probabilities of options `(n, A)` and values `(n,)` of rows that `rows` made."""
@@ -95,18 +104,17 @@ class OptionPolicy:
     def rows(
         self, beliefs: NDArray[np.float64], counts: NDArray[np.float64], last: int | NDArray[np.intp]
     ) -> NDArray[np.float32]:
-        """What the policy reads of beliefs `(n, K)`: how often each option was taken up `(n, A)`, and which last."""
+        """What the policy reads of beliefs `(n, K)`: how often each option was taken up `(n, A)`, and which last (−1:
+        none)."""
         known = np.arange(len(self.options)) == np.reshape(last, (-1, 1))
         often = np.minimum(counts, OFTEN) / OFTEN
         return np.hstack([beliefs, often, np.broadcast_to(known, often.shape)]).astype(np.float32)
 
-    def counts(self, history: History) -> NDArray[np.float64]:
-        """How often each option was taken up, `(A,)`."""
-        return np.bincount([self._index[name] for name in history], minlength=len(self.options)).astype(np.float64)
-
-    def last(self, history: History) -> int:
-        """The option that was taken up last; −1 for none."""
-        return self._index[history[-1]] if history else -1
+    def _rows_after(self, history: History, beliefs: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The same after the same options in each."""
+        done = np.array([self._index[name] for name in history], np.intp)
+        counts = np.bincount(done, minlength=len(self.options)).astype(np.float64)
+        return self.rows(beliefs, np.tile(counts, (len(beliefs), 1)), done[-1] if len(done) else -1)
 
     def lessons(self, targets: Sequence[SearchTargets]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
         """What plans teach: rows `(n, …)`, best options, values and weights `(n,)`.
@@ -116,14 +124,11 @@ class OptionPolicy:
         """
         if not targets:
             raise OptionError("no plan has tried what it decided, so there is nothing to learn: let it think longer")
-        rows = [
-            self.rows(t.beliefs, np.tile(self.counts(t.history), (len(t.beliefs), 1)), self.last(t.history))
-            for t in targets
-        ]
+        rows = np.concatenate([self._rows_after(t.history, t.beliefs) for t in targets])
         best, value, reach = (
             np.concatenate([getattr(t, name) for t in targets]) for name in ("best", "value", "reach")
         )
-        return np.concatenate(rows), best, value, reach
+        return rows, best, value, reach
 
     def save(self, folder: Path, about: dict[str, Any] | None = None) -> None:
         """Writes weights (safetensors) and card (JSON), with what else is to be known `about` it."""
@@ -187,8 +192,7 @@ class OptionPolicyAgent:
         control_hz: float,
         estimate: Callable[[], NDArray[np.float64]] | None = None,
     ) -> None:
-        if [*agent.options] != network.options or len(prior) != network.values:
-            raise OptionError("this policy was learned for other options, or for another hidden variable")
+        network.check(agent.options, len(prior))
         if not evidence.exact:
             raise OptionError("a policy over options needs the likelihood of what is seen: this task knows none")
         self._network, self._agent, self._source = network, agent, evidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -122,10 +122,10 @@ class ProactiveAgent:
             spent on thinking ahead.
         table: of what options lead to, which it goes on with.
         network: what it knows of beliefs from earlier plans.
+        taught: to which it adds what a network can learn from its decisions; None for nobody to learn.
 
     Attributes:
         effort: how long thinking took; table: what options have led to so far.
-        taught: what a network can learn from the decisions so far.
     """
 
     def __init__(
@@ -140,17 +140,13 @@ class ProactiveAgent:
         meanwhile: float = 0.0,
         table: OutcomeTable | None = None,
         network: PolicyValue | None = None,
+        taught: list[SearchTargets] | None = None,
     ) -> None:
         self._problem_of, self._agent, self._source = problem_of, agent, evidence
         self._control_hz, self._seconds, self._meanwhile = control_hz, seconds, meanwhile
         self._seed, self._estimate = 0, estimate
         self.effort, self.table = Effort(imagination), table or OutcomeTable()
-        self._network, self.taught = network, list[SearchTargets]()
-
-    @property
-    def options(self) -> Mapping[str, float]:
-        """What is planned with: duration of each option by name [s]."""
-        return self._agent.options
+        self._network, self._taught = network, taught
 
     def initial(self, n: int, seed: int) -> list[_Mind | None]:
         """Returns the carry of worlds in which nothing has begun."""
@@ -214,7 +210,8 @@ class ProactiveAgent:
         """Sets out for what promises most."""
         name = plan.planner.act()
         self.effort.decided_s.append(time.perf_counter() - began)
-        self.taught += plan.planner.search_targets()
+        if self._taught is not None:
+            self._taught += plan.planner.search_targets()
         doing = Doing.begun(self._agent, name, carry, self._control_hz)
         return _Mind(plan, doing, np.zeros(self._source.size), done)
 

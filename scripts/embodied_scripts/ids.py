@@ -34,6 +34,11 @@ def resolve_id(name: str) -> str:
     raise UnknownNameError("environment", name, known, "" if colon else IMPORT_ADVICE)
 
 
+def short_name(env_id: str) -> str:
+    """The name of one of this toolkit's environments, without prefix and version."""
+    return env_id.removeprefix("embodied/").removesuffix("-v0")
+
+
 def foreign_ids() -> list[str]:
     """Returns the ids that modules of other people have registered, but for Gymnasium's own."""
     others = [(name, _module_of(spec)) for name, spec in gym.registry.items() if spec.namespace != "embodied"]

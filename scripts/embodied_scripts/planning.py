@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embodied.agent import Carry, OptionAgent
 from embodied.mind.options.outcome_table import OutcomeTable
-from embodied.mind.options.policy_value import PolicyValue
+from embodied.mind.options.search_targets import SearchTargets
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 from embodied.world.evidence import Evidence
@@ -39,7 +39,8 @@ def planning_agent(
     meanwhile: float = MEANWHILE,
     options: OptionAgent | None = None,
     table: OutcomeTable | None = None,
-    network: PolicyValue | None = None,
+    network: OptionPolicy | None = None,
+    taught: list[SearchTargets] | None = None,
 ) -> ProactiveAgent | TrackingAgent:
     """The planner as an agent in the worlds of `env`; it tries options in `worlds` beside these.
 
@@ -52,15 +53,19 @@ def planning_agent(
         samples: of what an option leads to, for each hidden value; None for as many as it takes to judge by them.
         table: of what options lead to, from earlier episodes (`OutcomeTable.load`); it goes on with it.
         options: who acts, with options to plan with; None for the player of the task (see `option_agent`).
-        network: what is known of beliefs from earlier plans, such as an `OptionPolicy`.
+        network: what is known of beliefs from earlier plans; taught: to which is added what a network can learn.
 
     Raises:
         UnknownNameError: the task has neither options nor landmarks.
-        OptionError: the task cannot imagine, or has no likelihood.
+        OptionError: the task cannot imagine, or has no likelihood; or the network is for something else.
     """
     about = EnvSpec.of(env)
     real: Any = env.gym_env
     player = options or option_agent(about.id, getattr(real, "task", None))
+    if network is not None or taught is not None:
+        values, _ = labels_of(real)
+        if network is not None:
+            network.check(player.options, len(values))
     imagination = Imagination(_worlds_beside(real, about, worlds), player)
     if about.id in TRACKED:
         return TRACKED[about.id](real, imagination, seconds, table)
@@ -79,6 +84,7 @@ def planning_agent(
         meanwhile,
         table,
         network,
+        taught,
     )
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import embodied_envs  # noqa: F401  (registers the ids)
+from embodied.agent import Agent
 from embodied.errors import CheckpointError, UnknownNameError
+from embodied.nn.agent import NetworkAgent
 from embodied.nn.checkpoint import policy_folder, read_card
 from embodied.nn.generation import CARD
 from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.spec import EnvSpec
-from embodied_policies.option_policy import chooses_options
+from embodied.vector.vec import GymVecEnv
+from embodied_policies.option_policy import OptionPolicy, chooses_options
 from embodied_policies.trained import trained_folder
 from embodied_scripts.ids import resolve_id
+from embodied_scripts.planning import option_policy_agent
 
 REFERENCES = ("random", "uninformed", "heuristic", "oracle")
 
@@ -34,6 +38,18 @@ def load_runs(folders: list[Path]) -> tuple[dict[str, SequencePolicy], EnvSpec]:
     if len(set(names)) < len(names) or set(names) & set(REFERENCES):
         names = [str(folder) for folder in folders]
     return {name: load_policy(folder) for name, folder in zip(names, policies, strict=True)}, spec
+
+
+def saved_agent(folder: Path, env: GymVecEnv) -> Agent:
+    """Who acts by a saved policy in the worlds of `env`: a network, or a policy over options with who acts for it.
+
+    Raises:
+        CheckpointError: the folder holds no intact policy.
+        OptionError, UnknownNameError: it is one over options, and the task has others, or none.
+    """
+    if chooses_options(folder):
+        return option_policy_agent(env, OptionPolicy.load(folder))
+    return NetworkAgent(load_policy(folder))
 
 
 def saved_policy(target: str) -> Path:

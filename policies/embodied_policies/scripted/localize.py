@@ -63,17 +63,14 @@ class PoseBelief:
         """Draws `k` poses of one world, `(k, 3)`."""
         return self.pose[world, systematic(self.weights[world], k, self.generator)]
 
-    def holds(self, pose: NDArray, share: float) -> NDArray[np.bool_]:
-        """Whether poses `(n, 3)` lie in the ellipsoid around the mean that holds a `share` of the belief, `(n,)`."""
+    def within(self, pose: NDArray) -> NDArray[np.float64]:
+        """How much of the belief lies in the ellipsoid around the mean that just reaches poses `(n, 3)`, `(n,)`."""
         w, off = self.weights, self._off(self.pose)
         covariance = np.einsum("np,npi,npj->nij", w, off, off) + 1e-12 * np.eye(3)
         inverse = np.linalg.inv(covariance)
         distance = np.einsum("npi,nij,npj->np", off, inverse, off)
-        order = np.argsort(distance, axis=1)
-        reached = np.cumsum(np.take_along_axis(w, order, axis=1), axis=1) >= share
-        edge = np.take_along_axis(distance, order, axis=1)[np.arange(len(w)), reached.argmax(axis=1)]
         own = self._off(pose[:, None])[:, 0]
-        return np.einsum("ni,nij,nj->n", own, inverse, own) <= edge
+        return np.where(distance < np.einsum("ni,nij,nj->n", own, inverse, own)[:, None], w, 0.0).sum(axis=1)
 
     def _off(self, pose: NDArray) -> NDArray[np.float64]:
         off = pose - self.mean[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,15 +25,16 @@ from embodied.mind.planner import Planner
 from embodied.mind.problem import log_density
 from embodied.vector.vec import Experience, GymVecEnv, make_vec
 from embodied.world.evidence import Evidence
+from embodied_policies.scripted.driving import wrapped
 from embodied_scripts.baselines import baselines
 from embodied_scripts.bench.classics import CLASSICS, STEPS
+from embodied_scripts.ids import short_name
 from embodied_scripts.planning import pose_filter
 from embodied_scripts.players import PLAYERS
 
 WORLDS = 64
 PARTICLES = 2000
 TRIALS = 4  # of the planner for a decision: who acts is not what is measured
-POSE = ("x", "y", "heading")
 LEGEND = (
     "50, 90, 99 %: how often the truth lies in the regions that hold so much of the belief, mean and standard error "
     "over episodes; foretold: mean ln likelihood of an observation before it is made, beside the exact filter's."
@@ -68,7 +70,7 @@ def show_beliefs(episodes: int, small: bool = False) -> dict[str, list[float]]:
     """
     measures: dict[str, Callable[[int], dict[str, Regions]]] = {}
     for env_id in PLAYERS:
-        measures[env_id.removeprefix("embodied/").removesuffix("-v0")] = partial(task_regions, env_id)
+        measures[short_name(env_id)] = partial(task_regions, env_id)
     for name, (kind, _) in CLASSICS.items():
         measures[name] = partial(problem_regions, kind())
     measures["Drift"] = drift_regions
@@ -85,48 +87,64 @@ def task_regions(env_id: str, episodes: int, seed: int = 10_000) -> dict[str, Re
     """Of a task's filter, at every decision of the player that gathers information; nothing where it has none."""
     env = GymVecEnv(make_vec(env_id, min(episodes, WORLDS)))
     real: Any = env.gym_env
-    if not isinstance(real.hidden[0], Discrete):
-        tracked = _Tracked(real.task)
-        observers: dict[str, _Watched] = {f"{axis}, particles": _Pose(tracked, i) for i, axis in enumerate(POSE)}
-    else:
-        evidence = Evidence.through(real)
-        observers = {"exact filter": _Label(real.hidden[0], evidence)} if evidence.exact else {}
-    if observers:
-        run(baselines(env)["heuristic"], env, seed, [*observers.values()], -(-episodes // env.num_envs))
+    watched = _watched(real)
+    if watched is not None:
+        run(baselines(env)["heuristic"], env, seed, [watched], -(-episodes // env.num_envs))
     env.close()
-    return {name: Regions(one.episodes) for name, one in observers.items()}
+    return {} if watched is None else watched.found
 
 
-class _Watched(Observer):
-    """Regions of a filter that follows what a player does, by episode."""
+def pose_coverage(episodes: int, share: float = 0.9) -> tuple[float, float]:
+    """How often LightDark's true pose lies in the region that holds a `share` of the filter's belief.
 
-    def __init__(self) -> None:
-        self.episodes: list[list[float]] = []
+    Returns:
+        The mean over all decisions of the heuristic policy's episodes, and that over their last decisions.
+    """
+    played = task_regions("embodied/LightDark-v0", episodes)["pose, particles"].episodes
+    every, last = [region for one in played for region in one], [one[-1] for one in played]
+    inside, at_end = (coverage(regions, [share])[0] for regions in (every, last))
+    return float(inside), float(at_end)
+
+
+def _watched(real: Any) -> _Watched | None:
+    """Who follows the filter of a task; None if it has none."""
+    if not isinstance(real.hidden[0], Discrete):
+        return _Pose(real.task)
+    evidence = Evidence.through(real)
+    return _Label(real.hidden[0], evidence) if evidence.exact else None
+
+
+class _Watched(Observer, ABC):
+    """Regions of a filter that follows what a player does, by what is believed in, and episode."""
+
+    def __init__(self, *quantities: str) -> None:
+        self.found = {name: Regions() for name in quantities}
         self._rng = np.random.default_rng(0)
 
     def on_start(self, env: Any) -> None:
-        self._going: list[list[float]] = [[] for _ in range(env.num_envs)]
+        self._going: list[list[NDArray]] = [[] for _ in range(env.num_envs)]
 
     def on_decision(self, decision: Decision) -> None:
-        regions = self.regions(decision)
         for world in np.flatnonzero(decision.first):
             self._going[world] = []
-        for going, region in zip(self._going, regions.tolist(), strict=True):
-            going.append(region)
+        for going, regions in zip(self._going, self.regions(decision).T, strict=True):
+            going.append(regions)
 
     def on_end(self, worlds: NDArray[np.intp], decision: Decision, experience: Experience) -> None:
-        self.episodes += [self._going[world] for world in worlds]
+        for world in worlds:
+            for one, regions in zip(self.found.values(), np.transpose(self._going[world]), strict=True):
+                one.episodes.append(regions.tolist())
 
+    @abstractmethod
     def regions(self, decision: Decision) -> NDArray[np.float64]:
-        """How much of each world's belief lies in the region that just reaches the truth, `(n,)`."""
-        raise NotImplementedError
+        """How much of each world's belief lies in the region that just reaches the truth, `(quantities, n)`."""
 
 
 class _Label(_Watched):
     """Of a label, by a task's own likelihood."""
 
     def __init__(self, variable: Discrete, evidence: Evidence) -> None:
-        super().__init__()
+        super().__init__("exact filter")
         self._variable, self._evidence = variable, evidence
 
     def on_start(self, env: Any) -> None:
@@ -136,44 +154,28 @@ class _Label(_Watched):
     def regions(self, decision: Decision) -> NDArray[np.float64]:
         self._filter.begin(decision.first)
         self._filter.update(self._evidence.of(decision.obs))
-        return smallest_region(self._filter.probabilities, decision.privileged["hidden"][:, 0], self._rng)
-
-
-class _Tracked:
-    """The pose filter of a task, which several observers look at."""
-
-    def __init__(self, task: Any) -> None:
-        self.task, self._filter, self._index = task, pose_filter(task), -1
-
-    def begin(self, worlds: int) -> None:
-        """Begins with the prior."""
-        self._belief, self._index = self._filter.initial(worlds, 0), -1
-
-    def after(self, decision: Decision) -> Any:
-        """What is believed by the observation of a decision, taken in once."""
-        if decision.index != self._index:
-            self._belief = self._filter.update(self._belief, decision.obs, decision.first)
-            self._index = decision.index
-        return self._belief
+        return smallest_region(self._filter.probabilities, decision.privileged["hidden"][:, 0], self._rng)[None]
 
 
 class _Pose(_Watched):
-    """Of one coordinate of a pose, by particles."""
+    """Of a pose, and of each of its coordinates, by particles."""
 
-    def __init__(self, tracked: _Tracked, axis: int) -> None:
-        super().__init__()
-        self._tracked, self._axis = tracked, axis
+    def __init__(self, task: Any) -> None:
+        super().__init__(*(f"{name}, particles" for name in ("pose", "x", "y", "heading")))
+        self._task, self._tracker = task, pose_filter(task)
 
     def on_start(self, env: Any) -> None:
         super().on_start(env)
-        self._tracked.begin(env.num_envs)
+        self._belief = self._tracker.initial(env.num_envs, 0)
 
     def regions(self, decision: Decision) -> NDArray[np.float64]:
-        belief = self._tracked.after(decision)
-        truth, values = self._tracked.task.truth()[:, self._axis], belief.pose[..., self._axis]
-        if self._axis == 2:  # angles, seen from the truth
-            truth, values = np.zeros(len(truth)), (values - truth[:, None] + math.pi) % (2 * math.pi) - math.pi
-        return central_region(values, belief.weights, truth, self._rng)
+        self._belief = self._tracker.update(self._belief, decision.obs, decision.first)
+        truth, weights = self._task.truth(), self._belief.weights
+        off = self._belief.pose - truth[:, None]
+        off[..., 2] = wrapped(off[..., 2])
+        here = np.zeros(len(truth))
+        each = [central_region(off[..., axis], weights, here, self._rng) for axis in range(3)]
+        return np.stack([self._belief.within(truth), *each])
 
 
 def problem_regions(problem: Any, episodes: int, seed: int = 0) -> dict[str, Regions]:

@@ -6,20 +6,18 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
 
-from embodied.evaluation.loop import Decision, Observer, run
 from embodied.mind.particles import ParticleBelief
 from embodied.mind.problem import Simulator
 from embodied.mind.rollouts import Rollouts, draw_scenarios
 from embodied.mind.solver.explicit import ExplicitModel
 from embodied.mind.solver.values import Values
 from embodied.mind.states import StateSet
-from embodied.vector.vec import Experience, as_vec_env
 from embodied.world.imagination import Imagination
 from embodied.world.problem import TaskProblem
-from embodied_scripts.baselines import baselines, option_agent, pose_filter
+from embodied_scripts.bench.beliefs import pose_coverage
 from embodied_scripts.bench.rounds import take_turns
+from embodied_scripts.players import option_agent
 from embodied_scripts.studies.classics import SimpleLightDark
 
 
@@ -88,42 +86,3 @@ def show_coverage(episodes: int) -> None:
         f"LightDark-v0, {episodes} episodes: the true pose lies in the 90 % region of the particle filter at "
         f"{100 * inside:.1f} % of all decisions, and at {100 * at_end:.1f} % of the last ones"
     )
-
-
-def pose_coverage(episodes: int, share: float = 0.9) -> tuple[float, float]:
-    """How often LightDark's true pose lies in the region that holds a `share` of the filter's belief.
-
-    Returns:
-        The mean over all decisions of the heuristic policy's episodes, and that over their last decisions.
-    """
-    n = min(episodes, 64)
-    env: Any = as_vec_env("embodied/LightDark-v0", n)
-    coverage = _Coverage(pose_filter(env.gym_env.task), env.gym_env.task, share)
-    for batch in range(-(-episodes // n)):
-        coverage.seed = batch
-        run(baselines(env)["heuristic"], env, 10_000 + batch * n, [coverage], 1, agent_seed=batch)
-    return float(np.mean(coverage.inside)), float(np.mean(coverage.at_end))
-
-
-class _Coverage(Observer):
-    """Whether the true pose lies in the filter's region, at every decision of each world's first episode."""
-
-    def __init__(self, tracker: Any, task: Any, share: float) -> None:
-        self._tracker, self._task, self._share, self.seed = tracker, task, share, 0
-        self.inside: list[bool] = []
-        self.at_end: list[bool] = []
-
-    def on_start(self, env: VecEnv) -> None:
-        self._belief = self._tracker.initial(env.num_envs, self.seed)
-        self._playing, self._last = np.ones(env.num_envs, bool), np.zeros(env.num_envs, bool)
-
-    def on_decision(self, decision: Decision) -> None:
-        self._belief = self._tracker.update(self._belief, decision.obs, decision.first)
-        holds = self._belief.holds(self._task.truth(), self._share)
-        self.inside += holds[self._playing].tolist()
-        self._last[self._playing] = holds[self._playing]
-
-    def on_step(self, decision: Decision, experience: Experience) -> None:
-        self._playing &= ~experience.ended
-        if not self._playing.any():
-            self.at_end += self._last.tolist()

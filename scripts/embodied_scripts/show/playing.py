@@ -14,7 +14,6 @@ from embodied.agent import Agent, belief_of
 from embodied.errors import OptionError, UnknownNameError
 from embodied.evaluation import loop
 from embodied.mind.belief import DiscreteFilter
-from embodied.nn.agent import NetworkAgent
 from embodied.nn.checkpoint import policy_folder, read_card
 from embodied.nn.policy import load_policy
 from embodied.selfplay.agents import SeatedAgent
@@ -23,12 +22,10 @@ from embodied.vector.previous_action import without_previous
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import Experience, GymVecEnv, make_vec
 from embodied.world.duel import Versus
-from embodied_policies.option_policy import OptionPolicy, chooses_options
 from embodied_scripts.baselines import baselines, duel_players, trained_player
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.leagues import saved_league
-from embodied_scripts.planning import option_policy_agent
-from embodied_scripts.runs import load_runs, runs_in
+from embodied_scripts.runs import runs_in, saved_agent
 
 
 def cast(target: str, player: str | None, given: tuple[str, ...], worlds: int = 1) -> tuple[Agent, GymVecEnv, str]:
@@ -58,12 +55,10 @@ def cast_anywhere(
         return _cast_league(Path(target), worlds)
     if Path(target).is_dir():
         run = runs_in(Path(target))[0]
-        if chooses_options(run):
-            env = EnvSpec.from_jsonable(read_card(policy_folder(run)).get("env"), run).make(worlds)
-            return option_policy_agent(env, OptionPolicy.load(run)), env, f"{EnvSpec.of(env).id}: {run.name}"
-        policies, spec = load_runs([run])
-        name, policy = next(iter(policies.items()))
-        return NetworkAgent(policy), spec.make(worlds), f"{spec.id}: {name}"
+        folder = policy_folder(run)
+        spec = EnvSpec.from_jsonable(read_card(folder).get("env"), run)
+        env = spec.make(worlds)
+        return saved_agent(folder, env), env, f"{spec.id}: {run.name}"
     env_id = resolve_id(target)
     options = parse_options(given)
     env = GymVecEnv(make_vec(env_id, worlds, **options))

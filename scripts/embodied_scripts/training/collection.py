@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from embodied_scripts.cli.collect import PLANNER, Collect
 from embodied_scripts.cli.options import import_flags
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.show.playing import cast_anywhere
-from embodied_scripts.training.progress import on_interrupt
+from embodied_scripts.training.progress import stoppable
 
 WORLDS, PLANNER_WORLDS = 64, 4
 
@@ -58,14 +57,7 @@ def _planner(asked: Collect, worlds: int) -> tuple[Agent, Any]:
 
 def _collected(agent: Agent, env: GymVecEnv, asked: Collect) -> Demonstrations:
     """The episodes, or those that are finished when the person stops it; a second Ctrl-C gives all up."""
-    stopped = threading.Event()
-
-    def stop(*_: Any) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
-
-    with on_interrupt(stop), Progress(transient=True) as progress:
+    with stoppable() as stopped, Progress(transient=True) as progress:
         task = progress.add_task("Collecting", total=asked.episodes)
 
         def ended(done: int) -> bool:

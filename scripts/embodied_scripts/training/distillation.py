@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +10,22 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from embodied.agent import Agent
 from embodied.errors import OptionError
-from embodied.evaluation.loop import Observer, play
+from embodied.evaluation.loop import play
+from embodied.evaluation.observers import Returns
 from embodied.learn.distillation import distill
 from embodied.mind.options.search_targets import SearchTargets
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv, make_vec
+from embodied.world.problem import labels_of
 from embodied_policies.option_policy import OptionPolicy
-from embodied_policies.proactive import ProactiveAgent
 from embodied_scripts.cli.distill import Distill
 from embodied_scripts.cli.options import import_flags
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.planning import option_policy_agent, planning_agent
-from embodied_scripts.training.progress import on_interrupt
+from embodied_scripts.players import option_agent
+from embodied_scripts.training.progress import stoppable
 
 POLICY, OUTCOMES = "policy", "outcomes.npz"
 HELD_OUT = 0.1  # share of the beliefs that nothing is learned from
@@ -36,12 +38,10 @@ def distill_planner(asked: Distill) -> None:
     if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
         raise OptionError(f"{asked.out} is there already, and not empty: name another folder")
     env = GymVecEnv(make_vec(resolve_id(asked.id), 1, **parse_options(asked.options)))
-    agent = planning_agent(env, asked.seconds)
-    if not isinstance(agent, ProactiveAgent):
-        raise OptionError(f"{asked.id} hides a continuous variable: there are no labels to decide by")
-    network = _untrained(env, agent)
+    network, taught = _untrained(env), list[SearchTargets]()
+    agent = planning_agent(env, asked.seconds, taught=taught)
     episodes = _play(agent, env, asked.episodes, asked.seed)
-    agreement, error = teach(network, agent.taught, asked.updates)
+    agreement, error = teach(network, taught, asked.updates)
     asked.out.mkdir(parents=True, exist_ok=True)
     network.save(asked.out / POLICY, {"env": EnvSpec.of(env).jsonable()})
     agent.table.save(asked.out / OUTCOMES)
@@ -54,10 +54,12 @@ def distill_planner(asked: Distill) -> None:
     Console(soft_wrap=True).print(done, markup=False, highlight=False)
 
 
-def _untrained(env: GymVecEnv, agent: ProactiveAgent) -> OptionPolicy:
+def _untrained(env: GymVecEnv) -> OptionPolicy:
     """A network for what there is to decide; refused before anything is played if it could not act there."""
     real: Any = env.gym_env
-    network = OptionPolicy.untrained([*agent.options], len(real.hidden[0].labels))
+    player = option_agent(EnvSpec.of(env).id, getattr(real, "task", None))
+    values, _ = labels_of(real)
+    network = OptionPolicy.untrained([*player.options], len(values))
     option_policy_agent(env, network)
     return network
 
@@ -88,28 +90,13 @@ def _agreement(
     return float(share @ (chances.argmax(axis=1) == best)), float(share @ np.abs(judged - value))
 
 
-def _play(agent: ProactiveAgent, env: GymVecEnv, episodes: int, seed: int) -> int:
+def _play(agent: Agent, env: GymVecEnv, episodes: int, seed: int) -> int:
     """Lets the planner play until all episodes are over or a person stops it; how many there were."""
-    count, stopped = _Count(), threading.Event()
-
-    def stop(*_: Any) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
-
-    with on_interrupt(stop), Progress(transient=True) as progress:
+    played = Returns()
+    with stoppable() as stopped, Progress(transient=True) as progress:
         task = progress.add_task("Planning", total=episodes)
-        for _ in play(agent, env, seed, [count], episodes):
-            progress.update(task, completed=count.episodes)
+        for _ in play(agent, env, seed, [played], episodes):
+            progress.update(task, completed=len(played.reward))
             if stopped.is_set():
                 break
-    return count.episodes
-
-
-class _Count(Observer):
-    """How many episodes have ended."""
-
-    episodes = 0
-
-    def on_end(self, worlds: NDArray, decision: Any, experience: Any) -> None:
-        self.episodes += len(worlds)
+    return len(played.reward)

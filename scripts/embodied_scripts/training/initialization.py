@@ -12,14 +12,11 @@ from embodied.agent import Agent
 from embodied.errors import OptionError, UnknownNameError
 from embodied.learn.cloning import Demonstrations
 from embodied.learn.ppo import SequencePPO
-from embodied.nn.agent import NetworkAgent
 from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.vec import GymVecEnv
-from embodied_policies.option_policy import OptionPolicy, chooses_options
 from embodied_scripts.baselines import baselines
 from embodied_scripts.cli.train import Train
-from embodied_scripts.planning import option_policy_agent
-from embodied_scripts.runs import saved_policy
+from embodied_scripts.runs import saved_agent, saved_policy
 
 
 def start_of(settings: Train) -> SequencePolicy | None:
@@ -40,12 +37,7 @@ def expert_of(name: str, env: GymVecEnv) -> Agent:
         return players[name]
     if not (Path(name) / "policy").is_dir():
         raise UnknownNameError("expert, player or run,", name, {"heuristic"} & {*players})
-    folder = Path(name) / "policy"
-    return (
-        option_policy_agent(env, OptionPolicy.load(folder))
-        if chooses_options(folder)
-        else NetworkAgent(load_policy(folder))
-    )
+    return saved_agent(Path(name) / "policy", env)
 
 
 def clone_demonstrations(model: SequencePPO, settings: Train) -> None:

@@ -35,6 +35,20 @@ def on_interrupt(handler: Callable[[int, FrameType | None], None]) -> Iterator[N
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets; a second Ctrl-C ends everything at once."""
+    stopped = threading.Event()
+
+    def stop(*_: Any) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    with on_interrupt(stop):
+        yield stopped
+
+
 class Stop(BaseCallback):
     """Ends training after the present update on Ctrl-C; a second Ctrl-C ends it at once."""
 
