@@ -217,7 +217,9 @@ def test_an_experts_belief_takes_the_place_of_the_truth():
     rollout = model.rollout_buffer
     assert torch.allclose(rollout.expert_belief.sum(-1), torch.ones(4, 16))
     rows = torch.arange(4)
-    output = model.policy.sequence(rollout.obs, rollout.first, model.policy.core.rows(rollout.memory, rows))
+    output = model.policy.sequence(
+        rollout.obs, rollout.first, model.policy.memories.rows(rollout.memory, rows), None, rollout.action
+    )
     own = output.belief.softmax(-1)
     assert (own - rollout.expert_belief).abs().mean() < 0.1  # whichever pad it is
     nats = belief_loss(model.policy, output, rollout, rows, ~rollout.ignore)

@@ -27,6 +27,7 @@ def experts(actions=TURN):
     for policy in some:  # heads start near zero, where nothing could be told apart
         torch.nn.init.normal_(policy.action_head.output.weight)
         torch.nn.init.normal_(policy.action_head.output.bias)
+        torch.nn.init.normal_(policy.previous_action.weight)
     return [policy.eval() for policy in some]
 
 
@@ -38,6 +39,7 @@ def acts(policy, steps=12):
         first = torch.full((3,), t in (0, 7))
         with torch.no_grad():
             reading, memory = policy.step(row, first, memory)
+            policy.note_action(memory, torch.full((3, policy.action_head.size), float(t % 2)))
         base = reading.actions.base_dist
         told.append(base.logits if hasattr(base, "logits") else base.loc)
     return torch.stack(told)
@@ -146,7 +148,7 @@ def test_bfloat16_reads_nearly_the_same_in_acting_and_in_sequence():
     rows = torch.as_tensor(np.random.default_rng(0).uniform(-1, 1, (1, 12, 6)), dtype=torch.float32)
     first = torch.arange(12)[None] == 0
     with torch.no_grad():
-        read = policy.sequence(rows, first, policy.core.snapshot(policy.initial(1)))
+        read = policy.sequence(rows, first, policy.memories.snapshot(policy.initial(1)), None, torch.zeros(1, 12, 2))
     assert read.actions.base_dist.loc.dtype == torch.float32
 
 
@@ -162,11 +164,12 @@ def test_training_in_bfloat16_learns_to_recall():
 def test_a_part_of_every_memory_is_taken_out_and_put_back():
     parts = experts()
     for policy in [*parts, compose(parts).eval()]:
-        core, target = policy.core, policy.initial(4)
+        memories, target = policy.memories, policy.initial(4)
         with torch.no_grad():
             _, source = policy.step(torch.ones(4, 6), torch.ones(4, dtype=torch.bool), policy.initial(4))
+            policy.note_action(source, torch.rand(4, 2))
         put, left = torch.tensor([3, 1]), torch.tensor([0, 2])
-        core.put(target, put, core.rows(source, put))
+        memories.put(target, put, memories.rows(source, put))
         for index, like in ((put, source), (left, policy.initial(4))):
-            found, wanted = core.tensors(core.rows(target, index)), core.tensors(core.rows(like, index))
+            found, wanted = (memories.tensors(memories.rows(one, index)) for one in (target, like))
             assert all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -44,7 +44,7 @@ class CountEnv(gym.Env):
         return np.full(1, self.t, np.float32), 1.0, over and not self.truncate, over and self.truncate, {}
 
 
-def recall_success(context: int, steps: int = 40_000) -> float:
+def recall_success(context: int, steps: int = 50_000) -> float:
     env = SyncVectorEnv([lambda: RecallEnv(8)] * 32, autoreset_mode=AutoresetMode.SAME_STEP)
     model = SequencePPO(
         TransformerPolicy, env, QUICK, n_steps=36, minibatches=8, learning_rate=1e-3, ent_coef=0.01, seed=0,
@@ -97,8 +97,8 @@ class FirstRatios(BaseCallback):
         rollout = self.model.rollout_buffer
         rows = torch.arange(self.model.n_envs)
         with torch.no_grad():
-            memory = self.model.policy.core.rows(rollout.memory, rows)
-            reading = self.model.policy.sequence(rollout.obs, rollout.first, memory)
+            memory = self.model.policy.memories.rows(rollout.memory, rows)
+            reading = self.model.policy.sequence(rollout.obs, rollout.first, memory, None, rollout.action)
             gap = reading.actions.log_prob(rollout.action) - rollout.log_prob
         self.worst = max(self.worst, gap.abs().max().item())
 
@@ -395,7 +395,7 @@ def test_the_memory_that_training_holds_is_stated_and_does_not_grow():
     sizes = []
     for _ in range(3):
         model.learn(64, reset_num_timesteps=False)
-        cache = [model.policy.core.tensors(memory) for memory in (model.memory, model.rollout_buffer.memory)]
+        cache = [model.policy.memories.tensors(memory) for memory in (model.memory, model.rollout_buffer.memory)]
         sizes.append(sum(t.numel() * t.element_size() for tensors in cache for t in tensors.values()))
     assert footprint(model) == stated
     assert sizes == [stated["memory"]] * 3

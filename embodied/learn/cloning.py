@@ -147,8 +147,8 @@ class Demonstrations:
         rollout.estimate_advantages(rollout.reward, potential.new_zeros(len(self)), gamma, 1.0)
         rollout.returns -= potential
         rollout.first[:, 0] = True
-        nothing = policy.core.snapshot(policy.initial(1))
-        rollout.memory = policy.core.rows(nothing, torch.zeros(len(self), dtype=torch.long, device=policy.device))
+        nothing = policy.memories.snapshot(policy.initial(1))
+        rollout.memory = policy.memories.rows(nothing, torch.zeros(len(self), dtype=torch.long, device=policy.device))
         return rollout
 
     def _values(self, policy: SequencePolicy, privileged: list[str]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class RolloutCollector(OnPolicyAlgorithm):
         self._prepare_imitation(rollout)
         self.policy.set_training_mode(False)
         self.memory = self.memory if self.memory is not None else self.policy.initial(self.n_envs)
-        rollout.memory = self.policy.core.snapshot(self.memory)
+        rollout.memory = self.policy.memories.snapshot(self.memory)
         callback.on_rollout_start()
         for t in range(n_rollout_steps):
             self._renew_exploration(t)
@@ -103,6 +103,7 @@ class RolloutCollector(OnPolicyAlgorithm):
         output, self.memory = self.policy.step(obs, first, self.memory, mask)
         own = self.policy.choose(output, rollout.imitation_only, self.generator, self._exploration)
         action = self._mix_in_expert(rollout, t, own)
+        self.policy.note_action(self.memory, action)
         rollout.obs[:, t], rollout.first[:, t] = obs, first
         rollout.action[:, t] = action
         rollout.log_prob[:, t] = output.actions.log_prob(action)
@@ -288,7 +289,7 @@ class RolloutCollector(OnPolicyAlgorithm):
 
     def _evaluate_without_memory(self, obs: Any, rows: Tensor) -> PolicyOutput:
         """Reads observations in some environments as if episodes went on there, leaving the memory as it is."""
-        memory = self.policy.core.rows(self.memory, rows)
+        memory = self.policy.memories.rows(self.memory, rows)
         goes_on = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
         return self.policy.step(self._rows(obs)[rows], goes_on, memory)[0]
 

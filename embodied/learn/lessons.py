@@ -49,7 +49,7 @@ class Lessons:
         if len(chosen) > 1:
             known[:, -chosen[-1]["first"].shape[1] :] = True
         parts["ignore"] = parts["ignore"] | ~known
-        memory = policy.core.snapshot(policy.initial(len(rows)))
+        memory = policy.memories.snapshot(policy.initial(len(rows)))
         return Rollout(**parts, imitation_coef=1.0, imitation_only=True, memory=memory)
 
 

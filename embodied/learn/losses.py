@@ -43,7 +43,7 @@ def ppo_losses(
 ) -> Losses:
     """Compares what the policy now makes of the environments `rows` with what happened (Schulman et al. 2017)."""
     obs, first, action = rollout.obs[rows], rollout.first[rows], rollout.action[rows]
-    output = policy.sequence(obs, first, policy.core.rows(rollout.memory, rows), rollout.mask_of(rows))
+    output = policy.sequence(obs, first, policy.memories.rows(rollout.memory, rows), rollout.mask_of(rows), action)
     value = policy.value_of(output, rollout.state[rows], rollout.hidden[rows])
     counts = ~rollout.ignore[rows]
     log_ratio = output.actions.log_prob(action) - rollout.log_prob[rows]

@@ -293,7 +293,7 @@ class SequencePPO(StableVerbs):
         vec = spec.make(n_envs) if env is None else as_vec_env(env, n_envs, settings.previous)
         check_spaces(card, vec.observation_space, vec.action_space, EnvSpec.of(vec).id)
         given = {"seed": settings.seed, "device": device} | kwargs
-        model = cls(type(saved), vec, settings.config, policy_kwargs=saved.settings(), **given)
+        model = cls(type(saved), vec, settings.config, policy_kwargs=_kwargs_of(saved), **given)
         model.resume(folder)
         return model
 
@@ -372,13 +372,19 @@ class SequencePPO(StableVerbs):
         self.logger.record("train/explained_variance", 1 - unexplained.item())
 
 
+def _kwargs_of(policy: SequencePolicy) -> dict[str, Any]:
+    """The keyword arguments with which another policy of the same network is made."""
+    same = ("previous_action", "plain_critic")
+    return policy.settings() | {name: policy.extras()[name] for name in same}
+
+
 def _policy_of(
     given: str | NetworkConfig | type[SequencePolicy] | SequencePolicy,
 ) -> tuple[type[SequencePolicy], dict[str, Any]]:
     """The class of a policy, and the keyword arguments that are known of it."""
     if isinstance(given, SequencePolicy):
-        return type(given), given.settings()
+        return type(given), _kwargs_of(given)
     if isinstance(given, NetworkConfig):
         made = policy_class(given.policy)
-        return made, given.settings_for(made.config_type)
+        return made, given.policy_kwargs(made.config_type)
     return (policy_class(given) if isinstance(given, str) else given), {}

@@ -18,7 +18,7 @@ def footprint(model: RolloutCollector) -> dict[str, int]:
     """
     policy = model.policy
     rollout = [getattr(model.rollout_buffer, f.name) for f in fields(model.rollout_buffer)]  # type: ignore[arg-type]
-    one = sum(_size(tensor) for tensor in policy.core.tensors(policy.initial(1)).values())
+    one = sum(_size(tensor) for tensor in policy.memories.tensors(policy.initial(1)).values())
     learned = sum(_size(p) for p in policy.parameters() if p.requires_grad)
     return {
         "rollout": sum(_size(tensor) for tensor in rollout if isinstance(tensor, Tensor)),

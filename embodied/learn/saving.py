@@ -205,7 +205,8 @@ def _worlds_tensors(model: RolloutCollector) -> dict[str, Tensor] | None:
     state = model.env.get_state() if isinstance(model.env, GymVecEnv) and model._last_obs is not None else None
     if state is None:
         return None
-    memory = model.policy.core.tensors(model.memory if model.memory is not None else model.policy.initial(model.n_envs))
+    remembered = model.memory if model.memory is not None else model.policy.initial(model.n_envs)
+    memory = model.policy.memories.tensors(remembered)
     arrays: dict[str, Any] = {f"{_WORLD}{name}": value for name, value in state.items()}
     arrays |= {"obs": model._last_obs, "first": model._last_episode_starts, "num_timesteps": model.num_timesteps}
     tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
@@ -225,6 +226,6 @@ def _resume_worlds(model: RolloutCollector, saved: dict[str, Tensor]) -> bool:
     model._last_obs, model._last_episode_starts = saved["obs"].numpy(), saved["first"].numpy()
     model.prediction_error.moments.copy_(saved["prediction_error"])
     model.memory = model.policy.initial(model.n_envs)
-    for name, value in model.policy.core.tensors(model.memory).items():
+    for name, value in model.policy.memories.tensors(model.memory).items():
         value.copy_(saved[f"{_MEMORY}{name}"])
     return True

@@ -49,6 +49,7 @@ class NetworkAgent:
             memory, generator = self._own(carry)
             output, memory = policy.step(rows, fresh, memory, mask)
             action = policy.choose(output, self.deterministic, generator)
+            policy.note_action(memory, action)
         return _NetworkCarry(memory, output, generator), policy.action_head.to_env(action)
 
     def act_in(
@@ -62,10 +63,12 @@ class NetworkAgent:
             rows, fresh, mask = self._read(obs, first)
             memory, generator = self._own(carry)
             index = torch.as_tensor(np.flatnonzero(worlds), device=policy.device)
-            part = policy.core.rows(memory, index)
+            part = policy.memories.rows(memory, index)
             output, part = policy.step(rows[index], fresh[index], part, None if mask is None else mask[index])
-            policy.core.put(memory, index, part)
-            chosen = policy.action_head.to_env(policy.choose(output, self.deterministic, generator))
+            action = policy.choose(output, self.deterministic, generator)
+            policy.note_action(part, action)
+            policy.memories.put(memory, index, part)
+            chosen = policy.action_head.to_env(action)
         actions = np.zeros((len(worlds), *chosen.shape[1:]), chosen.dtype)
         actions[worlds] = chosen
         return _NetworkCarry(memory, None, generator), actions
@@ -85,4 +88,4 @@ class NetworkAgent:
         """Memory and generator that may be written to."""
         if self._reuse:
             return carry.memory, carry.generator
-        return self.policy.core.clone(carry.memory), carry.generator.clone_state()
+        return self.policy.memories.clone(carry.memory), carry.generator.clone_state()

@@ -7,6 +7,8 @@ from typing import Any
 
 from embodied.errors import OptionError
 
+OF_THE_POLICY = ("policy", "previous_action")  # not of its core
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -20,14 +22,25 @@ class NetworkConfig:
     """Features per layer."""
     context: int | None = None
     """Steps back that a transformer attends to; 1 is no memory at all."""
+    previous_action: bool | None = None
+    """Read what was done a step before beside each observation. None: if the policy has a memory."""
 
-    def settings_for(self, config_type: type) -> dict[str, Any]:
+    def policy_kwargs(self, config_type: type) -> dict[str, Any]:
         """The keyword arguments of the policy whose core is configured by `config_type`.
 
         Raises:
             OptionError: a setting that this policy does not have.
         """
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "policy"}
+        reads = {} if self.previous_action is None else {"previous_action": self.previous_action}
+        return self.settings_for(config_type) | reads
+
+    def settings_for(self, config_type: type) -> dict[str, Any]:
+        """The settings of a core that is configured by `config_type`.
+
+        Raises:
+            OptionError: a setting that this policy does not have.
+        """
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OF_THE_POLICY}
         given = {name: value for name, value in given.items() if value is not None}
         known = {f.name for f in fields(config_type)}
         if unknown := [name for name in given if name not in known]:

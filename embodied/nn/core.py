@@ -6,7 +6,7 @@ Shape suffixes: N environments, B environments of a minibatch, T steps, F featur
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 class Core(nn.Module, ABC):
     """A network with memory that reads one step at a time, or many at once with the same result."""
 
-    has_memory: ClassVar[bool] = True
+    has_memory: bool = True
     features: int
 
     @abstractmethod

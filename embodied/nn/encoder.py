@@ -25,6 +25,7 @@ class Encoder(nn.Module):
 
     def __init__(self, codec: Codec, features: int, normalize: bool = False) -> None:
         super().__init__()
+        self.features = features
         offset, scale = zip(*(_normalizer(part) for part in codec.parts), strict=True)
         self.register_buffer("offset", torch.cat(offset), persistent=False)
         self.register_buffer("scale", torch.cat(scale), persistent=False)

@@ -64,7 +64,7 @@ class GaussianHead(nn.Module):
     def __init__(self, features: int, space: spaces.Box, initial_std: float = 0.5) -> None:
         super().__init__()
         self.space, self.shape = space, space.shape
-        self.size = int(np.prod(space.shape))
+        self.size = self.input_size = int(np.prod(space.shape))
         self.mean = nn.Linear(features, self.size)
         self.log_std = nn.Parameter(torch.full((self.size,), float(np.log(initial_std))))
         low, high = space.low.astype(np.float64), space.high.astype(np.float64)
@@ -95,7 +95,11 @@ class GaussianHead(nn.Module):
 
     def in_box(self, unit: Tensor) -> Tensor:
         """Actions `(…, size)` scaled from [-1, 1] to the Box, and clipped to it."""
-        return self.middle + unit.clamp(-1, 1) * self.reach
+        return self.scaled(self.as_input(unit))
+
+    def scaled(self, unit: Tensor) -> Tensor:
+        """Numbers `(…, size)` in [-1, 1], scaled to the Box."""
+        return self.middle + unit * self.reach
 
     def to_env(self, action: Tensor) -> np.ndarray:
         """Scales actions `(N, size)` from [-1, 1] to the Box, clipped, as the environment wants them: whole numbers
@@ -109,6 +113,10 @@ class GaussianHead(nn.Module):
         """The inverse of `to_env`, for actions `(N, …)` of the environment."""
         rows = torch.as_tensor(np.asarray(action, np.float64), device=self.reach.device).reshape(len(action), -1)
         return ((rows - self.middle) / self.reach.clamp(min=torch.finfo(torch.float64).tiny)).float()
+
+    def as_input(self, action: Tensor) -> Tensor:
+        """Actions `(…, size)` as a network reads them: what was done, within the Box."""
+        return action.clamp(-1, 1)
 
     def keep_exploring(self, spread: float) -> None:
         """Lets no spread fall below this, in half ranges of the Box."""
@@ -153,6 +161,7 @@ class ChoiceHead(nn.Module):
     """
 
     places: Tensor
+    offsets: Tensor
 
     def __init__(self, features: int, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
         super().__init__()
@@ -161,6 +170,8 @@ class ChoiceHead(nn.Module):
         sizes = choices_of(space)
         self.start = np.atleast_1d(np.asarray(space.start)).reshape(-1)
         self.size, self.most, self.mask_size = len(sizes), int(sizes.max()), int(sizes.sum())
+        self.input_size = self.mask_size
+        self.register_buffer("offsets", torch.as_tensor(np.cumsum(sizes) - sizes), persistent=False)
         exists = np.arange(self.most) < sizes[:, None]
         self.register_buffer("places", torch.as_tensor(np.flatnonzero(exists)), persistent=False)
         self.logits = nn.Linear(features, self.mask_size)
@@ -204,6 +215,11 @@ class ChoiceHead(nn.Module):
         rows = np.asarray(action).reshape(len(action), -1) - self.start
         return torch.as_tensor(rows, dtype=torch.float32, device=self.places.device)
 
+    def as_input(self, action: Tensor) -> Tensor:
+        """Indices `(…, choices)` as a network reads them: an indicator for each thing to choose, `(…, input_size)`."""
+        chosen = action.long() + self.offsets
+        return torch.zeros(*action.shape[:-1], self.input_size, device=action.device).scatter(-1, chosen, 1.0)
+
     def keep_exploring(self, spread: float) -> None:
         """Choices explore as long as none is certain."""
 
@@ -244,11 +260,22 @@ def check_actions(space: spaces.Space) -> None:
         )
 
 
+def value_head(features: int) -> nn.Linear:
+    """The last layer of a critic: at first everything is worth the same.
+
+    Values that differ by chance would decide what is reinforced first, where rewards are small beside them.
+    """
+    head = nn.Linear(features, 1)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
 def critic_head(size: int, normalize: bool) -> nn.Sequential:
     """A privileged critic of `size` numbers."""
     width = CRITIC_WIDTH
     scale = [RunningMeanStd(size)] if normalize else []
-    layers = (nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+    layers = (nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), value_head(width))
     return nn.Sequential(*scale, *layers)
 
 

@@ -32,13 +32,19 @@ class _Step(nn.Module):
 
     def forward(self, row: Tensor, first: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         policy = self.policy
-        mask, memory = (more[0], more[1:]) if policy.action_head.mask_size else (None, more)
-        features, *memory_after = policy.core.pure_step(policy.encoder(row), first, *memory)
+        mask, memory = (more[0], list(more[1:])) if policy.action_head.mask_size else (None, list(more))
+        x = policy.encoder(row)
+        if policy.previous_action is not None:
+            x = x + policy.previous_action(memory.pop().masked_fill(first[:, None], 0.0))
+        features, *memory_after = policy.core.pure_step(x, first, *memory)
         belief = None
         if policy.belief_head is not None:
             belief = policy.belief_layout.probabilities(policy.belief_head(features))
         beliefs = row.new_zeros(1, 0) if belief is None else belief
-        return (_action(policy.action_head, features, mask), beliefs, *memory_after)
+        action, done = _chosen(policy.action_head, features, mask)
+        if policy.previous_action is not None:
+            memory_after.append(done)
+        return (action, beliefs, *memory_after)
 
 
 def export_onnx(policy: SequencePolicy, path: str | Path, about: Mapping[str, Any] = MappingProxyType({})) -> Path:
@@ -54,7 +60,7 @@ def export_onnx(policy: SequencePolicy, path: str | Path, about: Mapping[str, An
         import onnxscript  # noqa: F401
     path = Path(path)
     policy = copy.deepcopy(policy).to("cpu").eval()
-    memory = policy.core.tensors(policy.initial(1))
+    memory = policy.memories.tensors(policy.initial(1))
     places = policy.action_head.mask_size
     mask = {MASK: torch.ones(1, places, dtype=torch.bool)} if places else {}
     inputs = ["row", "first", *mask, *memory]
@@ -86,12 +92,14 @@ def _quiet_exporter() -> Iterator[None]:
         chatter.setLevel(before)
 
 
-def _action(head: GaussianHead | ChoiceHead, features: Tensor, mask: Tensor | None) -> Tensor:
-    """The most likely action, as the environment takes it, flat, `(1, …)`."""
+def _chosen(head: GaussianHead | ChoiceHead, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The most likely action: as the environment takes it, flat, `(1, …)`, and as a network reads it."""
     if isinstance(head, ChoiceHead):
-        return head.mode(head(features, mask)) + torch.as_tensor(head.start)
-    action = head.in_box(head.mean(features))
-    return action.float() if head.space.dtype.kind == "f" else action.round()
+        choice = head.mode(head(features, mask))
+        return choice + torch.as_tensor(head.start), head.as_input(choice)
+    done = head.as_input(head.mean(features))
+    action = head.scaled(done)
+    return (action.float() if head.space.dtype.kind == "f" else action.round()), done
 
 
 def _describe(value: Tensor) -> dict[str, Any]:

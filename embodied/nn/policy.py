@@ -34,13 +34,15 @@ from embodied.nn.checkpoint import (
 from embodied.nn.core import Core
 from embodied.nn.encoder import Encoder
 from embodied.nn.generation import current, verify
-from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head
+from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head, value_head
+from embodied.nn.memories import Memories, Remembered
 from embodied.nn.normalization import RunningMeanStd
 from embodied.nn.privilege import NOTHING
 from embodied.nn.privilege import Privilege as Privilege
 from embodied.spaces import Codec, mask_of
 
 SCALE = "encoder.running."  # names of how observations are normalized
+BEFORE = {"previous_action": False, "plain_critic": True}  # what policies were that say nothing of it
 
 
 @dataclass
@@ -83,6 +85,10 @@ class SequencePolicy(BasePolicy):
         normalize: bring measurements to zero mean and unit spread, as `observe` comes to know them.
         initial_std: what continuous actions are explored with at first, in half ranges of the Box.
         masked: some choices are forbidden at times, so that it never acts without being told which.
+        previous_action: remember what was done a step before, and read it with the observation, if the core has a
+            memory: what one sees tells little of how it came about without what one did.
+        plain_critic: let a privileged critic read hidden variables as plain numbers, as older versions did, in place of
+            indicators, shares of ranges, sines and cosines.
         config: fields of `config_type`.
     """
 
@@ -101,6 +107,8 @@ class SequencePolicy(BasePolicy):
         normalize: bool = False,
         initial_std: float = 0.5,
         masked: bool = False,
+        previous_action: bool = True,
+        plain_critic: bool = False,
         **config: Any,
     ) -> None:
         super().__init__(observation_space, action_space)
@@ -113,10 +121,15 @@ class SequencePolicy(BasePolicy):
         self.normalize = normalize
         self.encoder = Encoder(self.codec, width, normalize)
         self.action_head = action_head(width, action_space, use_sde, initial_std)
+        self.previous_action: nn.Linear | None = None
+        if previous_action and self.core.has_memory:
+            self._read_previous_action()
         self.belief_layout = BeliefHeadLayout(privilege.hidden)
         self.belief_head = nn.Linear(width, self.belief_layout.size) if privilege.hidden else None
-        self.value_head = None if privilege.state else nn.Linear(width, 1)
-        self.critic = critic_head(privilege.state + len(privilege.hidden), normalize) if privilege.state else None
+        self.value_head = None if privilege.state else value_head(width)
+        self.plain_critic = plain_critic
+        read = privilege.state + len(privilege.hidden) if plain_critic else privilege.critic_size
+        self.critic = critic_head(read, normalize) if privilege.state else None
         self.forward_model_head = ForwardModel(width, self.action_head.size, self.codec.size) if forward_model else None
         self.state_head = nn.Linear(width, privilege.state) if predict_state else None
         self.return_normalizer = ReturnNormalizer()
@@ -134,6 +147,8 @@ class SequencePolicy(BasePolicy):
             "predict_state": self.state_head is not None,
             "normalize": self.normalize,
             "masked": self.masked,
+            "previous_action": self.previous_action is not None,
+            "plain_critic": self.plain_critic,
         }
 
     def card(self) -> dict[str, Any]:
@@ -166,6 +181,8 @@ class SequencePolicy(BasePolicy):
         if lost:
             raise OptionError(f"a {type(self).__name__} of another size cannot be gone on from: {lost[0]} differs")
         self.load_state_dict(fits, strict=False)
+        if self.previous_action is not None and other.previous_action is None:  # so that it acts as that one at first
+            nn.init.zeros_(self.previous_action.weight)
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> SequencePolicy:
@@ -174,29 +191,78 @@ class SequencePolicy(BasePolicy):
 
     def initial(self, n: int) -> Any:
         """Returns the empty memory of `n` environments."""
-        return self.core.initial(n)
+        return self.memories.initial(n)
+
+    @property
+    def memories(self) -> Memories:
+        """How memories are made, copied and split."""
+        return Memories(self.core, 0 if self.previous_action is None else self.action_head.input_size)
 
     def step(
         self, rows_NF: Tensor, first_N: Tensor, memory: Any, mask_NA: Tensor | None = None
     ) -> tuple[PolicyOutput, Any]:
-        """Reads one observation per environment while acting; `mask` tells which choices are allowed."""
+        """Reads one observation per environment while acting; `mask` tells which choices are allowed.
+
+        What is then done is to be noted (`note_action`) before the next step.
+        """
         with self._precision():
-            features, memory = self.core.step(self.encoder(rows_NF), first_N, memory)
+            x = self.encoder(rows_NF)
+            if self.previous_action is None:
+                features, memory = self.core.step(x, first_N, memory)
+            else:
+                before = memory.action.masked_fill(first_N[:, None], 0.0)
+                features, core = self.core.step(x + self.previous_action(before), first_N, memory.core)
+                memory = Remembered(core, before)
         return self._read(features.float(), mask_NA), memory
 
-    def sequence(self, rows_BTF: Tensor, first_BT: Tensor, memory: Any, mask_BTA: Tensor | None = None) -> PolicyOutput:
-        """Reads T observations per environment while training, from the memory before them."""
+    def note_action(self, memory: Any, action: Tensor) -> None:
+        """Remembers what was done after a step, `(N, size)` as the action head has it."""
+        if self.previous_action is not None:
+            memory.action = self.action_head.as_input(action)
+
+    def sequence(
+        self,
+        rows_BTF: Tensor,
+        first_BT: Tensor,
+        memory: Any,
+        mask_BTA: Tensor | None = None,
+        action_BTA: Tensor | None = None,
+    ) -> PolicyOutput:
+        """Reads T observations per environment while training, from the memory before them.
+
+        Args:
+            action_BTA: what was done at each step; may be left out of a single step, or where it is not remembered.
+        """
         with self._precision():
-            features = self.core.sequence(self.encoder(rows_BTF), first_BT, memory)
+            x_BTF, core = self._with_actions(self.encoder(rows_BTF), first_BT, memory, action_BTA)
+            features = self.core.sequence(x_BTF, first_BT, core)
         return self._read(features.float(), mask_BTA)
+
+    def _with_actions(
+        self, x_BTF: Tensor, first_BT: Tensor, memory: Any, action_BTA: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        """Encoded observations with what was done before each, and the core's part of a memory."""
+        if self.previous_action is None:
+            return x_BTF, memory
+        before = memory.action[:, None]
+        if first_BT.shape[1] > 1:
+            if action_BTA is None:
+                raise OptionError("this policy reads what was done a step before: give it the actions")
+            before = torch.cat([before, self.action_head.as_input(action_BTA[:, :-1])], dim=1)
+        return x_BTF + self.previous_action(before.masked_fill(first_BT[..., None], 0.0)), memory.core
+
+    def _read_previous_action(self) -> None:
+        self.previous_action = nn.Linear(self.action_head.input_size, self.encoder.features, bias=False)
 
     def introspect(self, observations: Any, first: np.ndarray | None = None) -> Introspection:
         """Reads T observations of one world and returns what it made of them (see `Introspection`)."""
         rows = self.codec.rows(observations)
         starts = np.arange(len(rows)) == 0 if first is None else np.asarray(first, bool)
         with torch.inference_mode():
-            x, first_BT = self.encoder(self._tensor(rows))[None], self._tensor(starts, torch.bool)[None]
-            output = self._read(self.core.sequence(x, first_BT, self.core.snapshot(self.initial(1))))
+            rows_BTF, first_BT = self._tensor(rows)[None], self._tensor(starts, torch.bool)[None]
+            memory = self.memories.snapshot(self.initial(1))
+            x, core = self._with_actions(self.encoder(rows_BTF), first_BT, memory, self._retraced(rows_BTF, first_BT))
+            output = self._read(self.core.sequence(x, first_BT, core))
             inside = {name: value.cpu().numpy() for name, value in self.core.introspect(x, first_BT).items()}
         belief = self.belief(output)
         return Introspection(
@@ -206,16 +272,27 @@ class SequencePolicy(BasePolicy):
             inside=inside,
         )
 
+    def _retraced(self, rows_BTF: Tensor, first_BT: Tensor) -> Tensor | None:
+        """The most likely actions after each observation of one world, `(1, T, size)`; None if nobody reads them."""
+        if self.previous_action is None:
+            return None
+        memory, actions = self.initial(1), []
+        for row, first in zip(rows_BTF[0], first_BT[0], strict=True):
+            output, memory = self.step(row[None], first[None], memory)
+            actions.append(self.action_head.mode(output.actions))
+            self.note_action(memory, actions[-1])
+        return torch.stack(actions, dim=1)
+
     def evaluate_value(self, state: Tensor, hidden: Tensor) -> Tensor:
         """The privileged critic's value of states `(…, state)` and hidden variables `(…, k)`, `(…,)`."""
         assert self.critic is not None
-        return self.return_normalizer.to_value(self.critic(_critic_input(state, hidden)).squeeze(-1))
+        return self.return_normalizer.to_value(self.critic(self._critic_input(state, hidden)).squeeze(-1))
 
     def update_normalizer(self, rows: Tensor, state: Tensor, hidden: Tensor) -> None:
         """Takes note of how observations `(n, F)` and what the critic sees are spread, if they are normalized."""
         self.encoder.update_normalizer(rows)
         if self.critic is not None and isinstance(self.critic[0], RunningMeanStd):
-            self.critic[0].update(_critic_input(state, hidden))
+            self.critic[0].update(self._critic_input(state, hidden))
 
     def value_of(self, output: PolicyOutput, state: Tensor, hidden: Tensor) -> Tensor:
         """The value that goes with a output: its own, or with a privileged critic what that judges."""
@@ -239,11 +316,12 @@ class SequencePolicy(BasePolicy):
         observation, single = self.codec.batched(observation)
         rows = self.codec.rows(observation)
         mask = self.mask_for(observation, action_masks, len(rows))
-        memory = self.initial(len(rows)) if state is None else self.core.clone(state)
+        memory = self.initial(len(rows)) if state is None else self.memories.clone(state)
         first = np.zeros(len(rows), bool) if episode_start is None else np.atleast_1d(episode_start)
         with torch.inference_mode():
             output, memory = self.step(self._tensor(rows), self._tensor(first, torch.bool), memory, mask)
             action = self.choose(output, deterministic)
+            self.note_action(memory, action)
         actions = self.action_head.to_env(action)
         return (actions[0] if single else actions), memory
 
@@ -283,6 +361,11 @@ class SequencePolicy(BasePolicy):
     def belief(self, output: PolicyOutput) -> Tensor | None:
         """Returns the probabilities of the first hidden variable, `(…, K)`; None if it is not discrete or not known."""
         return None if output.belief is None else self.belief_layout.probabilities(output.belief)
+
+    def _critic_input(self, state: Tensor, hidden: Tensor) -> Tensor:
+        if self.plain_critic:
+            return torch.cat([state, hidden * 2 - 1], dim=-1)
+        return self.privilege.critic_input(state, hidden)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         rows = self._tensor(self.codec.rows(observation))
@@ -334,7 +417,7 @@ def _built(card: dict[str, Any], folder: Path) -> SequencePolicy:
             build_space(card["observation_space"]),
             build_space(card["action_space"]),
             privilege=Privilege.from_card(card["privilege"]),
-            **card["settings"],
+            **(BEFORE | card["settings"]),
         )
     except (*DAMAGED, RecursionError, AssertionError) as error:
         raise CheckpointError(f"the card in {folder} does not describe a policy: {one_line(error)}") from error
@@ -369,8 +452,3 @@ def policy_class(name: str) -> type[SequencePolicy]:
 def _subclasses(cls: type) -> list[type]:
     direct: list[type] = cls.__subclasses__()
     return direct + [sub for child in direct for sub in _subclasses(child)]
-
-
-def _critic_input(state: Tensor, hidden: Tensor) -> Tensor:
-    """The input of a privileged critic, as one row."""
-    return torch.cat([state, hidden * 2 - 1], dim=-1)

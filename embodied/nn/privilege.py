@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from embodied.nn.belief_head import Form
 from embodied.nn.checkpoint import LARGEST_SPACE
 
@@ -33,8 +36,30 @@ class Privilege:
             raise ValueError(f"a privileged state of {state} numbers is none")
         return cls(state, tuple(map(_form, saved["hidden"])))
 
+    @property
+    def critic_size(self) -> int:
+        """How many numbers a critic reads (see `critic_input`)."""
+        return self.state + sum(form if isinstance(form, int) else 1 + form[2] for form in self.hidden)
+
+    def critic_input(self, state: Tensor, hidden: Tensor) -> Tensor:
+        """What a critic reads of states `(…, state)` and hidden variables `(…, k)`, `(…, critic_size)`.
+
+        A discrete variable is an indicator for each value, a continuous one goes from -1 to 1 over its range, and an
+        angle is its sine and cosine.
+        """
+        return torch.cat([state, *(_read(form, hidden[..., i]) for i, form in enumerate(self.hidden))], dim=-1)
+
 
 NOTHING = Privilege()
+
+
+def _read(form: Form, value: Tensor) -> Tensor:
+    if isinstance(form, int):
+        return torch.nn.functional.one_hot(value.long().clamp(0, form - 1), form).to(value.dtype)
+    low, high, angle = form
+    if angle:
+        return torch.stack([value.sin(), value.cos()], dim=-1)
+    return (2 * (value - low) / (high - low) - 1)[..., None]
 
 
 def _form(saved: Any) -> Form:

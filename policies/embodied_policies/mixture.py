@@ -128,6 +128,8 @@ class MixturePolicy(SequencePolicy):
         super().__init__(*args, **kwargs)
         normalizing = [bool(member.get("normalize")) for member in self.config.members]
         self.encoder = _Encoders(self.codec, cast(MixtureCore, self.core).widths, normalizing)
+        if self.previous_action is not None:
+            self._read_previous_action()
         self.encoder.requires_grad_(not self.config.frozen)
 
 
@@ -137,6 +139,7 @@ class _Encoders(Encoder):
     def __init__(self, codec: Codec, widths: list[int], normalizing: list[bool]) -> None:
         super().__init__(codec, 1)
         del self.linear, self.pictures
+        self.features = sum(widths)
         self.members = nn.ModuleList(Encoder(codec, *each) for each in zip(widths, normalizing, strict=True))
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -165,17 +168,30 @@ def compose(policies: Sequence[SequencePolicy], frozen: bool = True) -> MixtureP
         if policy.extras()["use_sde"]:
             raise OptionError("an expert with state-dependent exploration cannot be part of a mixture")
     mixture = MixturePolicy(
-        first.observation_space, first.action_space, privilege=first.privilege, **asdict(config)
+        first.observation_space,
+        first.action_space,
+        privilege=first.privilege,
+        previous_action=any(p.previous_action is not None for p in policies),
+        **asdict(config),
     ).to(first.device)
     encoders = cast(_Encoders, mixture.encoder).members
     with torch.no_grad():
         for encoder, core, policy in zip(encoders, cast(MixtureCore, mixture.core).experts, policies, strict=True):
             encoder.load_state_dict(policy.encoder.state_dict())
             core.load_state_dict(policy.core.state_dict())
+        if mixture.previous_action is not None:
+            mixture.previous_action.weight.copy_(torch.cat([_reading(policy) for policy in policies]))
         _join(mixture.action_head.output, [policy.action_head.output for policy in policies])
         if mixture.belief_head is not None and all(policy.belief_head is not None for policy in policies):
             _join(mixture.belief_head, [cast(nn.Linear, policy.belief_head) for policy in policies])
     return mixture
+
+
+def _reading(policy: SequencePolicy) -> Tensor:
+    """How a policy reads what was done a step before: with zeros if it does not."""
+    if policy.previous_action is None:
+        return torch.zeros(policy.encoder.features, policy.action_head.input_size, device=policy.device)
+    return policy.previous_action.weight
 
 
 def _join(joint: nn.Linear, parts: list[nn.Linear]) -> None:

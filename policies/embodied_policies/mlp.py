@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from embodied_policies.size import Size
 class MlpCore(Core):
     """Linear layers with tanh between them; its memory is empty."""
 
-    has_memory: ClassVar[bool] = False
+    has_memory = False
 
     def __init__(self, config: Size) -> None:
         super().__init__()
@@ -63,7 +63,8 @@ class MlpPolicy(SequencePolicy):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for network in (self.encoder, self.core, self.critic):
+        hidden_layers = None if self.critic is None else self.critic[:-1]
+        for network in (self.encoder, self.core, hidden_layers):
             if network is not None:
                 network.apply(_orthogonal)
 
@@ -71,5 +72,5 @@ class MlpPolicy(SequencePolicy):
 def _orthogonal(layer: nn.Module) -> None:
     """Orthogonal weights that keep the size of what passes, and no bias."""
     if isinstance(layer, nn.Linear):
-        nn.init.orthogonal_(layer.weight, math.sqrt(2) if layer.out_features > 1 else 1.0)
+        nn.init.orthogonal_(layer.weight, math.sqrt(2))
         nn.init.zeros_(layer.bias)

@@ -81,7 +81,7 @@ class TransformerCore(Core):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.features = config.width
+        self.features, self.has_memory = config.width, config.context > 1
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         share = torch.arange(0, config.width // config.heads, 2, dtype=torch.float64) / (config.width // config.heads)

@@ -140,7 +140,7 @@ def inference_rates(rounds: int, worlds: int = 1, steps: int = 100, layers: int 
         first = torch.as_tensor(np.arange(steps) == 0)[None]
         with torch.inference_mode():
             for _ in range(max(1, steps // 10)):
-                policy.sequence(torch.as_tensor(rows[:, 0])[None], first, policy.core.snapshot(policy.initial(1)))
+                policy.sequence(torch.as_tensor(rows[:, 0])[None], first, policy.memories.snapshot(policy.initial(1)))
         return max(1, steps // 10)
 
     cached(), policy.predict(rows[0], None, beginning)

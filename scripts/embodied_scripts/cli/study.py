@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from embodied_scripts.cli.study_ablation import Ablation
 from embodied_scripts.cli.study_adaptation import Adaptation
 from embodied_scripts.cli.study_arm import ArmTransfer, Grip, Twin
 from embodied_scripts.cli.study_foreign import Foreign, Kills
@@ -21,6 +22,7 @@ StudyCommand = (
     | Annotated[Recall, tyro.conf.subcommand("recall")]
     | Annotated[Transfer, tyro.conf.subcommand("transfer")]
     | Annotated[HopperTransfer, tyro.conf.subcommand("hopper")]
+    | Annotated[Ablation, tyro.conf.subcommand("ablation")]
     | Annotated[Adaptation, tyro.conf.subcommand("adapt")]
     | Annotated[Foreign, tyro.conf.subcommand("foreign")]
     | Annotated[Kills, tyro.conf.subcommand("kills")]

@@ -33,7 +33,7 @@ from embodied_scripts.studies.results import Row, gather, read_rows
 from embodied_scripts.training.curve import EpisodesMet
 
 VELOCITIES = {"CartPole-v1": [1, 0, 1, 0], "Pendulum-v1": [1, 1, 0], "MountainCarContinuous-v0": [1, 0]}
-
+POPGYM = tuple(name for name in gym.registry if name.startswith("popgym-"))
 
 POLICIES = {"transformer": "TransformerPolicy", "gru": "GRUPolicy", "mlp": "MlpPolicy"}
 
@@ -119,7 +119,7 @@ def _novel() -> dict[str, Case]:
     """Classic control without velocities, as rl-zoo3 has it; their recurrent PPO at the same number of steps."""
     return {
         "CartPoleNoVel-v1": Case(
-            lambda: _without_velocity("CartPole-v1"),
+            lambda: without_velocity("CartPole-v1"),
             100_000,
             "500.0 ± 0.0",
             500.0,
@@ -127,7 +127,7 @@ def _novel() -> dict[str, Case]:
             policy={"layers": 1, "context": 32},
         ),
         "PendulumNoVel-v1": Case(
-            lambda: _without_velocity("Pendulum-v1"),
+            lambda: without_velocity("Pendulum-v1"),
             100_000,
             "-217.9 ± 140.4",
             -217.9,
@@ -136,7 +136,7 @@ def _novel() -> dict[str, Case]:
             policy={"layers": 1, "context": 16},
         ),
         "MountainCarContinuousNoVel-v0": Case(
-            lambda: _without_velocity("MountainCarContinuous-v0"),
+            lambda: without_velocity("MountainCarContinuous-v0"),
             300_000,
             "91.5 ± 1.8",
             91.5,
@@ -153,7 +153,7 @@ def _popgym() -> dict[str, Case]:
     wanted = {f"PositionOnlyCartPole{level}": goal for level, goal in goals.items()} | {"RepeatPreviousEasy": 0.85}
     return {
         name: Case(
-            lambda name=name: _popgym_env(name),  # type: ignore[misc]
+            lambda name=name: popgym_env(name),  # type: ignore[misc]
             1_000_000,
             "see the paper",
             goal,
@@ -183,11 +183,13 @@ def _recall() -> dict[str, Case]:
 STUDIES: dict[str, Callable[[], dict[str, Case]]] = {"novel": _novel, "popgym": _popgym, "recall": _recall}
 
 
-def _popgym_env(name: str) -> Any:
+def popgym_env(name: str) -> Any:
+    """A game of POPGym, by its name without package and version."""
     return gym.make(f"popgym-{name}-v0", disable_env_checker=True)
 
 
-def _without_velocity(env_id: str) -> Any:
+def without_velocity(env_id: str) -> Any:
+    """Classic control whose velocities are observed as zeros."""
     mask = np.array(VELOCITIES[env_id], np.float32)
     env = gym.make(env_id, disable_env_checker=True)
     return gym.wrappers.TransformObservation(env, lambda obs: obs * mask, env.observation_space)
