@@ -24,6 +24,7 @@ DUSK = 0.06  # m, over which it fades
 GOAL = np.array([0.2, 0.0])
 START = ((0.8, 1.6), (-0.8, 0.8))  # m, the ranges of x and y
 ABOUT = 0.6  # rad, how far the heading may be off the way to the light
+LAMP_AT = (0.1 - HALF_X, 0.0)  # m, its middle
 LAMP = 0.2  # m, radius of the lamp at the bright end, which shows from afar where the light is, and little more
 STOP_S = 2.0  # s, for which it must stay where it is to have stopped
 STAYS = 0.12  # m, within which it stays
@@ -92,7 +93,7 @@ class LightDark(Task):
             name="lamp",
             type=CYLINDER,
             size=[LAMP, 0.2, 0],
-            pos=[0.1 - HALF_X, 0, 0.2],
+            pos=[*LAMP_AT, 0.2],
             rgba=[1.0, 0.86, 0.35, 1],
             **GHOST,
         )

@@ -151,6 +151,7 @@ def pose_filter(task: Any, particles: int = 1000) -> PoseFilter:
         (task.options.light_noise, lightdark.DARK_NOISE),
         (lit, dark),
         particles,
+        [(*lightdark.LAMP_AT, lightdark.LAMP)],
     )
 
 

@@ -6,7 +6,7 @@ Each particle also carries what is wrong with its wheels and its gyro, which sta
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,7 @@ RUBS = 0.05  # m, the gap to a wall below which it may rub along it
 RUBBING_NOISE = 0.3  # of the way along a wall, as a share of it
 SLIP = (-0.02, 0.02)  # relative error of the way, mean and spread over episodes
 GYRO_BIAS = 0.02  # rad/s, spread over episodes
-STRAY = 0.1  # share of returns that are from something else than a wall, anywhere up to 5 m
+STRAY = 0.02  # share of returns that are from something that is not known, anywhere up to 5 m
 SURFACE = 0.03  # m, spread of ranges beside the sensor's own: when a frame was taken is known only about
 ENOUGH = 0.5  # effective share of the particles, below which they are resampled
 FOLLOWS = 0.25  # effective share that a frame leaves at least; one that tells more is taken in bit by bit
@@ -103,6 +103,7 @@ class PoseFilter:
         light: brightness, 0 to 1, at x `(…,)` [m].
         noise: spread of ranges in full light and in darkness, as a share of the range.
         returned: share of beams that return anything, in full light and in darkness.
+        pillars: what stands in the room, x, y and radius [m], `(k, 3)`.
     """
 
     def __init__(
@@ -114,7 +115,9 @@ class PoseFilter:
         noise: tuple[float, float],
         returned: tuple[float, float],
         particles: int = 400,
+        pillars: Sequence[tuple[float, float, float]] = (),
     ) -> None:
+        self._pillars = pillars
         self._half, self._prior, self._light = np.array(half), np.asarray(prior, np.float64), light
         self._noise, self._returned, self._particles = noise, returned, particles
         self._wheels, self._gyro = layout.slice("wheel_speed"), layout.slice("gyro")
@@ -181,7 +184,7 @@ class PoseFilter:
         back = -(obs[:, self._age].astype(np.float64) / DECISION_S)[:, None]
         then = driven(pose, back * pace[..., 0], back * pace[..., 1])
         ranges, valid = obs[:, self._ranges].astype(np.float64)[:, None], obs[:, self._valid][:, None] > 0.5
-        expected = np.maximum(ranges_in_room(at_lens(then), self._angles, self._half), 0.01)
+        expected = np.maximum(ranges_in_room(at_lens(then), self._angles, self._half, self._pillars), 0.01)
         light = self._light(then[..., 0])[..., None]
         share = self._noise[1] + (self._noise[0] - self._noise[1]) * light
         returned = self._returned[1] + (self._returned[0] - self._returned[1]) * light
@@ -313,10 +316,19 @@ def at_lens(pose: NDArray, sign: float = 1.0) -> NDArray[np.float64]:
     return pose + sign * LENS * ahead
 
 
-def ranges_in_room(ring: NDArray, angles: NDArray, half: NDArray) -> NDArray[np.float64]:
-    """The ranges from rings at `(…, 3)` to the walls of a room, `(…, beams)` [m]."""
+def ranges_in_room(
+    ring: NDArray, angles: NDArray, half: NDArray, pillars: Sequence[tuple[float, float, float]] = ()
+) -> NDArray[np.float64]:
+    """The ranges from rings at `(…, 3)` to the walls of a room and to pillars in it, `(…, beams)` [m]."""
     angle = ring[..., 2, None] + angles
     way = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     with np.errstate(divide="ignore"):
         to_wall = (np.sign(way) * half - ring[..., None, :2]) / way
-    return np.where(np.abs(way) > 1e-9, to_wall, np.inf).min(axis=-1)
+    ranges = np.where(np.abs(way) > 1e-9, to_wall, np.inf).min(axis=-1)
+    for x, y, radius in pillars:
+        off = np.array([x, y]) - ring[..., None, :2]
+        along = (off * way).sum(axis=-1)
+        within = radius**2 - ((off**2).sum(axis=-1) - along**2)
+        meets = (within > 0) & (along > 0)
+        ranges = np.where(meets, np.minimum(ranges, along - np.sqrt(np.maximum(within, 0.0))), ranges)
+    return ranges

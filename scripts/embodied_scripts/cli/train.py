@@ -63,6 +63,9 @@ class Train:
     """Train this many seeds, one after the other, in subfolders of the run."""
     with_memoryless: bool = False
     """Also train, for each seed, the same network without memory."""
+    guard: Literal["off", "warn", "restore"] = "warn"
+    """When what was learned is lost: say so, and by what one can tell (warn), or also go back to the best weights, with
+    half the learning rate (restore)."""
     threads: int = 0
     """Threads of physics and network (0: one per core)."""
     device: str = "cpu"

@@ -125,6 +125,10 @@ class Progress(BaseCallback):
             done = f"{self.model.num_timesteps:,}/{self._total:,} steps"
             self._console.print(f"{done}  {figures}", soft_wrap=True, highlight=False)
 
+    def say(self, message: str) -> None:
+        """Prints a line above the bar."""
+        self._console.print(message, soft_wrap=True, highlight=False, markup=False)
+
     def _on_step(self) -> bool:
         return True
 

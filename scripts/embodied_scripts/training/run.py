@@ -11,6 +11,7 @@ from rich.console import Console
 import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.errors import CheckpointError, EmbodiedError, OptionError
 from embodied.files import checked
+from embodied.learn.guard import DivergenceGuard
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.resources import footprint
 from embodied.learn.run import RunFolder
@@ -145,6 +146,8 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: lis
     try:
         with on_interrupt(stop.request), Progress(settings.steps, str(folder.path)) as progress:
             callbacks = [stop, progress, Checkpoints(folder), *_randomization_log(model, folder), *watching]
+            if settings.guard != "off":
+                callbacks.append(DivergenceGuard(settings.guard == "restore", report=progress.say))
             model.learn(left, callback=callbacks, reset_num_timesteps=False)
     finally:
         for live in watching:
