@@ -386,5 +386,5 @@ def _policy_of(
         return type(given), _kwargs_of(given)
     if isinstance(given, NetworkConfig):
         made = policy_class(given.policy)
-        return made, given.policy_kwargs(made.config_type)
+        return made, given.settings_for(made.config_type)
     return (policy_class(given) if isinstance(given, str) else given), {}

@@ -22,20 +22,11 @@ class NetworkConfig:
     """Features per layer."""
     context: int | None = None
     """Steps back that a transformer attends to; 1 is no memory at all."""
-    previous_action: bool | None = None
-    """Read what was done a step before beside each observation. None: if the policy has a memory."""
-
-    def policy_kwargs(self, config_type: type) -> dict[str, Any]:
-        """The keyword arguments of the policy whose core is configured by `config_type`.
-
-        Raises:
-            OptionError: a setting that this policy does not have.
-        """
-        reads = {} if self.previous_action is None else {"previous_action": self.previous_action}
-        return self.settings_for(config_type) | reads
+    previous_action: bool = True
+    """Let a policy with memory read what it did a step before beside each observation."""
 
     def settings_for(self, config_type: type) -> dict[str, Any]:
-        """The settings of a core that is configured by `config_type`.
+        """The keyword arguments of the policy whose core is configured by `config_type`.
 
         Raises:
             OptionError: a setting that this policy does not have.
@@ -45,4 +36,4 @@ class NetworkConfig:
         known = {f.name for f in fields(config_type)}
         if unknown := [name for name in given if name not in known]:
             raise OptionError(f"{self.policy} has no setting {unknown[0]!r}; it has: {', '.join(sorted(known))}")
-        return given
+        return given | {"previous_action": self.previous_action}

@@ -30,7 +30,7 @@ class Ablation:
     problems: tuple[str, ...] = PROBLEMS
     """On which: games of POPGym, and classic control without velocities (CartPoleNoVel-v1 and so on)."""
     only: tuple[str, ...] = ()
-    """Only these variants (all: see the table in the documentation of learning)."""
+    """Only these variants (all: those that a wrong name lists)."""
     jobs: int = 0
     """Trainings at once, on one core each (0: one per core)."""
     out: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/ablation")
