@@ -252,7 +252,11 @@ class SequencePolicy(BasePolicy):
         return x_BTF + self.previous_action(before.masked_fill(first_BT[..., None], 0.0)), memory.core
 
     def _read_previous_action(self) -> None:
-        self.previous_action = nn.Linear(self.action_head.input_size, self.encoder.features, bias=False)
+        """Begins as if it stood in the observation."""
+        size = self.action_head.input_size
+        self.previous_action = nn.Linear(size, self.encoder.features, bias=False)
+        bound = (self.codec.size + size) ** -0.5
+        nn.init.uniform_(self.previous_action.weight, -bound, bound)
 
     def introspect(self, observations: Any, first: np.ndarray | None = None) -> Introspection:
         """Reads T observations of one world and returns what it made of them (see `Introspection`)."""

@@ -17,8 +17,8 @@ from embodied.mind.particles import systematic
 from embodied_policies.scripted.driving import DECISION_S, WHEEL_RADIUS, driven, wrapped
 
 LENS = 0.057  # m, the ring is before the middle of the robot
-WAY_NOISE = (0.003, 0.3)  # m per decision, and the share of a change of speed that is missed
-TURN_NOISE = (0.006, 0.6)  # rad per decision, and the same
+WAY_NOISE = (0.0025, 0.3)  # m per decision, and the share of a change of speed that is missed
+TURN_NOISE = (0.005, 0.6)  # rad per decision, and the same
 BODY = 0.094  # m, from the middle of a robot to a wall that it touches
 TOUCH = 0.004  # m, spread of that: it yields a little, and is not round
 RUBS = 0.05  # m, the gap to a wall below which it may rub along it
@@ -26,12 +26,12 @@ RUBBING_NOISE = 0.3  # of the way along a wall, as a share of it
 SLIP = (-0.02, 0.02)  # relative error of the way, mean and spread over episodes
 GYRO_BIAS = 0.02  # rad/s, spread over episodes
 STRAY = 0.02  # share of returns that are from something that is not known, anywhere up to 5 m
-SURFACE = 0.03  # m, spread of ranges beside the sensor's own: when a frame was taken is known only about
+SURFACE = 0.025  # m, spread of ranges beside the sensor's own: when a frame was taken is known only about
 ENOUGH = 0.5  # effective share of the particles, below which they are resampled
-FOLLOWS = 0.25  # effective share that a frame leaves at least; one that tells more is taken in bit by bit
+FOLLOWS = (
+    0.25  # effective share of the particles that one frame leaves at least; what more it tells is left to the next
+)
 SHRINK = 0.3  # by how much of their spread new particles differ from those they were drawn from (Liu & West 2001)
-MOVES = 4  # of each particle after each bit of a frame
-STRIDE = 0.9  # of such a move, in spreads of the particles; 2.4 over the root of 7 is best (Roberts et al. 1997)
 
 
 @dataclass
@@ -146,7 +146,9 @@ class PoseFilter:
             moved.log_weights[first] = fresh.log_weights[first]
         fresh_worlds = np.flatnonzero(obs[:, self._new] > 0.5)
         if fresh_worlds.size:
-            self._take_in(moved, fresh_worlds, obs[fresh_worlds])
+            gain = self.log_likelihood(moved.pose[fresh_worlds], obs[fresh_worlds], moved.step[fresh_worlds])
+            moved.log_weights[fresh_worlds] += _digestible(gain, moved.log_weights[fresh_worlds]) * gain
+            moved.log_weights -= moved.log_weights.max(axis=1, keepdims=True)
         return self._renewed(moved)
 
     def pace(self, obs: NDArray) -> NDArray[np.float64]:
@@ -193,95 +195,20 @@ class PoseFilter:
         density = (1 - STRAY) * density + STRAY / 5.0
         return np.log(np.where(valid, returned * density, 1 - returned)).sum(axis=2)
 
-    def _take_in(self, belief: PoseBelief, worlds: NDArray, obs: NDArray) -> None:
-        """Weighs the particles of some worlds by a frame; where few would be left of them, moves them there."""
-        gain = self.log_likelihood(belief.pose[worlds], obs, belief.step[worlds])
-        weighed = belief.log_weights[worlds] + gain
-        belief.log_weights[worlds] = weighed - weighed.max(axis=1, keepdims=True)
-        sharp = _effective(weighed) < FOLLOWS * self._particles
-        if sharp.any():
-            belief.log_weights[worlds[sharp]] -= gain[sharp]
-            self._anneal(belief, worlds[sharp], obs[sharp])
-
-    def _anneal(self, belief: PoseBelief, worlds: NDArray, obs: NDArray) -> None:
-        """Takes in a frame bit by bit, as powers of its likelihood; after each, particles walk about at random under
-        what is believed by then (annealed resample-move; Gilks & Berzuini 2001, Del Moral et al. 2006)."""
-        rng, likelihood = belief.generator, lambda points: self.log_likelihood(points[..., :3], obs, points[..., 5:])
-        kernels = _Kernels.around(belief, worlds)
-        points = kernels.draw(rng)
-        gain, power = likelihood(points), np.zeros((len(worlds), 1))
-        while (power < 1).any():
-            step = _digestible(gain, 1 - power)
-            power = np.where(step == 1 - power, 1.0, power + step)
-            weights = np.exp(step * (gain - gain.max(axis=1, keepdims=True)))
-            chosen = systematic(weights / weights.sum(axis=1, keepdims=True), self._particles, rng)
-            points, gain = _taken(points, chosen), np.take_along_axis(gain, chosen, axis=1)
-            kernels.choose(chosen)
-            reach = STRIDE * _root(_covariance(points))
-            for _ in range(MOVES):
-                moved = points + rng.standard_normal(points.shape) @ reach.swapaxes(1, 2)
-                told = likelihood(moved)
-                better = power * (told - gain) + kernels.log_density(moved) - kernels.log_density(points)
-                goes = np.log(rng.random(better.shape)) < better
-                points, gain = np.where(goes[..., None], moved, points), np.where(goes, told, gain)
-        belief.place(worlds, points)
-
     def _renewed(self, belief: PoseBelief) -> PoseBelief:
         """Draws particles anew where few of them carry the belief, with its mean and its spread as they are."""
         worlds = np.flatnonzero(_effective(belief.log_weights) < ENOUGH * self._particles)
         if worlds.size:
-            belief.place(worlds, _Kernels.around(belief, worlds).draw(belief.generator))
+            weights, points = belief.weights[worlds], belief.points(worlds)
+            chosen = systematic(weights, self._particles, belief.generator)
+            mean = np.einsum("rp,rpd->rd", weights, points)[:, None]
+            off = points - mean
+            covariance = np.einsum("rp,rpi,rpj->rij", weights, off, off, optimize=True)
+            root = np.linalg.cholesky(covariance + 1e-12 * np.eye(points.shape[2]))
+            kept = np.take_along_axis(off, chosen[..., None], axis=1)
+            noise = belief.generator.standard_normal(points.shape) @ root.swapaxes(1, 2)
+            belief.place(worlds, mean + math.sqrt(1 - SHRINK**2) * kept + SHRINK * noise)
         return belief
-
-
-class _Kernels:
-    """A belief as a Gaussian around each particle, drawn towards the mean so that the spread stays (Liu & West 2001).
-
-    Of `r` worlds; a point has `d` numbers.
-    """
-
-    def __init__(self, middles: NDArray, covariance: NDArray) -> None:
-        self._middles, self._root = middles, SHRINK * _root(covariance)
-        self._whiten = np.linalg.inv(self._root)
-
-    @classmethod
-    def around(cls, belief: PoseBelief, worlds: NDArray) -> _Kernels:
-        """Kernels of particles that are drawn by their weights."""
-        weights, points = belief.weights[worlds], belief.points(worlds)
-        chosen = systematic(weights, weights.shape[1], belief.generator)
-        mean = np.einsum("rp,rpd->rd", weights, points)[:, None]
-        kept = _taken(points, chosen) - mean
-        return cls(mean + math.sqrt(1 - SHRINK**2) * kept, _covariance(points, weights))
-
-    def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """A point of each kernel, `(r, P, d)`."""
-        return self._middles + rng.standard_normal(self._middles.shape) @ self._root.swapaxes(1, 2)
-
-    def choose(self, chosen: NDArray) -> None:
-        """Keeps kernels `chosen (r, P)`, some of them more than once."""
-        self._middles = _taken(self._middles, chosen)
-
-    def log_density(self, points: NDArray) -> NDArray[np.float64]:
-        """Of points `(r, P, d)`, each under its own kernel, but for a constant, `(r, P)`."""
-        off = (points - self._middles) @ self._whiten.swapaxes(1, 2)
-        return -0.5 * (off**2).sum(axis=2)
-
-
-def _taken(points: NDArray, chosen: NDArray) -> NDArray:
-    """Of points `(r, P, d)` those that were `chosen (r, P)`."""
-    return np.take_along_axis(points, chosen[..., None], axis=1)
-
-
-def _covariance(points: NDArray, weights: NDArray | None = None) -> NDArray[np.float64]:
-    """Of weighted points `(r, P, d)`, `(r, d, d)`."""
-    w = np.full(points.shape[:2], 1 / points.shape[1]) if weights is None else weights
-    off = points - np.einsum("rp,rpd->rd", w, points)[:, None]
-    return np.einsum("rp,rpi,rpj->rij", w, off, off, optimize=True)
-
-
-def _root(covariance: NDArray) -> NDArray[np.float64]:
-    """The lower triangular root of covariances `(r, d, d)`."""
-    return np.asarray(np.linalg.cholesky(covariance + 1e-12 * np.eye(covariance.shape[-1])), np.float64)
 
 
 def _effective(log_weights: NDArray) -> NDArray[np.float64]:
@@ -290,14 +217,15 @@ def _effective(log_weights: NDArray) -> NDArray[np.float64]:
     return w.sum(axis=1) ** 2 / (w**2).sum(axis=1)
 
 
-def _digestible(log_likelihood: NDArray, left: NDArray) -> NDArray[np.float64]:
-    """The largest power, at most what is `left (r, 1)`, of a likelihood that leaves half of the particles effective."""
-    low, high = np.zeros_like(left), left.copy()
+def _digestible(log_likelihood: NDArray, log_weights: NDArray) -> NDArray[np.float64]:
+    """The largest power, at most 1, of a likelihood that leaves enough particles effective, `(n, 1)`."""
+    least = FOLLOWS * np.minimum(_effective(log_weights), log_weights.shape[1])
+    low, high = np.zeros((len(least), 1)), np.ones((len(least), 1))
     power = high
-    for _ in range(12):
-        enough = (_effective(power * log_likelihood) >= ENOUGH * log_likelihood.shape[1])[:, None]
+    for _ in range(10):
+        enough = (_effective(log_weights + power * log_likelihood) >= least)[:, None]
         low, high = np.where(enough, power, low), np.where(enough, high, power)
-        power = np.where(low == left, left, 0.5 * (low + high))
+        power = np.where(low == 1, 1.0, 0.5 * (low + high))
     return np.where(low == 0, power, low)
 
 

@@ -101,11 +101,15 @@ def _row(steps: int, episodes: int, condition: str, seed: int) -> Row:
 
 def _sequence_ppo(variant: Variant, make: Callable[[], Any], steps: int, seed: int) -> Callable[[int], float]:
     """Trains; returns what tells the mean return of so many fresh episodes."""
-    worlds = lambda: SyncVectorEnv([make] * variant.worlds, autoreset_mode=AutoresetMode.SAME_STEP)  # noqa: E731
+    worlds = partial(_worlds, make, variant.worlds)
     config = MANY_WORLDS.with_settings({"n_steps": STEPS} | variant.settings)
     model = SequencePPO(variant.kind, worlds(), config, seed=seed, policy_kwargs=dict(variant.policy), device="cpu")
     model.learn(steps)
     return lambda episodes: evaluate(NetworkAgent(model.policy), GymVecEnv(worlds()), episodes, 10_000 + seed).reward
+
+
+def _worlds(make: Callable[[], Any], n: int) -> SyncVectorEnv:
+    return SyncVectorEnv([make] * n, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def _recurrent_ppo(make: Callable[[], Any], steps: int, seed: int) -> Callable[[int], float]:
