@@ -26,7 +26,7 @@ MOVES = 0.004  # m per decision, from which on a box is being pushed
 CURRENT = (0.33, 0.156)  # A, and A per kg: what each motor takes while it pushes a box, measured
 CURRENT_SPREAD = 0.05  # A, of one decision
 STRAY = 0.1  # share of decisions in which something else decides the current, such as setting out
-WITNESSES = 0.5  # share of decisions on end that tell something new
+WITNESSES = 0.65  # share of decisions on end that tell something new
 NOTHING = -1
 GRIP = 0.5  # coefficient of friction between box and floor
 
