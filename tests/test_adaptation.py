@@ -61,9 +61,12 @@ def test_a_motor_can_be_rewired_within_an_episode_and_pushes_the_other_way_at_on
 
 
 def test_who_is_told_also_recalls_what_it_did():
-    spaces = {name: _worlds(name, 2, None).single_observation_space for name in ("gru", "privileged")}
-    assert set(spaces["gru"]) == {"obs", "action"}
-    assert set(spaces["privileged"]) == {"obs", "action", "sampled_parameters"}
+    one_step, told, remembers = (
+        _worlds(name, 2, None).single_observation_space for name in ("one step", "privileged", "gru")
+    )
+    assert set(one_step) == {"obs", "action"}
+    assert set(told) == {"obs", "action", "sampled_parameters"}
+    assert remembers == one_step["obs"]  # the policy remembers what it did
 
 
 def test_the_study_keeps_its_rows_and_goes_on(tmp_path, capsys):

@@ -482,7 +482,7 @@ def test_positions_are_exact_at_any_age_of_an_episode():
 
     def outputs(age):
         memory = policy.initial(1)
-        memory.age_N[:] = age
+        memory.core.age_N[:] = age
         with torch.inference_mode():
             return torch.cat([policy.step(row[None], torch.zeros(1, dtype=bool), memory)[0].features for row in rows])
 
@@ -511,7 +511,7 @@ def test_predicting_leaves_the_callers_state_as_it_is():
     model.predict(obs - 0.9, state, deterministic=True)
     b, _ = model.predict(obs + 0.3, state, deterministic=True)
     assert np.array_equal(a, b)
-    assert state.age_N.tolist() == [1]
+    assert state.core.age_N.tolist() == [1]
 
 
 def test_another_environment_can_be_set_also_a_single_one():

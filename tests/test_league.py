@@ -179,8 +179,9 @@ def test_an_opponent_that_waits_for_its_turn_remembers_only_its_turns():
             seen = np.zeros((4, space.shape[0]), np.float32)
             seen[[1, 3]] = row
             part, _ = agent.act_in(part, seen, np.full(4, t == 0), np.array([False, True, False, True]))
-        for name, tensor in policy.core.tensors(policy.core.rows(part.memory, index)).items():
-            torch.testing.assert_close(tensor, policy.core.tensors(whole.memory)[name])
+        memories = policy.memories
+        for name, tensor in memories.tensors(memories.rows(part.memory, index)).items():
+            torch.testing.assert_close(tensor, memories.tensors(whole.memory)[name])
 
 
 def test_a_mixture_draws_one_of_its_players_for_each_game():

@@ -17,8 +17,8 @@ from embodied.mind.particles import systematic
 from embodied_policies.scripted.driving import DECISION_S, WHEEL_RADIUS, driven, wrapped
 
 LENS = 0.057  # m, the ring is before the middle of the robot
-WAY_NOISE = (0.003, 0.3)  # m per decision, and the share of a change of speed that is missed
-TURN_NOISE = (0.006, 0.6)  # rad per decision, and the same
+WAY_NOISE = (0.0028, 0.3)  # m per decision, and the share of a change of speed that is missed
+TURN_NOISE = (0.0056, 0.6)  # rad per decision, and the same
 BODY = 0.094  # m, from the middle of a robot to a wall that it touches
 TOUCH = 0.004  # m, spread of that: it yields a little, and is not round
 RUBS = 0.05  # m, the gap to a wall below which it may rub along it
@@ -26,7 +26,7 @@ RUBBING_NOISE = 0.3  # of the way along a wall, as a share of it
 SLIP = (-0.02, 0.02)  # relative error of the way, mean and spread over episodes
 GYRO_BIAS = 0.02  # rad/s, spread over episodes
 STRAY = 0.02  # share of returns that are from something that is not known, anywhere up to 5 m
-SURFACE = 0.03  # m, spread of ranges beside the sensor's own: when a frame was taken is known only about
+SURFACE = 0.028  # m, spread of ranges beside the sensor's own: when a frame was taken is known only about
 ENOUGH = 0.5  # effective share of the particles, below which they are resampled
 FOLLOWS = (
     0.25  # effective share of the particles that one frame leaves at least; what more it tells is left to the next

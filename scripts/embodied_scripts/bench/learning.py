@@ -137,10 +137,11 @@ def inference_rates(rounds: int, worlds: int = 1, steps: int = 100, layers: int 
         return steps
 
     def recomputed() -> int:
-        first = torch.as_tensor(np.arange(steps) == 0)[None]
+        first, done = torch.as_tensor(np.arange(steps) == 0)[None], torch.zeros(1, steps, 3)
         with torch.inference_mode():
             for _ in range(max(1, steps // 10)):
-                policy.sequence(torch.as_tensor(rows[:, 0])[None], first, policy.memories.snapshot(policy.initial(1)))
+                nothing = policy.memories.snapshot(policy.initial(1))
+                policy.sequence(torch.as_tensor(rows[:, 0])[None], first, nothing, None, done)
         return max(1, steps // 10)
 
     cached(), policy.predict(rows[0], None, beginning)

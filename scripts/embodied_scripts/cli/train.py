@@ -39,7 +39,7 @@ class Train:
     randomize: str | None = None
     """Domain randomization: a file that `Randomization.save` wrote."""
     previous: tuple[Literal["action", "reward"], ...] = ()
-    """Observe the previous action and the previous reward, too."""
+    """Observe the previous action and the previous reward, too (a policy with memory reads what it did anyway)."""
     observe: tuple[str, ...] = ()
     """Observe these keys of a Dict only."""
     adversary: float | None = None
@@ -52,8 +52,7 @@ class Train:
     """Imitate an expert first (DAgger): the scripted player that gathers information (heuristic), the policy of a run,
     or one over options (`embodied distill`)."""
     demonstrations: str | None = None
-    """Behavior cloning of the episodes in this folder (`embodied collect`) before reinforcement, or with --steps 0
-    alone."""
+    """Clone the behavior in this folder (`embodied collect`) before reinforcement, or with --steps 0 alone."""
     cloning_epochs: int = 30
     """Passes over them."""
     start_from: str | None = None
@@ -64,15 +63,13 @@ class Train:
     with_memoryless: bool = False
     """Also train, for each seed, the same network without memory."""
     guard: Literal["off", "warn", "restore"] = "warn"
-    """When what was learned is lost: say so, and by what one can tell (warn), or also go back to the best weights, with
-    half the learning rate (restore)."""
+    """When what was learned is lost: say so (warn), or go back to the best weights with half the learning rate."""
     threads: int = 0
     """Threads of physics and network (0: one per core)."""
     device: str = "cpu"
     """Where the network lives: cpu or cuda."""
     view: str | None = None
-    """Watch it learn in Rerun: live (a window), web (a browser page), a file that ends in .rrd, or the address of a
-    viewer elsewhere. Closing the viewer does not stop the training."""
+    """Watch it learn in Rerun: live (a window), web (a browser page), a file (.rrd), or the address of a viewer."""
     view_every: float = 15.0
     """Seconds from one episode that is shown to the next; curves are always shown."""
     ray: str | None = None

@@ -14,6 +14,8 @@ import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, trim_mean
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
 
 from embodied.errors import UnknownNameError
 from embodied.evaluation.report import evaluate
@@ -116,9 +118,6 @@ def _recurrent_ppo(make: Callable[[], Any], steps: int, seed: int) -> Callable[[
     """The same with sb3-contrib's recurrent network, of its own shape, on the same worlds and epochs."""
     with advice():
         from sb3_contrib import RecurrentPPO
-    from stable_baselines3.common.env_util import make_vec_env
-    from stable_baselines3.common.evaluation import evaluate_policy
-
     same = {name: getattr(MANY_WORLDS, name) for name in ("learning_rate", "batch_size", "n_epochs")}
     worlds = make_vec_env(make, WORLDS, seed)
     model = RecurrentPPO("MlpLstmPolicy", worlds, n_steps=STEPS, seed=seed, device="cpu", **same)

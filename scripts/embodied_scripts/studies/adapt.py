@@ -78,7 +78,7 @@ def _worlds(condition: str, n: int, every_s: float | None) -> VectorEnv:
     of memory already.
     """
     env: VectorEnv = make_vec(n, threads=1, autoreset_mode="SameStep", randomize=motors(every_s))
-    if condition != "no memory":
+    if condition in ("one step", "privileged"):  # who has a memory reads what it did of itself
         env = PreviousAction(env, ("action",))
     return PrivilegedObs(env) if condition == "privileged" else env
 
