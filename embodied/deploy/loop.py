@@ -19,7 +19,7 @@ from embodied.deploy.clock import Clock, RealClock
 from embodied.deploy.driver import Driver, Reading
 from embodied.deploy.log import LogFile
 from embodied.deploy.observing import LARGEST, RobotView
-from embodied.deploy.priority import real_time_priority
+from embodied.deploy.priority import real_time_priority, without_long_pauses
 from embodied.deploy.supervision import LOOKS, Supervision, Supervisor, Watchdog, make_safe, way_to
 from embodied.deploy.workspace import Workspace
 from embodied.errors import DriverError, EmbodiedError
@@ -148,8 +148,10 @@ class Loop:
     def run(self, seconds: float = np.inf, seed: int = 0) -> LoopReport:
         """Decides until time is over, somebody stops it, or something must not go on; then makes the robot safe."""
         self._watchdog = Watchdog(self.limits.late_s + self.period_s, self._step_in)
-        prompt = real_time_priority() if isinstance(self.clock, RealClock) else nullcontext(False)
-        with _signals(self.stop), prompt as self.report.real_time:
+        real = isinstance(self.clock, RealClock)
+        prompt = real_time_priority() if real else nullcontext(False)
+        smooth = without_long_pauses() if real else nullcontext()
+        with _signals(self.stop), smooth, prompt as self.report.real_time:
             try:
                 self._begin(seed)
                 if isinstance(self.clock, RealClock):
@@ -176,9 +178,15 @@ class Loop:
         self.control.bind(1)
         self.control.begin(ONE, here[None])
         self._told = here
-        self._carry = self.agent.initial(1, seed)
         self._first = np.ones(1, bool)
+        self._practice(seed)
+        self._carry = self.agent.initial(1, seed)
         self._began = self.clock.now()
+
+    def _practice(self, seed: int) -> None:
+        """Decides once for nothing: the first time takes far longer."""
+        if isinstance(self.clock, RealClock):
+            self.agent.act(self.agent.initial(1, seed), np.zeros((1, len(self._small)), np.float32), self._first)
 
     def _go_softly(self, here: NDArray, there: NDArray) -> NDArray[np.float64]:
         began = self.clock.now()

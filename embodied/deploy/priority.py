@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,3 +26,14 @@ def real_time_priority() -> Iterator[bool]:
         yield True
     finally:
         os.sched_setscheduler(0, *before)
+
+
+@contextmanager
+def without_long_pauses() -> Iterator[None]:
+    """Keeps the garbage collector from going through all that is there already, which takes longer than a decision."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import signal
 import sys
@@ -37,4 +38,5 @@ def serve(options: Twin) -> None:
     print(f"{options.robot} is at {twin.server.port}{sees}; Ctrl-C ends it", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.freeze()  # to go through all that was imported takes longer than a driver waits for an answer
     twin.serve(options.log, sys.stdin if options.orders else None)
