@@ -1,14 +1,35 @@
 import os
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.learn.config import PPOConfig
 
 SIGNPOST = "embodied/Signpost-v0"
 QUICK = PPOConfig(learning_rate=5e-4, n_steps=64, n_epochs=4, minibatches=16, stats_window_size=512)
+
+
+class CountEnv(gym.Env):
+    """Observes how many steps it has made; ends after `length`."""
+
+    def __init__(self, length: int = 5, truncate: bool = False) -> None:
+        self.length, self.truncate = length, truncate
+        self.observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+        self.action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        over = self.t == self.length
+        return np.full(1, self.t, np.float32), 1.0, over and not self.truncate, over and self.truncate, {}
 
 
 @pytest.fixture(autouse=True, scope="session")

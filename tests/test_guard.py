@@ -1,10 +1,9 @@
 """A training that loses what it had learned is noticed, named, and taken back to when it went well."""
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
+from conftest import CountEnv
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
@@ -16,20 +15,15 @@ LEVER = PPOConfig(n_steps=16, batch_size=64, n_epochs=4, learning_rate=3e-3, lea
 ROLLOUT = 8 * 16
 
 
-class Levers(gym.Env):
+class Levers(CountEnv):
     """Two levers, of which the second pays; four pulls an episode."""
 
-    observation_space = spaces.Box(-1, 1, (1,), np.float32)
-    action_space = spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.t = 0
-        return np.zeros(1, np.float32), {}
+    def __init__(self):
+        super().__init__(length=4)
 
     def step(self, action):
-        self.t += 1
-        return np.zeros(1, np.float32), float(action), self.t == 4, False, {}
+        obs, _, *rest = super().step(action)
+        return obs, float(action), *rest
 
 
 class Sabotage(BaseCallback):

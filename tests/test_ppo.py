@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, SIGNPOST
+from conftest import QUICK, SIGNPOST, CountEnv
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
@@ -23,25 +23,6 @@ from embodied.nn.threads import acting_threads
 from embodied.vector.vec import Experience, GymVecEnv, as_vec_env, step
 from embodied_policies.transformer import TransformerPolicy
 from embodied_scripts.studies.recall_env import RecallEnv
-
-
-class CountEnv(gym.Env):
-    """Observes how many steps it has made; ends after `length`."""
-
-    def __init__(self, length: int = 5, truncate: bool = False) -> None:
-        self.length, self.truncate = length, truncate
-        self.observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
-        self.action_space = spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.t = 0
-        return np.zeros(1, np.float32), {}
-
-    def step(self, action):
-        self.t += 1
-        over = self.t == self.length
-        return np.full(1, self.t, np.float32), 1.0, over and not self.truncate, over and self.truncate, {}
 
 
 def recall_success(context: int, steps: int = 50_000) -> float:

@@ -30,7 +30,8 @@ def real_time_priority() -> Iterator[bool]:
 
 @contextmanager
 def without_long_pauses() -> Iterator[None]:
-    """Keeps the garbage collector from going through all that is there already, which takes longer than a decision."""
+    """Keeps the garbage collector from going through all that is there already, which takes longer than a decision,
+    and longer than a driver waits for an answer."""
     gc.collect()
     gc.freeze()
     try:

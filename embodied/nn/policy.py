@@ -7,7 +7,6 @@ variable.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,31 +17,20 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from embodied.errors import CheckpointError, OptionError, UnknownNameError
-from embodied.files import DAMAGED, one_line
+from embodied.errors import OptionError
 from embodied.nn.belief_head import BeliefHeadLayout
-from embodied.nn.checkpoint import (
-    WEIGHTS,
-    build_space,
-    describe_space,
-    load_tensors,
-    policy_folder,
-    read_card,
-    refuse_no_numbers,
-    save_policy,
-)
+from embodied.nn.checkpoint import describe_space, save_policy
 from embodied.nn.core import Core
 from embodied.nn.encoder import Encoder
-from embodied.nn.generation import current, verify
 from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head, value_head
-from embodied.nn.memories import Memories, Remembered
+from embodied.nn.loading import class_named, load_network
+from embodied.nn.memories import ActionInput, ActionMemories, Remembered
 from embodied.nn.normalization import RunningMeanStd
 from embodied.nn.privilege import NOTHING
 from embodied.nn.privilege import Privilege as Privilege
 from embodied.spaces import Codec, mask_of
 
 SCALE = "encoder.running."  # names of how observations are normalized
-BEFORE = {"previous_action": False, "plain_critic": True}  # what policies were that say nothing of it
 
 
 @dataclass
@@ -121,9 +109,7 @@ class SequencePolicy(BasePolicy):
         self.normalize = normalize
         self.encoder = Encoder(self.codec, width, normalize)
         self.action_head = action_head(width, action_space, use_sde, initial_std)
-        self.previous_action: nn.Linear | None = None
-        if previous_action and self.core.has_memory:
-            self._read_previous_action()
+        self.previous_action = self._action_input() if previous_action and self.core.has_memory else None
         self.belief_layout = BeliefHeadLayout(privilege.hidden)
         self.belief_head = nn.Linear(width, self.belief_layout.size) if privilege.hidden else None
         self.value_head = None if privilege.state else value_head(width)
@@ -194,9 +180,9 @@ class SequencePolicy(BasePolicy):
         return self.memories.initial(n)
 
     @property
-    def memories(self) -> Memories:
+    def memories(self) -> Core | ActionMemories:
         """How memories are made, copied and split."""
-        return Memories(self.core, 0 if self.previous_action is None else self.action_head.input_size)
+        return self.core if self.previous_action is None else ActionMemories(self.core, self.action_head.input_size)
 
     def step(
         self, rows_NF: Tensor, first_N: Tensor, memory: Any, mask_NA: Tensor | None = None
@@ -210,9 +196,9 @@ class SequencePolicy(BasePolicy):
             if self.previous_action is None:
                 features, memory = self.core.step(x, first_N, memory)
             else:
-                before = memory.action.masked_fill(first_N[:, None], 0.0)
-                features, core = self.core.step(x + self.previous_action(before), first_N, memory.core)
-                memory = Remembered(core, before)
+                x = x + self.previous_action.at_step(first_N, memory)
+                features, core = self.core.step(x, first_N, memory.core)
+                memory = Remembered(core, memory.action)
         return self._read(features.float(), mask_NA), memory
 
     def note_action(self, memory: Any, action: Tensor) -> None:
@@ -244,19 +230,11 @@ class SequencePolicy(BasePolicy):
         """Encoded observations with what was done before each, and the core's part of a memory."""
         if self.previous_action is None:
             return x_BTF, memory
-        before = memory.action[:, None]
-        if first_BT.shape[1] > 1:
-            if action_BTA is None:
-                raise OptionError("this policy reads what was done a step before: give it the actions")
-            before = torch.cat([before, self.action_head.as_input(action_BTA[:, :-1])], dim=1)
-        return x_BTF + self.previous_action(before.masked_fill(first_BT[..., None], 0.0)), memory.core
+        done = None if action_BTA is None else self.action_head.as_input(action_BTA)
+        return x_BTF + self.previous_action.in_sequence(first_BT, memory, done), memory.core
 
-    def _read_previous_action(self) -> None:
-        """Begins as if it stood in the observation."""
-        size = self.action_head.input_size
-        self.previous_action = nn.Linear(size, self.encoder.features, bias=False)
-        bound = (self.codec.size + size) ** -0.5
-        nn.init.uniform_(self.previous_action.weight, -bound, bound)
+    def _action_input(self) -> ActionInput:
+        return ActionInput(self.action_head.input_size, self.encoder.features, self.codec.size)
 
     def introspect(self, observations: Any, first: np.ndarray | None = None) -> Introspection:
         """Reads T observations of one world and returns what it made of them (see `Introspection`)."""
@@ -404,36 +382,8 @@ def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Sequenc
     Raises:
         CheckpointError: the folder holds no intact policy, or one of an unknown class.
     """
-    folder = policy_folder(path)
-    card, weights = read_card(folder), load_tensors(current(folder, WEIGHTS))
-    with torch.device("meta"):  # whatever a card claims, what is built is as large as its weights
-        claimed = {name: tensor.shape for name, tensor in _built(card, folder).state_dict().items()}
-    _check_weights(weights, claimed, folder)
-    policy = _built(card, folder)
-    verify(folder, [WEIGHTS])
-    policy.load_state_dict(weights)
-    return policy.to(device).eval()
-
-
-def _built(card: dict[str, Any], folder: Path) -> SequencePolicy:
-    try:
-        return policy_class(card["policy"])(
-            build_space(card["observation_space"]),
-            build_space(card["action_space"]),
-            privilege=Privilege.from_card(card["privilege"]),
-            **(BEFORE | card["settings"]),
-        )
-    except (*DAMAGED, RecursionError, AssertionError) as error:
-        raise CheckpointError(f"the card in {folder} does not describe a policy: {one_line(error)}") from error
-
-
-def _check_weights(weights: dict[str, Tensor], claimed: dict[str, torch.Size], folder: Path) -> None:
-    """Refuses weights of another network, and those that are no numbers."""
-    shapes = {name: tensor.shape for name, tensor in weights.items()}
-    if shapes != claimed:
-        odd = sorted(name for name in {*shapes, *claimed} if shapes.get(name) != claimed.get(name))
-        raise CheckpointError(f"{folder / WEIGHTS} does not fit its card: {', '.join(odd[:3])}")
-    refuse_no_numbers(weights, f"the weights in {folder} are no numbers")
+    policy: SequencePolicy = load_network(path, device, policy_class)
+    return policy
 
 
 def policy_class(name: str) -> type[SequencePolicy]:
@@ -444,15 +394,5 @@ def policy_class(name: str) -> type[SequencePolicy]:
     Raises:
         UnknownNameError: there is none; the message lists those there are.
     """
-    known = {cls.__name__: cls for cls in _subclasses(SequencePolicy)}
-    if name in known:
-        return known[name]
-    provided = {entry.name: entry for entry in entry_points(group="embodied.policies")}
-    if name not in provided:
-        raise UnknownNameError("policy", name, {*known, *provided})
-    return provided[name].load()
-
-
-def _subclasses(cls: type) -> list[type]:
-    direct: list[type] = cls.__subclasses__()
-    return direct + [sub for child in direct for sub in _subclasses(child)]
+    found: type[SequencePolicy] = class_named(name, SequencePolicy, "embodied.policies")
+    return found

@@ -129,7 +129,7 @@ class MixturePolicy(SequencePolicy):
         normalizing = [bool(member.get("normalize")) for member in self.config.members]
         self.encoder = _Encoders(self.codec, cast(MixtureCore, self.core).widths, normalizing)
         if self.previous_action is not None:
-            self._read_previous_action()
+            self.previous_action = self._action_input()
         self.encoder.requires_grad_(not self.config.frozen)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import signal
 import sys
 
+from embodied.deploy.priority import without_long_pauses
 from embodied.deploy.twin.bus import Faults
 from embodied_scripts.cli.twin import Twin
 from embodied_scripts.deploying.twins import RunningTwin, TwinOptions
@@ -38,5 +38,5 @@ def serve(options: Twin) -> None:
     print(f"{options.robot} is at {twin.server.port}{sees}; Ctrl-C ends it", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    gc.freeze()  # to go through all that was imported takes longer than a driver waits for an answer
-    twin.serve(options.log, sys.stdin if options.orders else None)
+    with without_long_pauses():
+        twin.serve(options.log, sys.stdin if options.orders else None)

@@ -66,7 +66,6 @@ VARIANTS = {
     "advantages as they are": Variant({"normalize_advantage": False}),
     "observations normalized": Variant({"normalize": True}),
     "next observation predicted": Variant({"forward_model_coef": 0.1}),
-    "no belief head": Variant({"belief_coef": 0.0}),
     "state-dependent noise": Variant({"use_sde": True, "sde_sample_freq": 4}),
     RECURRENT_PPO: Variant(),
 }
