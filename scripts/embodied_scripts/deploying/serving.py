@@ -35,8 +35,8 @@ def serve(options: Twin) -> None:
         options.port,
     )
     sees = "" if twin.camera is None else f", its wrist's camera at {twin.camera.url}"
-    print(f"{options.robot} is at {twin.server.port}{sees}; Ctrl-C ends it", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with without_long_pauses():
+    with without_long_pauses():  # before others are told where it is: preparing takes longer than they wait
+        print(f"{options.robot} is at {twin.server.port}{sees}; Ctrl-C ends it", flush=True)
         twin.serve(options.log, sys.stdin if options.orders else None)
