@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 MOST_LISTED = 100
+IMPORT_ADVICE = "; if it is another module's, import that first (on the command line: --import MODULE)"
 
 
 class EmbodiedError(Exception):

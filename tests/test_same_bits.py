@@ -9,7 +9,7 @@ from embodied.vector.vec import make_vec
 from embodied_scripts.ids import own_ids
 
 ARMS = ("embodied/Feel-v0", "embodied/Heft-v0", "embodied/Rummage-v0")  # whose worlds always differ
-DUELS = ("embodied/HideSeek-v0", "embodied/Sumo-v0")
+DUELS = ("embodied/HideSeek-v0", "embodied/HideSeek-v1", "embodied/Sumo-v0")
 MOTORS = Randomization((RandomizationTerm(("*_motor/resistance",), Uniform(0.8, 1.3), "scale"),))
 CASES = [(name, {}) for name in own_ids()]
 CASES += [

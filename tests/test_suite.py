@@ -1,5 +1,6 @@
 """What every environment of the suite promises, whatever its task."""
 
+import math
 import warnings
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from embodied.nn.policy import load_policy
 from embodied.selfplay.agents import SeatedAgent
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import as_vec_env
-from embodied_envs import hide_seek, sumo
+from embodied_envs import hide_seek, hide_seek_v1, sumo
+from embodied_envs.scout import RIDE_HEIGHT
 from embodied_policies.trained import trained_folder
 from embodied_scripts.baselines import baselines, trained_player
 from embodied_scripts.bench.beliefs import pose_coverage
@@ -29,7 +31,7 @@ from embodied_scripts.show.suite_pages import play_games
 IDS = [f"embodied/{name}" for name in embodied_envs.TASKS]
 SINGLE = [i for i in IDS if "HideSeek" not in i and "Sumo" not in i]
 TABLETOP = ("embodied/Feel-v0", "embodied/Heft-v0", "embodied/Rummage-v0")
-DUELS = {"embodied/HideSeek-v0": hide_seek, "embodied/Sumo-v0": sumo}
+DUELS = {"embodied/HideSeek-v0": hide_seek, "embodied/HideSeek-v1": hide_seek_v1, "embodied/Sumo-v0": sumo}
 EXTREMES = {
     "embodied/Signpost-v0": [{"places": "random", "decoys": 2, "occluders": 5}],
     "embodied/LightDark-v0": [{"tolerance": 0.05, "light_noise": 0.5}, {"tolerance": 0.6, "glimmer": 1.0}],
@@ -39,6 +41,7 @@ EXTREMES = {
     "embodied/Heft-v0": [{"contrast": 8.0, "action": "targets", "camera": "rays"}],
     "embodied/Rummage-v0": [{"places": 5, "action": "hand", "camera": "rays"}],
     "embodied/HideSeek-v0": [{"screens": 9, "boxes": 4, "head_start_s": 0.0}, {"screens": 0, "boxes": 0, "seat": 1}],
+    "embodied/HideSeek-v1": [{"screens": 5, "seat": "hider", "start": "facing"}],
     "embodied/Sumo-v0": [{"ring": 0.4, "view": 0.3}, {"ring": 0.9, "seat": "east", "opponent": "random"}],
 }
 VARIANTS = [(i, options) for i in IDS for options in ({}, *EXTREMES[i])]
@@ -57,6 +60,7 @@ def actions(env, steps, seed=0):
 def test_the_checkers_of_gymnasium_and_sb3_pass_without_a_warning(env_id):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*is out of date")  # that there is a newer version
         gymnasium_check_env(gym.make(env_id).unwrapped, skip_render_check=True)
         sb3_check_env(gym.make(env_id).unwrapped)
 
@@ -267,7 +271,42 @@ class Echo:
 @pytest.mark.parametrize(("env_id", "seat"), [(i, seat) for i in DUELS for seat in (0, 1)])
 def test_scripted_opponents_beat_random_players(env_id, seat):
     _, results = play_games(env_id, seat, "random", 64)
-    assert (results > 0).mean() >= 0.8 - 2 * (0.8 * 0.2 / 64) ** 0.5
+    share = 0.45 if (env_id, seat) == ("embodied/HideSeek-v1", 0) else 0.8  # in a maze, whoever moves is hard to find
+    assert (results > 0).mean() >= share - 2 * (0.8 * 0.2 / 64) ** 0.5
+
+
+@pytest.mark.parametrize("seat", ["seeker", "hider"])
+def test_in_the_second_hide_and_seek_scripted_players_are_evenly_matched(seat):
+    _, results = play_games("embodied/HideSeek-v1", seat, "scripted", 64)
+    assert 0.25 < (results > 0).mean() < 0.75
+
+
+def test_in_the_second_hide_and_seek_both_begin_anywhere_at_opposite_ends_looking_anywhere():
+    env = batch("embodied/HideSeek-v1", 64)
+    env.reset(seed=0)
+    seeker, hider = env.unwrapped.duel.env.bodies
+    assert (seeker.xy[:, 0] * hider.xy[:, 0] < 0).all()
+    for body in (seeker, hider):
+        assert 0.3 < (body.xy[:, 0] > 0).mean() < 0.7
+        assert np.ptp(body.xy[:, 1]) > 1.0
+        assert abs(np.exp(1j * body.heading).mean()) < 0.4
+    assert abs(np.corrcoef(seeker.xy[:, 1], hider.xy[:, 1])[0, 1]) < 0.5
+
+
+def test_a_robot_that_is_known_by_all_of_it_is_known_where_its_crown_is_passed_under():
+    known = {}
+    for known_by in ("crown", "robot"):
+        env = batch("embodied/HideSeek-v1", 2, seat="hider", opponent="idle", screens=0, boxes=0, known_by=known_by)
+        env.reset(seed=0)
+        seeker, hider = env.unwrapped.duel.env.bodies
+        both = np.arange(2)
+        seeker.place(both, np.tile([-0.5, 0.1], (2, 1)), np.zeros(2), RIDE_HEIGHT)
+        hider.place(both, np.array([[0.4, 0.1], [0.4, 0.1]]), np.array([math.pi, 0.0]), RIDE_HEIGHT)
+        for _ in range(6):
+            obs = env.step(np.zeros((2, 3), np.float32))[0]
+        seen = obs[:, env.unwrapped.layout.slice("camera/class")].reshape(2, -1, 3)[..., 2]
+        known[known_by] = seen.any(axis=1).tolist()
+    assert known == {"crown": [False, False], "robot": [True, False]}  # it stands leaning on its front caster
 
 
 def test_in_sumo_neither_seat_is_the_better_one():
@@ -295,6 +334,8 @@ def test_the_learner_against_an_opponent_learns_from_its_own_seat_only():
         ("embodied/Weigh-v0", {"boxs": 3}, UnknownNameError, "boxes"),
         ("embodied/Sumo-v0", {"seat": "north"}, UnknownNameError, "west"),
         ("embodied/HideSeek-v0", {"opponent": "clever"}, UnknownNameError, "scripted"),
+        ("embodied/HideSeek-v1", {"known_by": "smell"}, UnknownNameError, "crown"),
+        ("embodied/HideSeek-v1", {"start": "near"}, UnknownNameError, "alike"),
     ],
 )
 def test_wrong_options_name_what_there_is(env_id, options, error, words):

@@ -18,7 +18,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env import VecEnv as VecEnv
 
-from embodied.errors import OptionError, UnknownNameError
+from embodied.errors import IMPORT_ADVICE, OptionError, UnknownNameError
 from embodied.hidden import PRIVILEGED, Hidden
 from embodied.vector.batches import episodes_in, flags_of, merged, numbers_of, row_of, success_in
 from embodied.vector.experience import Experience as Experience
@@ -28,7 +28,6 @@ from embodied.vector.previous_action import PreviousAction
 from embodied.vector.soundness import sound, sound_observation
 from embodied.vector.stable import StableVecEnv
 
-IMPORT_ADVICE = "; if it is another module's, import that first (on the command line: --import MODULE)"
 SAME_STEP = AutoresetMode.SAME_STEP
 COUNTED = ("was_done", "returns", "lengths")  # what GymVecEnv itself remembers of each environment
 

@@ -13,6 +13,7 @@ TASKS = {
     "Heft-v0": "embodied_envs.heft",
     "Rummage-v0": "embodied_envs.rummage",
     "HideSeek-v0": "embodied_envs.hide_seek",
+    "HideSeek-v1": "embodied_envs.hide_seek_v1",
     "Sumo-v0": "embodied_envs.sumo",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from embodied_envs.opponents import opponent_of
 from embodied_envs.scene import randomization_of
 from embodied_envs.scout import scout
 
+CROWN = "crown_shell"  # the ring on a Scout's head
 SECOND = {"body_paint": (0.84, 0.33, 0.20, 1.0)}  # the second robot's color
 
 
@@ -61,16 +62,22 @@ def duel_entry_points(task: Callable[[Any], DuelTask], options: type, name: str)
     return make, make_vec, parallel_env
 
 
-def watchful_pair(control_hz: float, seats: tuple[str, str], pixels: int, view: float) -> tuple[Robot, Robot]:
-    """Two Scouts of different colors, each with an eye that tells the other from walls, `view` [m] far."""
+def watchful_pair(
+    control_hz: float, seats: tuple[str, str], pixels: int, view: float, known_by: Sequence[str] = (CROWN,)
+) -> tuple[Robot, Robot]:
+    """Two Scouts of different colors, each with an eye that tells the other from walls, `view` [m] far.
+
+    Args:
+        known_by: the geoms by which one robot knows the other.
+    """
     first, second = seats
     return (
-        _watchful(control_hz, second, pixels, view),
-        replace(_watchful(control_hz, first, pixels, view), material_colors=SECOND),
+        _watchful(control_hz, second, pixels, view, known_by),
+        replace(_watchful(control_hz, first, pixels, view, known_by), material_colors=SECOND),
     )
 
 
-def _watchful(control_hz: float, other: str, pixels: int, view: float) -> Robot:
+def _watchful(control_hz: float, other: str, pixels: int, view: float, known_by: Sequence[str]) -> Robot:
     eye = LineCamera(
         "camera",
         site="camera",
@@ -78,7 +85,7 @@ def _watchful(control_hz: float, other: str, pixels: int, view: float) -> Robot:
         pixels=pixels,
         fov=2 * math.pi / 3,
         max_range=view,
-        labels={f"{other}/crown_shell": "robot"},
+        labels={f"{other}/{part}": "robot" for part in known_by},
         timing=Timing(rate_hz=control_hz, latency_s=0.04, jitter_s=0.01, dropout=0.01),
     )
     return replace(scout(control_hz), line_cameras=(eye,))

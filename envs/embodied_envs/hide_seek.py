@@ -9,14 +9,15 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.errors import UnknownNameError
 from embodied.hidden import Continuous
 from embodied.options import check_bounds
 from embodied.world.duel import DuelTask, Seat
 from embodied.world.task import Draw, Outcome, World
-from embodied_envs.duels import duel_entry_points, watchful_pair
+from embodied_envs.duels import CROWN, duel_entry_points, watchful_pair
 from embodied_envs.opponents import Chaser
 from embodied_envs.scene import AWAY, BOX, EPISODE_S, Props, pose_features, room
-from embodied_envs.scout import RIDE_HEIGHT
+from embodied_envs.scout import RIDE_HEIGHT, visible_parts
 
 HALF_X, HALF_Y = 1.6, 1.2  # m, from the middle of the room to its walls
 CAUGHT = 0.5  # m, between the middles of two robots that see each other
@@ -27,8 +28,10 @@ SCREENS = np.array(
     [(x, y, turn) for x in (-0.5, 0.15, 0.8) for y, turn in ((-0.65, 0.0), (0.0, math.pi / 2), (0.65, 0.0))]
 )
 BOXES = np.array([(-0.15, -0.35), (-0.15, 0.35), (0.5, -0.35), (0.5, 0.35)])  # m
-HIDEOUTS = np.array([(1.25, y) for y in (-0.85, -0.3, 0.3, 0.85)])  # m
-START = (-1.25, 0.0)
+PLACES = np.array([(1.25, y) for y in (-0.85, -0.3, 0.3, 0.85)])  # m, where a robot may begin; or mirrored
+MIDDLE = (-1.25, 0.0)
+KNOWN_BY = ("crown", "robot")
+STARTS = ("facing", "alike")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class HideSeekOptions:
         head_start_s: how long the seeker stands still at first [s].
         view: how far the robots see [m].
         episode_s: time after which the hider has won [s].
+        known_by: by what a robot's camera knows the other: the ring on its head ("crown"), or all that is seen of
+            it ("robot").
+        start: where they begin: "facing", the seeker in the middle of one end of the room, looking at the other end,
+            where the hider stands and looks anywhere; or "alike", each anywhere at its own end, looking anywhere.
     """
 
     screens: int = 4
@@ -48,10 +55,15 @@ class HideSeekOptions:
     head_start_s: float = 3.0
     view: float = 3.0
     episode_s: float = 30.0
+    known_by: str = "crown"
+    start: str = "facing"
 
     def __post_init__(self) -> None:
         check_bounds(self, screens=(0, len(SCREENS)), boxes=(0, len(BOXES)), view=(0.3, 5.0), episode_s=EPISODE_S)
         check_bounds(self, head_start_s=(0.0, self.episode_s))
+        for name, choices in {"known_by": KNOWN_BY, "start": STARTS}.items():
+            if getattr(self, name) not in choices:
+                raise UnknownNameError(name, getattr(self, name), choices)
 
 
 class HideSeek(DuelTask):
@@ -62,7 +74,8 @@ class HideSeek(DuelTask):
     def __init__(self, options: HideSeekOptions) -> None:
         self.options = options
         self.episode_s = options.episode_s
-        self.players = watchful_pair(self.control_hz, SEATS, PIXELS, options.view)
+        known_by = (CROWN,) if options.known_by == "crown" else visible_parts()
+        self.players = watchful_pair(self.control_hz, SEATS, PIXELS, options.view, known_by)
         self.robot = self.players[0]
         self.hidden = tuple(
             Continuous(f"{other} {axis}", -half, half, "m", moving=True)
@@ -104,7 +117,6 @@ class HideSeek(DuelTask):
         self._had_seen = np.zeros(n, bool)
 
     def begin(self, worlds: NDArray[np.intp], draw: Draw) -> None:
-        n = len(worlds)
         screens = SCREENS[draw.distinct("screens", self.options.screens, len(SCREENS))]
         for i in range(self.options.screens):
             self._props.place(f"screen{i}", worlds, screens[:, i], 0.14)
@@ -112,12 +124,19 @@ class HideSeek(DuelTask):
         boxes = BOXES[draw.distinct("boxes", self.options.boxes, len(BOXES))]
         for i, joint in enumerate(self._joints):
             self._qpos[worlds, joint : joint + 2] = boxes[:, i]
-        turn = draw.uniform("heading", 2, -1.0, 1.0) * [0.3, math.pi]
-        seeker, hider = self._world.bodies
-        seeker.place(worlds, np.tile(START, (n, 1)), turn[:, 0], RIDE_HEIGHT)
-        hideout = HIDEOUTS[draw.distinct("hideout", 1, len(HIDEOUTS))[:, 0]]
-        hider.place(worlds, hideout, turn[:, 1], RIDE_HEIGHT)
+        self._place_robots(worlds, draw)
         self._sees[worlds] = self._had_seen[worlds] = False
+
+    def _place_robots(self, worlds: NDArray[np.intp], draw: Draw) -> None:
+        alike = self.options.start == "alike"
+        turn = draw.uniform("heading", 2, -1.0, 1.0) * [math.pi if alike else 0.3, math.pi]
+        hides = PLACES[draw.distinct("hideout", 1, len(PLACES))[:, 0]]
+        seeks = np.tile(MIDDLE, (len(worlds), 1))
+        if alike:
+            side = np.where(draw.uniform("side", 1) < 0.5, -1.0, 1.0)
+            hides, seeks = side * hides, -side * PLACES[draw.distinct("outset", 1, len(PLACES))[:, 0]]
+        for body, place, heading in zip(self._world.bodies, (seeks, hides), turn.T, strict=True):
+            body.place(worlds, place, heading, RIDE_HEIGHT)
 
     def filter_actions(self, actions: NDArray) -> NDArray:
         """The seeker does not drive before its time; it may look around."""

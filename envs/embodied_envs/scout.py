@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import mujoco
+
 import embodied_assets as assets
+from embodied.physics.batch import VISIBLE_GROUPS
 from embodied.robot.actuators.spec import DCMotor, Servo
 from embodied.robot.datasheet import read_battery, read_gear_motor, read_imu, read_servo
 from embodied.robot.rays.spec import LineCamera
@@ -16,6 +19,12 @@ from embodied.robot.sensors.spec import Sensor
 from embodied.robot.timing import Timing
 
 RIDE_HEIGHT = 0.035  # m, of the chassis' frame above the floor
+
+
+def visible_parts() -> tuple[str, ...]:
+    """Names of the geoms that cameras see of a Scout."""
+    geoms = mujoco.MjSpec.from_file(str(assets.robot_path("scout"))).geoms
+    return tuple(geom.name for geom in geoms if geom.name and geom.group in VISIBLE_GROUPS)
 
 
 def scout(control_hz: float) -> Robot:

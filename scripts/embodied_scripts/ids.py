@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 import embodied_envs  # noqa: F401  (registers the ids)
-from embodied.errors import OptionError, UnknownNameError
-from embodied.vector.vec import IMPORT_ADVICE
+from embodied.errors import IMPORT_ADVICE, OptionError, UnknownNameError
 from embodied_scripts.cli.options import import_module
 
 
@@ -53,6 +54,14 @@ def _module_of(spec: EnvSpec) -> str:
 def own_ids() -> list[str]:
     """Returns the ids of this toolkit's environments."""
     return sorted(name for name in gym.registry if name.startswith("embodied/"))
+
+
+@contextmanager
+def any_version() -> Iterator[None]:
+    """Within it, making an environment of which there is a newer version warns of nothing: all of them are asked for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
+        yield
 
 
 def parse_options(pairs: Iterable[str]) -> dict[str, Any]:

@@ -21,4 +21,9 @@ class List:
 
     def run(self) -> None:
         """Prints one row per environment or policy, or writes pages."""
-        load("show.environments:list_environments")(self)
+        if self.pages is not None:
+            load("show.suite_pages:write_suite")(self)
+        elif self.policies:
+            load("show.policies:list_policies")()
+        else:
+            load("show.environments:list_environments")()

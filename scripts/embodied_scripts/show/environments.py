@@ -1,4 +1,4 @@
-"""The environments, as a table or as pages, and the policies that come with the package."""
+"""The environments, as a table."""
 
 from __future__ import annotations
 
@@ -9,27 +9,18 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from embodied.nn.policy import load_policy
-from embodied_policies.trained import trained_folder
-from embodied_scripts.cli.list import List
-from embodied_scripts.ids import own_ids
-from embodied_scripts.show.suite_pages import hidden_words, write_pages
+from embodied.hidden import Discrete, Hidden
+from embodied_scripts.ids import any_version, own_ids
 
 
-def list_environments(asked: List) -> None:
-    """Prints one row per environment, or writes their pages."""
-    if asked.pages is not None:
-        Console().print(f"Wrote {write_pages(asked.pages, own_ids(), asked.episodes)}")
-        return
-    if asked.policies:
-        list_policies()
-        return
-
+def list_environments() -> None:
+    """Prints one row per environment."""
     table = Table(title="Environments", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("id", "rate, limit", "hidden", "sees", "does"):
         table.add_column(column, no_wrap=column in ("id", "hidden"))
     for env_id in own_ids():
-        env: Any = gym.make(env_id).unwrapped
+        with any_version():
+            env: Any = gym.make(env_id).unwrapped
         task = env.task
         table.add_row(
             env_id.removeprefix("embodied/"),
@@ -42,17 +33,9 @@ def list_environments(asked: List) -> None:
     Console().print("sees: numbers in the observation; does: motors, and declarations", style="dim")
 
 
-def list_policies() -> None:
-    """Prints one row per trained policy of the package: its network, its size, and where its card is."""
-    table = Table(title="Policies", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("environment", "network", "weights", "card"):
-        table.add_column(column, no_wrap=column == "environment", overflow="fold")
-    for env_id in own_ids():
-        folder = trained_folder(env_id.removeprefix("embodied/"))
-        if folder is not None:
-            policy = load_policy(folder)
-            weights = sum(one.numel() for one in policy.parameters())
-            name = env_id.removeprefix("embodied/")
-            table.add_row(name, type(policy).__name__, f"{weights:,}", str(folder / "README.md"))
-    Console().print(table)
-    Console().print("Watch one with: embodied play ENVIRONMENT", style="dim")
+def hidden_words(variable: Hidden) -> str:
+    """A hidden variable and its prior, in a few words."""
+    if isinstance(variable, Discrete):
+        return f"{variable.name}, one of {len(variable.labels)}: {variable.entropy_bits:.2f} bit"
+    span = f"{variable.low:.1f} to {variable.high:.1f} {variable.unit}"
+    return f"{variable.name}, {'at first ' * variable.moving}{span}"

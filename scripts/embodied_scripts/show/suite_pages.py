@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -13,18 +14,28 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 
 from embodied.evaluation.loop import Decision, Observer, run
 from embodied.evaluation.report import evaluate
-from embodied.hidden import Discrete, Hidden
 from embodied.layout import Layout
 from embodied.vector.vec import Experience, GymVecEnv, as_vec_env
 from embodied.world.duel import DuelTask
 from embodied_scripts.baselines import baselines
+from embodied_scripts.cli.list import List
+from embodied_scripts.ids import any_version, own_ids
+from embodied_scripts.show.environments import hidden_words
 
 STEPS_BEFORE_PICTURE = 25
 WORLDS = 128
 GAMES_SHARE = 8  # a duel's table has six lines of games that are long: one game for so many episodes of the others
+
+
+def write_suite(asked: List) -> None:
+    """Writes the pages of all environments, and says where."""
+    assert asked.pages is not None
+    with any_version():
+        Console().print(f"Wrote {write_pages(asked.pages, own_ids(), asked.episodes)}")
 
 
 def write_pages(folder: Path, ids: list[str], episodes: int) -> Path:
@@ -46,18 +57,10 @@ def write_pages(folder: Path, ids: list[str], episodes: int) -> Path:
     return page
 
 
-def hidden_words(variable: Hidden) -> str:
-    """A hidden variable and its prior, in a few words."""
-    if isinstance(variable, Discrete):
-        return f"{variable.name}, one of {len(variable.labels)}: {variable.entropy_bits:.2f} bit"
-    span = f"{variable.low:.1f} to {variable.high:.1f} {variable.unit}"
-    return f"{variable.name}, {'at first ' * variable.moving}{span}"
-
-
 def _page(env_id: str, name: str, picture: str) -> Iterator[str]:
     env: Any = gym.make(env_id).unwrapped
     task = env.task
-    module = inspect.getmodule(type(task))
+    module = importlib.import_module(str(gym.spec(env_id).entry_point).partition(":")[0])
     yield from (f"## {name}", "", _sentence(module), "", f"![{name}]({picture})", "")
     yield from ("| | |", "|---|---|")
     yield f"| decisions, time limit | {task.control_hz:g} per second, {task.episode_s:g} s |"
@@ -85,9 +88,9 @@ def _sentence(documented: Any) -> str:
 
 
 def _attributes(cls: type) -> dict[str, str]:
-    """What a docstring says of each attribute."""
-    text = (inspect.getdoc(cls) or "").partition("Attributes:")[2]
-    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", text, re.MULTILINE)
+    """What docstrings of a class, and of those that it is derived from, say of each attribute."""
+    texts = [(inspect.getdoc(one) or "").partition("Attributes:")[2] for one in reversed(cls.__mro__)]
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", "\n".join(texts), re.MULTILINE)
     return {name: " ".join(meaning.split()) for name, meaning in entries}
 
 
