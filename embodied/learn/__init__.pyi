@@ -7,6 +7,8 @@ from .guard import DivergenceGuard as DivergenceGuard
 from .guard import DivergenceWarning as DivergenceWarning
 from .ppo import SequencePPO as SequencePPO
 from .run import RunFolder as RunFolder
+from .sac.algorithm import SequenceSAC as SequenceSAC
+from .sac.config import SACConfig as SACConfig
 from .saving import SettingNotSavedWarning as SettingNotSavedWarning
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "DivergenceWarning",
     "PPOConfig",
     "RunFolder",
+    "SACConfig",
     "SequencePPO",
+    "SequenceSAC",
     "SettingNotSavedWarning",
     "collect_demonstrations",
     "distill",

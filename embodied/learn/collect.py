@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from embodied.hidden import Discrete
-from embodied.learn.config import PPOConfig
+from embodied.learn.config import LearnerConfig
 from embodied.learn.dagger import DAgger
 from embodied.learn.intrinsic import PredictionError, information_gain
 from embodied.learn.rollout import Rollout
@@ -31,9 +31,9 @@ TRUSTED = 0.1  # share of a training after which a belief head is trusted to kno
 
 
 class RolloutCollector(OnPolicyAlgorithm):
-    """The half of `SequencePPO` that collects rollouts; the other half learns from them."""
+    """The half of a learner that collects rollouts; the other half learns from them."""
 
-    config: PPOConfig
+    config: LearnerConfig
     env: GymVecEnv | StableVecEnv
     policy: SequencePolicy  # type: ignore[assignment]
     previous: tuple[str, ...]
@@ -49,6 +49,15 @@ class RolloutCollector(OnPolicyAlgorithm):
     _stopping: bool
     _exploration: Tensor | None  # lasting noise, where it is explored with such
     _unsound: np.ndarray  # environments whose present observation holds numbers that are none
+
+    @property
+    def replay_bytes(self) -> int:
+        """What is kept of older rollouts in the end [bytes]."""
+        return 0
+
+    @abstractmethod
+    def own_tensors(self) -> dict[str, Tensor]:
+        """What it learns beside its policy, by name."""
 
     @abstractmethod
     def begin_anew(self, reseed: bool = True) -> None:
@@ -67,7 +76,7 @@ class RolloutCollector(OnPolicyAlgorithm):
         self._prepare_imitation(rollout)
         self.policy.set_training_mode(False)
         self.memory = self.memory if self.memory is not None else self.policy.initial(self.n_envs)
-        rollout.memory = self.policy.memories.snapshot(self.memory)
+        rollout.memory = self._memory_now()
         callback.on_rollout_start()
         for t in range(n_rollout_steps):
             self._renew_exploration(t)
@@ -86,9 +95,17 @@ class RolloutCollector(OnPolicyAlgorithm):
             if not goes_on:
                 return False
         with torch.inference_mode():
-            rollout.estimate_advantages(self._training_reward(rollout), self._value_now(), self.gamma, self.gae_lambda)
+            self._judge(rollout)
         callback.on_rollout_end()
         return True
+
+    def _memory_now(self) -> Any:
+        """A copy of what is remembered, as a rollout begins with it."""
+        return self.policy.memories.snapshot(self.memory)
+
+    def _judge(self, rollout: Rollout) -> None:
+        """Works out what the steps of a rollout were worth."""
+        rollout.estimate_advantages(self._training_reward(rollout), self._value_now(), self.gamma, self.gae_lambda)
 
     @property
     def _drops(self) -> bool:
@@ -144,11 +161,12 @@ class RolloutCollector(OnPolicyAlgorithm):
 
     def _disturbed(self, action: Tensor) -> Tensor:
         """What an expert does, with noise in every other world, so that it has something to recover from."""
-        if not self.config.dagger_noise:
+        assert self.dagger is not None
+        if not self.dagger.noise:
             return action
         noise = torch.randn(action.shape, generator=self.generator, device=action.device)
         noise[::2] = 0
-        return action + self.config.dagger_noise * noise
+        return action + self.dagger.noise * noise
 
     def _prepare_imitation(self, rollout: Rollout) -> None:
         """Gives the rollout a place for expert actions as long as they count."""

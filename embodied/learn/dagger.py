@@ -31,6 +31,7 @@ class DAgger:
         kickstarting_coef: weight of imitation right after the lessons, beside reinforcement; it fades until the
             training ends.
         learner_share: of the worlds, in which the learner acts in the end.
+        noise: standard deviation of noise on what it does in every other of its worlds, in half ranges.
 
     Raises:
         OptionError: another share, or a negative weight.
@@ -44,6 +45,7 @@ class DAgger:
         seed: int,
         kickstarting_coef: float = 0.0,
         learner_share: float = 1.0,
+        noise: float = 0.0,
     ) -> None:
         if not 0 < share <= 1:
             raise OptionError(f"dagger_share must be above 0 and at most 1, not {share}")
@@ -52,7 +54,7 @@ class DAgger:
         if not 0 <= learner_share <= 1:
             raise OptionError(f"dagger_learner_share is from 0 to 1, not {learner_share}")
         self._expert, self._share, self._n, self._kickstarting_coef = expert, share, n, kickstarting_coef
-        self._learner_share = learner_share
+        self._learner_share, self.noise = learner_share, noise
         self._carry = expert.initial(n, seed)
 
     def is_active(self, done: float) -> bool:

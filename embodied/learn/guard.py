@@ -135,7 +135,7 @@ class DivergenceGuard(BaseCallback):
         """As a share: of the entropy that there may be, or of the half range."""
         head = self.model.policy.action_head
         if isinstance(head, GaussianHead):
-            return float(head.log_std.detach().exp().mean())
+            return head.typical_spread()
         entropy = -self.model.logger.name_to_value.get("train/entropy_loss", -np.inf)
         return float(entropy / np.log(head.mask_size))
 

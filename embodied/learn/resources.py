@@ -10,11 +10,11 @@ from embodied.learn.collect import RolloutCollector
 
 
 def footprint(model: RolloutCollector) -> dict[str, int]:
-    """The memory that training holds between updates [bytes]: it is taken at the start and never grows.
+    """The memory that training holds between updates [bytes]: but for a replay it is taken at the start.
 
     `rollout` is what is written down of it, `memory` what the policy remembers, twice (as it acts, and as it did when
     the rollout began), `network` weights, gradients and the two moments of Adam. While a minibatch is learned from,
-    activations come on top.
+    activations come on top. `replay` is what a learner keeps of older rollouts in the end.
     """
     policy = model.policy
     rollout = [getattr(model.rollout_buffer, f.name) for f in fields(model.rollout_buffer)]  # type: ignore[arg-type]
@@ -23,6 +23,7 @@ def footprint(model: RolloutCollector) -> dict[str, int]:
     return {
         "rollout": sum(_size(tensor) for tensor in rollout if isinstance(tensor, Tensor)),
         "memory": 2 * one * model.n_envs,
+        "replay": model.replay_bytes,
         "network": sum(_size(p) for p in policy.parameters()) + 3 * learned,
     }
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from embodied.errors import CheckpointError
 from embodied.files import DAMAGED, checked, one_line
 from embodied.learn.collect import RolloutCollector
-from embodied.learn.config import PPOConfig
+from embodied.learn.config import LearnerConfig, PPOConfig
 from embodied.nn.checkpoint import (
     load_json,
     load_tensors,
@@ -36,7 +36,9 @@ from embodied.vector.vec import GymVecEnv
 from embodied.version import __version__
 
 TRAINER, TRAINER_CARD, WORLDS = "trainer.safetensors", "trainer.json", "worlds.safetensors"
-_RNG, _WORLD, _MEMORY, _NORMALIZER = "generator", "worlds/", "memory/", "vecnormalize/"
+_RNG, _WORLD, _MEMORY, _NORMALIZER, _OWN = (
+    "generator", "worlds/", "memory/", "vecnormalize/", "own/"
+)  # fmt: skip
 
 
 class SettingNotSavedWarning(UserWarning):
@@ -47,7 +49,7 @@ class SettingNotSavedWarning(UserWarning):
 class TrainerSettings:
     """What a saved trainer was made with, beside policy and environment."""
 
-    config: PPOConfig
+    config: LearnerConfig
     n_envs: int
     previous: tuple[str, ...]
     seed: int | None
@@ -70,6 +72,7 @@ class TrainerCard(msgspec.Struct):
     config: dict[str, Any]
     settings: SavedSettings
     unsaved: tuple[str, ...]
+    learner: str = PPOConfig.learner
 
 
 def save_trainer(model: RolloutCollector, folder: Path) -> None:
@@ -82,6 +85,7 @@ def save_trainer(model: RolloutCollector, folder: Path) -> None:
     files: dict[str, Callable[[Path], None]] = {}
     tensors = optimizer_tensors(model.policy.optimizer)
     tensors |= {_RNG: model.generator.get_state()} | _normalizer_tensors(model)
+    tensors |= {f"{_OWN}{name}": value.detach() for name, value in model.own_tensors().items()}
     files[TRAINER] = lambda path: save_tensors(path, tensors)
     worlds = _worlds_tensors(model)
     if worlds is not None:
@@ -91,7 +95,7 @@ def save_trainer(model: RolloutCollector, folder: Path) -> None:
     unsaved = [name for name in config if callable(getattr(model.config, name))]
     unsaved += ["expert"] * (model.dagger is not None)
     counters = {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
-    card = counters | {"config": config, "settings": settings, "unsaved": unsaved}
+    card = counters | {"learner": model.config.learner, "config": config, "settings": settings, "unsaved": unsaved}
     files[TRAINER_CARD] = lambda path: save_json(path, card)
     own = model.policy.card() | {"env": EnvSpec.of(model.env).jsonable()} | _contract_of(model)
     save_policy(folder, model.policy, own, files, obsolete=(WORLDS,))
@@ -107,15 +111,17 @@ def _contract_of(model: RolloutCollector) -> dict[str, Any]:
     return {"contract": msgspec.structs.replace(extras.contract, lineage=own | model.origins).jsonable()}
 
 
-def saved_settings(folder: Path) -> TrainerSettings:
+def saved_settings(folder: Path, kind: type[LearnerConfig] = PPOConfig) -> TrainerSettings:
     """Returns the settings of a saved trainer.
 
     Raises:
-        CheckpointError: the folder holds none.
+        CheckpointError: the folder holds none, or those of another kind.
     """
     saved, own = (card := _trainer_card(folder)), card.settings
+    if saved.learner != kind.learner:
+        raise CheckpointError(f"{folder} is of {saved.learner}, not of {kind.learner}: use {saved.learner}.load")
     known = {name: value for name, value in saved.config.items() if name not in saved.unsaved}
-    config = checked(known, PPOConfig, f"{folder / TRAINER_CARD} holds no settings of a trainer", CheckpointError)
+    config = checked(known, kind, f"{folder / TRAINER_CARD} holds no settings of a trainer", CheckpointError)
     return TrainerSettings(config, own.n_envs, own.previous, own.seed, saved.unsaved)
 
 
@@ -149,6 +155,7 @@ def resume_trainer(model: RolloutCollector, folder: Path) -> None:
     generator_state = tensors.pop(_RNG)
     refuse_no_numbers(tensors, f"{folder / TRAINER} holds numbers that are none")
     _restore_normalizer(model, tensors, folder)
+    _restore_own(model, tensors, folder)
     model.num_timesteps, model._n_updates = counters.num_timesteps, counters.n_updates
     if generator_state.numel() == model.generator.get_state().numel():  # else of another kind of device
         try:
@@ -198,6 +205,16 @@ def _restore_normalizer(model: RolloutCollector, tensors: dict[str, Tensor], fol
         )
     for name, one in present.items():
         one.mean, one.var, one.count = saved[f"{name}/mean"], saved[f"{name}/var"], float(saved[f"{name}/count"])
+
+
+def _restore_own(model: RolloutCollector, tensors: dict[str, Tensor], folder: Path) -> None:
+    """Takes what a learner learns beside its policy out of `tensors`, and writes it there."""
+    saved = {name.removeprefix(_OWN): tensors.pop(name) for name in list(tensors) if name.startswith(_OWN)}
+    own = model.own_tensors()
+    if {name: t.shape for name, t in saved.items()} != {name: t.shape for name, t in own.items()}:
+        raise CheckpointError(f"{folder / TRAINER} is of another learner, or of one of another size")
+    for name, value in own.items():
+        value.data.copy_(saved[name])
 
 
 def _worlds_tensors(model: RolloutCollector) -> dict[str, Tensor] | None:

@@ -118,6 +118,14 @@ class GaussianHead(nn.Module):
         """Actions `(…, size)` as a network reads them: what was done, within the Box."""
         return action.clamp(-1, 1)
 
+    def decided(self, features: Tensor) -> Tensor:
+        """The most likely action, within the Box, as a network reads it."""
+        return self.as_input(self.mean(features))
+
+    def typical_spread(self) -> float:
+        """What it explores with, in half ranges of the Box."""
+        return float(self.log_std.detach().exp().mean())
+
     def keep_exploring(self, spread: float) -> None:
         """Lets no spread fall below this, in half ranges of the Box."""
         self.log_std.data.clamp_(min=float(np.log(spread)))

@@ -97,7 +97,7 @@ def _chosen(head: GaussianHead | ChoiceHead, features: Tensor, mask: Tensor | No
     if isinstance(head, ChoiceHead):
         choice = head.mode(head(features, mask))
         return choice + torch.as_tensor(head.start), head.as_input(choice)
-    done = head.as_input(head.mean(features))
+    done = head.decided(features)
     action = head.scaled(done)
     return (action.float() if head.space.dtype.kind == "f" else action.round()), done
 

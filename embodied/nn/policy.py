@@ -28,6 +28,7 @@ from embodied.nn.memories import ActionInput, ActionMemories, Remembered
 from embodied.nn.normalization import RunningMeanStd
 from embodied.nn.privilege import NOTHING
 from embodied.nn.privilege import Privilege as Privilege
+from embodied.nn.squashed import SquashedHead, squashed_head
 from embodied.spaces import Codec, mask_of
 
 SCALE = "encoder.running."  # names of how observations are normalized
@@ -68,6 +69,7 @@ class SequencePolicy(BasePolicy):
     Args:
         lr_schedule: what Stable-Baselines3 passes; the optimizer is the trainer's.
         use_sde: explore with noise that depends on the state (Box actions only).
+        squash: let actions come from a squashed Gaussian, as soft actor-critic wants them (Box actions only).
         forward_model: have a head that predicts the next observation from features and action.
         predict_state: have a head that predicts the privileged state from features, to learn by.
         normalize: bring measurements to zero mean and unit spread, as `observe` comes to know them.
@@ -89,6 +91,7 @@ class SequencePolicy(BasePolicy):
         action_space: spaces.Space,
         lr_schedule: Any = None,
         use_sde: bool = False,
+        squash: bool = False,
         privilege: Privilege = NOTHING,
         forward_model: bool = False,
         predict_state: bool = False,
@@ -108,7 +111,11 @@ class SequencePolicy(BasePolicy):
         width = self.core.features
         self.normalize = normalize
         self.encoder = Encoder(self.codec, width, normalize)
-        self.action_head = action_head(width, action_space, use_sde, initial_std)
+        self.action_head = (
+            squashed_head(width, action_space, initial_std)
+            if squash
+            else action_head(width, action_space, use_sde, initial_std)
+        )
         self.previous_action = self._action_input() if previous_action and self.core.has_memory else None
         self.belief_layout = BeliefHeadLayout(privilege.hidden)
         self.belief_head = nn.Linear(width, self.belief_layout.size) if privilege.hidden else None
@@ -129,6 +136,7 @@ class SequencePolicy(BasePolicy):
         """What every policy can be built with, beside its own settings."""
         return {
             "use_sde": isinstance(self.action_head, StateDependentHead),
+            "squash": isinstance(self.action_head, SquashedHead),
             "forward_model": self.forward_model_head is not None,
             "predict_state": self.state_head is not None,
             "normalize": self.normalize,

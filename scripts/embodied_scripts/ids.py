@@ -58,7 +58,7 @@ def own_ids() -> list[str]:
 
 @contextmanager
 def any_version() -> Iterator[None]:
-    """Within it, making an environment of which there is a newer version warns of nothing: all of them are asked for."""
+    """Within it, making an environment of which there is a newer version warns of nothing."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
         yield

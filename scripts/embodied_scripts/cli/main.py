@@ -32,6 +32,7 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
     },
     "Train": {
         "train": Subcommand("cli.train:Train", "train a policy on an environment"),
+        "train-sac": Subcommand("cli.train_sac:TrainSAC", "the same off policy: fewer steps, more time for each"),
         "collect": Subcommand("cli.collect:Collect", "collect demonstrations of a planner or a policy"),
         "distill": Subcommand("cli.distill:Distill", "teach a network what the planner decides"),
         "league": Subcommand("cli.league:LeagueOf", "self-play: train, rate and exploit a league"),

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from embodied.agent import Agent
 from embodied.errors import OptionError, UnknownNameError
 from embodied.learn.cloning import Demonstrations
+from embodied.learn.learner import SequenceLearner
 from embodied.learn.ppo import SequencePPO
 from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.vec import GymVecEnv
@@ -40,12 +41,13 @@ def expert_of(name: str, env: GymVecEnv) -> Agent:
     return saved_agent(Path(name) / "policy", env)
 
 
-def clone_demonstrations(model: SequencePPO, settings: Train) -> None:
+def clone_demonstrations(model: SequenceLearner, settings: Train) -> None:
     """Behavior cloning, if there are demonstrations."""
     if settings.demonstrations is None:
         return
     if settings.cloning_epochs < 1:
         raise OptionError(f"demonstrations are gone through at least once, not {settings.cloning_epochs} times")
+    assert isinstance(model, SequencePPO)
     data = Demonstrations.load(Path(settings.demonstrations))
     with Progress(transient=True) as progress:
         bar = progress.add_task("Cloning", total=settings.cloning_epochs)

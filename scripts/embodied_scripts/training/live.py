@@ -9,7 +9,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 
-from embodied.learn.ppo import SequencePPO
+from embodied.learn.learner import SequenceLearner
 from embodied.vector.vec import Experience
 from embodied_scripts.show.loggers import EpisodeLogger, ForeignSceneLogger, SceneLogger, open_stream
 from embodied_scripts.show.playing import Decision, HistoryFilter
@@ -39,7 +39,7 @@ class Live(BaseCallback):
         every_s: time from the beginning of one episode that is shown to that of the next [s].
     """
 
-    def __init__(self, where: str, model: SequencePPO, title: str, every_s: float) -> None:
+    def __init__(self, where: str, model: SequenceLearner, title: str, every_s: float) -> None:
         super().__init__()
         world: Any = model.env.gym_env.unwrapped  # type: ignore[union-attr]
         scene_logger = SceneLogger(world) if hasattr(world, "task") else ForeignSceneLogger(world)

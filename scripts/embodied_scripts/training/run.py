@@ -12,14 +12,17 @@ import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.errors import CheckpointError, EmbodiedError, OptionError
 from embodied.files import checked
 from embodied.learn.guard import DivergenceGuard
+from embodied.learn.learner import SequenceLearner
 from embodied.learn.ppo import SequencePPO
 from embodied.learn.resources import footprint
 from embodied.learn.run import RunFolder
+from embodied.learn.sac.algorithm import SequenceSAC
 from embodied.physics.threads import default_threads
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
 from embodied_scripts.cli.options import import_flags
 from embodied_scripts.cli.train import Train
+from embodied_scripts.cli.train_sac import TrainSAC
 from embodied_scripts.ids import parse_options
 from embodied_scripts.resuming import (
     EXPERT,
@@ -90,7 +93,8 @@ def _train(folder: RunFolder, given: Train) -> bool:
         raise CheckpointError(f"{folder.path} cannot be written to: {error.strerror or error}") from error
     folder.check_there()
     model.save(folder.policy)
-    command = "embodied evaluate" if finished else f"embodied train {settings.id} --resume --run"
+    again = "train-sac" if isinstance(settings, TrainSAC) else "train"
+    command = "embodied evaluate" if finished else f"embodied {again} {settings.id} --resume --run"
     done = (
         f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}{import_flags()}"
     )
@@ -98,7 +102,7 @@ def _train(folder: RunFolder, given: Train) -> bool:
     return finished
 
 
-def build(settings: Train) -> SequencePPO:
+def build(settings: Train) -> SequenceLearner:
     """The trainer of a run."""
     threads = settings.threads or default_threads()
     if settings.device.startswith("cuda") and not torch.cuda.is_available():
@@ -106,14 +110,14 @@ def build(settings: Train) -> SequencePPO:
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     env = _worlds_of(settings, threads)
-    model = SequencePPO(
-        start_of(settings) or settings.network,
-        env,
-        settings.ppo,
-        expert=None if settings.expert is None else expert_of(settings.expert, env),
-        seed=settings.seed,
-        device=settings.device,
-    )
+    start = start_of(settings) or settings.network
+    how: dict[str, Any] = {"seed": settings.seed, "device": settings.device}
+    model: SequenceLearner
+    if isinstance(settings, TrainSAC):
+        model = SequenceSAC(start, env, settings.sac, **how)
+    else:
+        expert = None if settings.expert is None else expert_of(settings.expert, env)
+        model = SequencePPO(start, env, settings.ppo, expert=expert, **how)
     origins = {"parent": settings.start_from, "expert": settings.expert, "demonstrations": settings.demonstrations}
     model.origins = {name: origin for name, origin in origins.items() if origin is not None}
     return model
@@ -130,13 +134,13 @@ def _worlds_of(settings: Train, threads: int) -> GymVecEnv:
     return spec.make(settings.n_envs, **own)
 
 
-def _size_of(model: SequencePPO) -> str:
+def _size_of(model: SequenceLearner) -> str:
     weights = sum(p.numel() for p in model.policy.parameters())
     held = sum(footprint(model).values()) / 2**20
     return f"{weights:,} weights, {model.n_envs} worlds × {model.n_steps} steps: holds {held:,.0f} MB while it learns"
 
 
-def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: list[Live]) -> bool:
+def _learn(model: SequenceLearner, settings: Train, folder: RunFolder, watching: list[Live]) -> bool:
     """Trains to the end, with progress and checkpoints; False if the person stopped it."""
     assert settings.steps is not None
     left = settings.steps - model.num_timesteps
@@ -155,14 +159,14 @@ def _learn(model: SequencePPO, settings: Train, folder: RunFolder, watching: lis
     return model.num_timesteps >= settings.steps
 
 
-def _randomization_log(model: SequencePPO, folder: RunFolder) -> list[RandomizationLog]:
+def _randomization_log(model: SequenceLearner, folder: RunFolder) -> list[RandomizationLog]:
     """What logs the sampled parameters of each world, if worlds differ."""
     worlds = getattr(model.env, "gym_env", None)
     names = getattr(getattr(worlds, "unwrapped", None), "sampled_parameter_names", ())
     return [RandomizationLog(folder.path / "randomization.csv", names)] if names else []
 
 
-def _live_view(model: SequencePPO, settings: Train, folder: RunFolder) -> list[Live]:
+def _live_view(model: SequenceLearner, settings: Train, folder: RunFolder) -> list[Live]:
     """The view that was asked for, if one was."""
     if settings.view is None:
         return []
@@ -182,7 +186,10 @@ def settings_of(folder: RunFolder, given: Train) -> Train:
     begun = from_jsonable(folder.settings(), str(folder.path))
     if begun.id != given.id:
         raise CheckpointError(f"{folder.path} is a run of {begun.id}, not of {given.id}")
-    refuse_changes(folder.path, begun, given, Train(id=given.id))
+    if type(begun) is not type(given):
+        command = "train-sac" if isinstance(begun, TrainSAC) else "train"
+        raise CheckpointError(f"{folder.path} was begun by another algorithm: go on with embodied {command}")
+    refuse_changes(folder.path, begun, given, type(given)(id=given.id))
     refuse_paths(folder.path, begun.options, given.options)
     kept = {name: getattr(given, name) for name in ("view", "view_every", "device")}
     if begun.randomize is not None:
@@ -200,4 +207,5 @@ def from_jsonable(saved: dict[str, Any], source: str) -> Train:
     Raises:
         CheckpointError: these are no settings of this version.
     """
-    return checked(saved, Train, f"the settings in {source} are of another version", CheckpointError)
+    kind = TrainSAC if "sac" in saved else Train
+    return checked(saved, kind, f"the settings in {source} are of another version", CheckpointError)

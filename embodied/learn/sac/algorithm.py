@@ -1,0 +1,265 @@
+"""Soft actor-critic for policies that remember (Haarnoja et al. 2018), off policy from whole sequences.
+
+A sequence is replayed from the memory that acting had before it, of which the first steps are burnt in (R2D2;
+Kapturowski et al. 2019). Where the environment tells a privileged state, the critics read that; else they read
+observations by a network of the policy's kind that is theirs alone (Ni et al. 2022), and remembers beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from embodied.errors import OptionError, TrainingError
+from embodied.learn.learner import SequenceLearner
+from embodied.learn.losses import belief_loss, forward_model_loss, mean_over, state_loss
+from embodied.learn.rollout import Rollout
+from embodied.learn.sac.config import SACConfig
+from embodied.learn.sac.critic import Critics
+from embodied.learn.sac.replay import Replay, bytes_of
+from embodied.nn.policy import PolicyOutput
+from embodied.nn.squashed import SquashedNormal
+
+
+@dataclass(frozen=True)
+class SACLosses:
+    """The terms of one minibatch's loss, and what tells whether the update is healthy."""
+
+    actor: Tensor
+    critic: Tensor
+    ent_coef: Tensor
+    known: Tensor  # of heads for belief, state and forecasts
+    entropy: Tensor
+    value: Tensor
+
+    def total(self) -> Tensor:
+        """The sum to descend."""
+        return self.actor + self.critic + self.ent_coef + self.known
+
+
+class SequenceSAC(SequenceLearner):
+    """Trains a `SequencePolicy` with continuous actions on any Gymnasium environment, off policy.
+
+    It takes fewer steps in environments than `SequencePPO`, and more time for each.
+
+    Args:
+        policy, env, n_envs, previous, policy_kwargs, tensorboard_log, verbose, seed, device: see `SequenceLearner`.
+        config: hyperparameters; `settings` are some of them by name, and override it.
+
+    Attributes:
+        replay: what is learned from; it is not saved, so that one that is resumed gathers a new one first.
+
+    Raises:
+        OptionError: settings that do not fit each other, or that do not exist; or actions are no Box.
+        UnknownNameError: no environment of that id, or no such policy.
+    """
+
+    config_type = SACConfig
+    config: SACConfig
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        config, policy = self.config, self.policy
+        self.shaping_curriculum = 0.0
+        context = self._privileged.critic_size if self._privileged.state else policy.core.features
+        self.critics = Critics(config.n_critics, context, policy.action_head.size).to(self.device)
+        self.target_critics = deepcopy(self.critics).requires_grad_(False)
+        self.reader = None if self._privileged.state else deepcopy(policy)
+        self.target_reader = None if self.reader is None else deepcopy(self.reader).requires_grad_(False)
+        self.log_ent_coef = nn.Parameter(torch.tensor(config.ent_coef_start, device=self.device).log())
+        size = policy.action_head.size
+        self.target_entropy = -float(size) if config.target_entropy is None else config.target_entropy
+        self._weights += [*self.critics.parameters(), self.log_ent_coef]
+        self._weights += [] if self.reader is None else [*self.reader.parameters()]
+        policy.optimizer = torch.optim.Adam(self._weights, self.lr_schedule(1), fused=True)
+        self.replay = Replay(config.buffer_size)
+
+    def _policy_extras(self) -> dict[str, Any]:
+        if self.config.bfloat16 and self.device.type == "cpu":
+            raise OptionError("bfloat16 is for GPUs here")
+        return {"squash": True}
+
+    def own_tensors(self) -> dict[str, Tensor]:
+        parts = {
+            "critics": self.critics,
+            "target_critics": self.target_critics,
+            "reader": self.reader,
+            "target_reader": self.target_reader,
+        }
+        own = {
+            f"{part}/{name}": value
+            for part, module in parts.items()
+            if module is not None
+            for name, value in module.state_dict().items()
+        }
+        return own | {"log_ent_coef": self.log_ent_coef}
+
+    @property
+    def replay_bytes(self) -> int:
+        readers = [self.policy] if self.reader is None else [self.policy, self.reader]
+        remembered = [t for one in readers for t in one.memories.tensors(one.initial(1)).values()]
+        row = bytes_of(self.rollout_buffer) / self.rollout_buffer.reward.numel()  # type: ignore[attr-defined, arg-type]
+        sequence = sum(t.numel() * t.element_size() for t in remembered)
+        return int(self.config.buffer_size * (row + sequence / self.n_steps))
+
+    def begin_anew(self, reseed: bool = True) -> None:
+        super().begin_anew(reseed)
+        self.replay = Replay(self.config.buffer_size)
+        self._reader_memory: Any = None
+
+    def _memory_now(self) -> Any:
+        if self.reader is not None and self._reader_memory is None:
+            self._reader_memory = self.reader.initial(self.n_envs)
+        self._reader_before = None if self.reader is None else self.reader.memories.clone(self._reader_memory)
+        return self.policy.memories.clone(self.memory)  # whole, so that those of different times fit together
+
+    def _act(self, rollout: Rollout, t: int) -> Tensor:
+        action = super()._act(rollout, t)
+        if self.reader is not None:
+            obs, first = rollout.obs[:, t], rollout.first[:, t]
+            _, self._reader_memory = self.reader.step(obs, first, self._reader_memory)
+            self.reader.note_action(self._reader_memory, action)
+        return action
+
+    def _judge(self, rollout: Rollout) -> None:
+        super()._judge(rollout)
+        rollout.reward.copy_(self._training_reward(rollout))
+
+    def train(self) -> None:
+        """Keeps the rollout, and improves the policy on sequences that are drawn from all that is kept."""
+        self._update_learning_rate(self.policy.optimizer)
+        rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
+        self.replay.add(rollout, self._reader_before)
+        self._observe(rollout)
+        self.policy.return_normalizer.update(rollout.returns[~rollout.ignore])
+        if self.num_timesteps < self.config.learning_starts:
+            return
+        self.policy.set_training_mode(True)
+        history = [self._update() for _ in range(self.config.gradient_steps)]
+        self._n_updates += self.config.gradient_steps
+        self._report(history)
+
+    def _update(self) -> SACLosses:
+        """Descends the losses of some sequences, and lets the targets follow."""
+        count = max(1, self.config.batch_size // self.n_steps)
+        losses = self._losses(*self.replay.draw(count, self.policy, self.generator))
+        self.policy.optimizer.zero_grad(set_to_none=True)
+        balance = self.policy.core.regularizer()
+        (losses.total() if balance is None else losses.total() + balance).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
+        if not norm.isfinite():
+            raise TrainingError(
+                f"the gradient of update {self._n_updates} is no number after {self.num_timesteps} steps: lower the "
+                "learning rate, or scale rewards and observations; what was saved before is intact"
+            )
+        self.policy.optimizer.step()
+        self._follow()
+        return losses
+
+    def _losses(self, lived: Rollout, reader_memory: Any) -> SACLosses:
+        policy, config, head = self.policy, self.config, self.policy.action_head
+        output = policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
+        told, later = self._told(lived, reader_memory)
+        began = config.burn_in
+        counts = _counted(lived)[:, began:-1]
+        target = self._target(lived, output, later)[:, began:]
+        values = self.critics(told[:, began:-1], lived.action[:, began:-1])
+        chosen = _squashed(head(output.features[:, began:-1]))
+        new, log_prob = chosen.with_log_prob(self.generator)
+        with _frozen(self.critics):
+            worth = self.critics(told[:, began:-1].detach(), new).mean(0)
+        ent_coef = self._ent_coef
+        surprise = log_prob.detach() + self.target_entropy
+        return SACLosses(
+            actor=mean_over(ent_coef.detach() * log_prob - worth, counts),
+            critic=mean_over(((values - target) ** 2).sum(0), counts),
+            ent_coef=-mean_over(ent_coef * surprise, counts),
+            known=self._known(lived, output),
+            entropy=-mean_over(log_prob, counts).detach(),
+            value=mean_over(values.mean(0), counts).detach(),
+        )
+
+    def _told(self, lived: Rollout, memory: Any) -> tuple[Tensor, Tensor]:
+        """What the critics read at each step, and what their targets do, `(B, T, …)`."""
+        if self.reader is None or self.target_reader is None:
+            privileged = self._privileged.critic_input(lived.state, lived.hidden)
+            return privileged, privileged
+        given = (lived.obs, lived.first, memory, None, lived.action)
+        with torch.no_grad():
+            later = self.target_reader.sequence(*given).features
+        return self.reader.sequence(*given).features, later
+
+    def _known(self, lived: Rollout, output: PolicyOutput) -> Tensor:
+        """How wrong the heads for belief, privileged state and forecasts are, weighted."""
+        policy, config, counts = self.policy, self.config, ~lived.ignore
+        every = torch.arange(len(lived.obs), device=self.device)
+        loss = config.belief_coef * belief_loss(policy, output, lived, every, counts)
+        loss = loss + config.state_coef * state_loss(policy, output, lived.state, counts)
+        forecast = forward_model_loss(policy, output, lived.obs, lived.first, lived.action)
+        return loss + config.forward_model_coef * forecast
+
+    @torch.no_grad()
+    def _target(self, lived: Rollout, output: PolicyOutput, later: Tensor) -> Tensor:
+        """What each step but the last was worth, in spreads of returns, `(B, T − 1)`."""
+        _, spread = self.policy.return_normalizer.mean_and_spread
+        chosen = _squashed(self.policy.action_head(output.features[:, 1:]))
+        action, log_prob = chosen.with_log_prob(self.generator)
+        pair = torch.randperm(self.config.n_critics, generator=self.generator, device=self.device)[:2]
+        value = self.target_critics(later[:, 1:], action)[pair].amin(0) - self._ent_coef * log_prob
+        goes_on = (~lived.terminated[:, :-1]).to(value.dtype)
+        return lived.reward[:, :-1] / spread + self.gamma * goes_on * value
+
+    @property
+    def _ent_coef(self) -> Tensor:
+        """Worth of a nat of entropy, in spreads of returns."""
+        return self.log_ent_coef.exp()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Lets the targets follow what is learned."""
+        pairs: list[tuple[nn.Module, nn.Module]] = [(self.target_critics, self.critics)]
+        if self.reader is not None and self.target_reader is not None:
+            pairs.append((self.target_reader, self.reader))
+        for target, learned in pairs:
+            for weight, goal in zip(target.parameters(), learned.parameters(), strict=True):
+                weight.lerp_(goal, self.config.tau)
+            for buffer, now in zip(target.buffers(), learned.buffers(), strict=True):
+                buffer.copy_(now)
+
+    def _report(self, history: list[SACLosses]) -> None:
+        """Logs under the names of Stable-Baselines3, where it has them."""
+        names = {"actor": "actor_loss", "critic": "critic_loss", "ent_coef": "ent_coef_loss", "entropy": "entropy"}
+        for name, key in (names | {"known": "belief_loss", "value": "value"}).items():
+            mean = torch.stack([getattr(losses, name).detach() for losses in history]).mean().item()
+            self.logger.record(f"train/{key}", mean)
+        self.logger.record("train/ent_coef", self._ent_coef.item())
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        if self.belief_bits:
+            self.logger.record("rollout/belief_bits", float(np.mean(self.belief_bits)))
+
+
+def _counted(lived: Rollout) -> Tensor:
+    """Steps whose successor is known: not those at which an episode was cut off, nor resets."""
+    return ~((lived.truncated & ~lived.terminated) | lived.ignore)
+
+
+def _squashed(distribution: Any) -> SquashedNormal:
+    assert isinstance(distribution, SquashedNormal)
+    return distribution
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Within it, gradients flow through a network and not into it."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

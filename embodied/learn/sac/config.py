@@ -1,0 +1,52 @@
+"""The settings of `SequenceSAC`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from embodied.errors import OptionError
+from embodied.learn.config import LearnerConfig
+
+
+@dataclass(frozen=True)
+class SACConfig(LearnerConfig):
+    """Hyperparameters of `SequenceSAC`. Names are those of Stable-Baselines3's SAC where it has them.
+
+    Raises:
+        OptionError: a value outside what is possible, or settings that do not fit each other.
+    """
+
+    learner: ClassVar[str] = "SequenceSAC"
+
+    n_steps: int = 64
+    """Steps per environment and sequence; what is replayed is whole sequences, with the memory before them."""
+    batch_size: int = 1024
+    """Steps in a minibatch; it holds whole sequences, at least one."""
+    max_grad_norm: float = 10.0
+    """Norm at which gradients are clipped."""
+    buffer_size: int = 300_000
+    """Steps that are kept, over all environments together."""
+    learning_starts: int = 2_000
+    """Steps before the first update."""
+    gradient_steps: int = 32
+    """Updates after each rollout."""
+    burn_in: int = 8
+    """Steps at the start of a sequence by which memory is brought up to date, and from which nothing is learned."""
+    tau: float = 0.005
+    """Share by which target networks follow, per update."""
+    n_critics: int = 2
+    """Value networks; a target is the least of two of them, drawn by chance (REDQ; Chen et al. 2021)."""
+    ent_coef_start: float = 0.02
+    """Worth of a nat of entropy at first, in spreads of returns; it is learned."""
+    target_entropy: float | None = None
+    """Entropy that is kept [nats]. None: minus one per number of an action."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.buffer_size, self.gradient_steps) < 1 or self.n_critics < 2 or self.n_steps < 2:
+            raise OptionError("buffer_size and gradient_steps are at least 1, n_critics and n_steps at least 2")
+        if not 0 <= self.burn_in < self.n_steps - 1:
+            raise OptionError(f"burn_in leaves a step and its successor: from 0 to {self.n_steps - 2}")
+        if not 0 < self.tau <= 1 or not self.ent_coef_start > 0:
+            raise OptionError("tau is above 0 and at most 1, and ent_coef_start above 0")

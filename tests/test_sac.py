@@ -1,0 +1,253 @@
+"""Soft actor-critic for policies that remember: off policy, from whole sequences."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from conftest import SIGNPOST
+from gymnasium import spaces
+from torch.distributions import Independent, Normal, TransformedDistribution
+from torch.distributions.transforms import TanhTransform
+
+from embodied.errors import CheckpointError, OptionError
+from embodied.evaluation.report import evaluate
+from embodied.learn import SACConfig, SequencePPO, SequenceSAC
+from embodied.learn.resources import footprint
+from embodied.learn.sac.critic import Critics
+from embodied.learn.sac.replay import Replay
+from embodied.nn.policy import load_policy
+from embodied.nn.squashed import SquashedNormal, squashed_head
+from embodied.vector.vec import as_vec_env
+
+SMALL = SACConfig(n_steps=8, batch_size=32, gradient_steps=2, learning_starts=0, burn_in=2, buffer_size=512)
+TINY = {"layers": 1, "width": 16, "context": 8}
+
+
+def learner(env="Pendulum-v1", policy="TransformerPolicy", **settings):
+    kwargs = {"layers": 1, "width": 16} if policy == "MlpPolicy" else TINY
+    kwargs = {name: value for name, value in kwargs.items() if policy == "TransformerPolicy" or name != "context"}
+    return SequenceSAC(policy, env, SMALL, n_envs=4, seed=0, policy_kwargs=kwargs, **settings)
+
+
+class TargetEnv(gym.Env):
+    """Which way to push is shown in the first step of an episode, and paid for in all: remembering earns 4."""
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(-1, 1, (1,), np.float32)
+        self.action_space = spaces.Box(-2, 2, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.wanted, self.t = self.np_random.choice([-1.0, 1.0]), 0
+        return np.array([self.wanted], np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        earned = 1 - 0.5 * abs(float(action[0]) - self.wanted)
+        return np.zeros(1, np.float32), earned, self.t == 4, False, {}
+
+
+def test_a_squashed_gaussian_is_as_likely_as_torch_says():
+    mean, spread = torch.tensor([[0.3, -1.0]]), torch.tensor([[0.5, 1.5]])
+    ours = SquashedNormal(mean, spread)
+    theirs = TransformedDistribution(Independent(Normal(mean, spread), 1), [TanhTransform()])
+    action, log_prob = ours.with_log_prob(torch.Generator().manual_seed(0))
+    assert torch.allclose(log_prob, theirs.log_prob(action), atol=1e-4)
+    assert torch.allclose(log_prob, ours.log_prob(action), atol=1e-4)
+    assert torch.isfinite(ours.log_prob(torch.ones(1, 2))).all()
+    assert torch.allclose(ours.mean, mean.tanh())
+
+
+def test_squashed_actions_stay_within_a_box_that_is_not_symmetric():
+    box = spaces.Box(np.array([-1, 0], np.float32), np.array([3, 0.5], np.float32))
+    head = squashed_head(4, box, initial_std=3.0)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        acted = head.to_env(head.sample(head(torch.randn(256, 4, generator=generator)), generator))
+    assert (acted >= box.low).all()
+    assert (acted <= box.high).all()
+    assert (acted.min(0) < box.low + 0.1 * (box.high - box.low)).all()
+    assert (acted.max(0) > box.high - 0.1 * (box.high - box.low)).all()
+
+
+def test_critics_that_are_worked_out_together_are_each_their_own():
+    critics = Critics(3, 4, 2)
+    torch.nn.init.normal_(critics.last.weight)
+    context, action = torch.randn(5, 7, 4), torch.randn(5, 7, 2)
+    values = critics(context, action)
+    assert values.shape == (3, 5, 7)
+    assert torch.allclose(critics(context[2:3, 3:4], action[2:3, 3:4])[:, 0, 0], values[:, 2, 3], atol=1e-5)
+    values[1].sum().backward()
+    for layer in (*critics.hidden, critics.last):
+        moved = layer.weight.grad.abs().sum(dim=(1, 2))
+        assert (moved > 0).tolist() == [False, True, False]
+
+
+def test_what_is_replayed_is_what_was_lived_with_the_memory_before_it():
+    model = learner(gradient_steps=1)
+    kept = []
+    add = Replay.add
+    model.replay.add = lambda rollout, beside: (kept.append(rollout.obs.clone()), add(model.replay, rollout, beside))
+    model.learn(4 * 8 * 5)
+    drawn, beside = model.replay.draw(6, model.policy, torch.Generator().manual_seed(0))
+    assert len(drawn.obs) == 6
+    memory = drawn.memory
+    for i, obs in enumerate(drawn.obs):
+        (chunk,) = [k for k, seen in enumerate(kept) if any(torch.equal(row, obs) for row in seen)]
+        assert int(memory.core.age_N[i]) == 8 * chunk  # Pendulum's episodes are longer
+        assert (memory.action[i] == 0).all() == (chunk == 0)
+        assert torch.equal(beside.core.age_N[i], memory.core.age_N[i])
+        assert (memory.core.time_NC[i] >= 0).sum() == min(8, 8 * chunk)
+
+
+def test_a_replay_forgets_the_oldest():
+    model = learner(buffer_size=64)
+    model.learn(4 * 8 * 5)
+    assert len(model.replay) == 64
+    assert footprint(model)["replay"] >= sum(
+        t.numel() * t.element_size() for rollout, _ in model.replay._kept for t in (rollout.obs, rollout.action)
+    )
+
+
+def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_off():
+    model = learner()
+    model.learn(32)
+    lived, beside = model.replay.draw(4, model.policy, model.generator)
+    lived.terminated[:], lived.truncated[:], lived.ignore[:] = False, False, False
+    lived.reward[:] = 1.0
+    lived.terminated[0, 3] = True
+    output = model.policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
+    _, later = model._told(lived, beside)
+    for layer in (*model.target_critics.hidden, model.target_critics.last):
+        layer.bias.data.fill_(0.0)
+    model.target_critics.last.bias.data.fill_(7.0)
+    model.target_critics.last.weight.data.zero_()
+    model.log_ent_coef.data.fill_(-30.0)
+    _, spread = model.policy.return_normalizer.mean_and_spread
+    target = model._target(lived, output, later)
+    assert target.shape == (4, 7)
+    assert float(target[0, 3]) == pytest.approx(1 / float(spread), rel=1e-4)
+    assert float(target[1, 3]) == pytest.approx(1 / float(spread) + 0.99 * 7.0, rel=1e-4)
+    lived.truncated[1, 2] = True
+    lived.ignore[2, 5] = True
+    lived.truncated[0, 3] = True  # ended and cut off at once: ended
+
+    def losses():
+        model.generator.manual_seed(0)
+        return model._losses(lived, beside).critic
+
+    before = losses()
+    lived.reward[1, 2] += 100.0
+    lived.reward[2, 5] += 100.0
+    lived.reward[:, :2] += 100.0  # burnt in
+    lived.reward[:, -1] += 100.0  # its successor is not known
+    assert torch.equal(losses(), before)
+    lived.reward[0, 3] += 100.0
+    assert losses() > before
+
+
+def test_the_worth_of_entropy_rises_where_there_is_too_little_of_it():
+    for wanted, rises in ((50.0, True), (-50.0, False)):
+        model = learner(target_entropy=wanted)
+        before = float(model.log_ent_coef)
+        model.learn(64)
+        assert (float(model.log_ent_coef) > before) == rises
+
+
+def test_targets_follow_by_tau_and_no_more():
+    model = learner(tau=0.25)
+    model.learn(32)
+    for part in ("critics", "reader"):
+        learned, target = getattr(model, part), getattr(model, f"target_{part}")
+        old = [p.clone() for p in target.parameters()]
+        with torch.no_grad():
+            for p in learned.parameters():
+                p += 1.0
+        model._follow()
+        for before, now, goal in zip(old, target.parameters(), learned.parameters(), strict=True):
+            assert torch.allclose(now, before + 0.25 * (goal - before), atol=1e-6)
+            assert not now.requires_grad
+
+
+@pytest.mark.parametrize("policy", ["TransformerPolicy", "GRUPolicy", "MlpPolicy"])
+def test_every_kind_of_policy_learns_alike_from_the_same_seed(policy):
+    first, second = (learner(policy=policy) for _ in range(2))
+    for model in (first, second):
+        model.learn(96)
+    assert first._n_updates == 6
+    for a, b in zip(first.policy.parameters(), second.policy.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert torch.isfinite(a).all()
+
+
+def test_where_a_state_is_privileged_the_critics_read_that_and_the_policy_does_not():
+    model = learner(as_vec_env(SIGNPOST, 4))
+    assert model.reader is None
+    assert model.critics.hidden[0].weight.shape[1] == model._privileged.critic_size + model.policy.action_head.size
+    before = [p.clone() for p in model.policy.core.parameters()]
+    model.learn(96)
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.policy.core.parameters(), strict=True))
+
+
+def test_a_learner_that_was_saved_goes_on_and_its_policy_acts_as_any_other(tmp_path):
+    model = learner()
+    model.learn(96)
+    model.save(tmp_path)
+    again = SequenceSAC.load(tmp_path)
+    assert again.config == model.config
+    own = again.own_tensors()
+    assert own.keys() == model.own_tensors().keys()
+    assert all(torch.equal(value, own[name]) for name, value in model.own_tensors().items())
+    again.learn(32, reset_num_timesteps=False)
+    assert again.num_timesteps == 128
+    policy = load_policy(tmp_path)
+    obs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    expected, _ = model.predict(obs, deterministic=True)
+    assert np.array_equal(expected, policy.predict(obs, deterministic=True)[0])
+    assert evaluate(policy_agent(policy), as_vec_env("Pendulum-v1", 2), 2).episodes == 2
+    with pytest.raises(CheckpointError, match="SequenceSAC"):
+        SequencePPO.load(tmp_path)
+
+
+def policy_agent(policy):
+    from embodied.nn.agent import NetworkAgent
+
+    return NetworkAgent(policy)
+
+
+def test_another_size_of_critics_is_refused(tmp_path):
+    model = learner()
+    model.save(tmp_path)
+    with pytest.raises(CheckpointError, match="another size"):
+        SequenceSAC.load(tmp_path, n_critics=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"burn_in": 7}, "burn_in"),
+        ({"tau": 0.0}, "tau"),
+        ({"n_critics": 1}, "n_critics"),
+        ({"n_epochs": 3}, "SequenceSAC has no setting 'n_epochs'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, words):
+    with pytest.raises(OptionError, match=words):
+        learner(**settings)
+
+
+def test_choices_are_refused():
+    with pytest.raises(OptionError, match="Box"):
+        learner("CartPole-v1")
+
+
+@pytest.mark.slow
+def test_off_policy_what_was_shown_once_is_remembered_and_used():
+    env = gym.vector.SyncVectorEnv([TargetEnv] * 16, autoreset_mode=gym.vector.AutoresetMode.SAME_STEP)
+    model = SequenceSAC(
+        "TransformerPolicy", env, n_steps=16, batch_size=256, gradient_steps=16, learning_starts=256, burn_in=0,
+        learning_rate=3e-3, gamma=0.9, tau=0.02, seed=0, policy_kwargs={"layers": 1, "width": 32, "context": 8},
+    )  # fmt: skip
+    model.learn(16 * 16 * 40)
+    earned = np.mean([episode["r"] for episode in list(model.ep_info_buffer)[-50:]])
+    assert earned > 3.2  # without memory 2.5 at most: 1 in the first step, in which it sees, and half of what is left
