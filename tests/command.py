@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from embodied_scripts.cli.main import main
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(
     ["embodied_scripts.training.run", "embodied_scripts.show.live_play", "embodied_scripts.show.evaluation"]
 )
 
@@ -22,7 +22,7 @@ def embodied(*arguments: object, cwd: Path | None = None, timeout: float = 120) 
     given = [str(one) for one in arguments]
     with TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _processes.Process(target=_run, args=(given, cwd, out, err))
+        process = processes.Process(target=_run, args=(given, cwd, out, err))
         process.start()
         process.join(timeout)
         if process.is_alive():

@@ -1,6 +1,5 @@
 """A checkpoint is there whole or not at all: after kills, on full disks, in folders that are gone or in use."""
 
-import os
 import resource
 import shutil
 import signal
@@ -9,10 +8,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command import processes
 
 from embodied.errors import CheckpointError
 from embodied.learn import SequencePPO
@@ -203,41 +204,41 @@ def test_a_folder_names_no_module_to_import(tmp_path):
     assert "evil_game" not in sys.modules
 
 
+def train_in(folder: Path) -> None:
+    """Trains in a process of its own, with a checkpoint after every update."""
+    torch.set_num_threads(1)
+    progress.UPDATES_BETWEEN_CHECKPOINTS = 1
+    begun = (folder / "run.json").exists()
+    train_one(Train("embodied/Signpost-v0", steps=320, run_dir=folder, resume=begun, **SETTINGS))
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_a_training_ends_with_the_same_weights(tmp_path):
-    code = (
-        "import sys; from pathlib import Path; from dataclasses import replace; import torch\n"
-        "from embodied_scripts.training import progress; progress.UPDATES_BETWEEN_CHECKPOINTS = 1\n"
-        "from embodied_scripts.cli.train import MANY_WORLDS, Train; from embodied.nn.config import NetworkConfig\n"
-        "from embodied_scripts.training.run import train_one; torch.set_num_threads(1); folder = Path(sys.argv[1])\n"
-        "train_one(Train('embodied/Signpost-v0', steps=320, run_dir=folder, resume=(folder / 'run.json').exists(),"
-        "n_envs=4, ppo=replace(MANY_WORLDS, n_steps=8, n_epochs=1), network=NetworkConfig('MlpPolicy', 1, 16),"
-        "threads=1))\n"
-    )
+    def start(folder: Path) -> Any:
+        process = processes.Process(target=train_in, args=(folder,))
+        process.start()
+        return process
 
-    def start(folder: Path) -> subprocess.Popen:
-        command = [sys.executable, "-c", code, str(folder)]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    assert start(tmp_path / "whole").wait() == 0
-    random, folder, kills, last = np.random.default_rng(0), tmp_path / "killed", 0, 0
-    while (process := start(folder)).poll() is None:
-        card, until = folder / "policy" / "trainer.json", time.monotonic() + 60
-        if kills < 2:
-            begun = load_json(card)["num_timesteps"] if card.exists() else 0
-            while time.monotonic() < until and process.poll() is None:
-                if card.exists() and load_json(card)["num_timesteps"] >= min(begun + 96, 256):
-                    break
-                time.sleep(0.01)
-            time.sleep(0.05 * random.random())
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-            process.wait()
-            now = whole_steps(folder / "policy")
-            assert now >= last
-            last = now
-        elif process.wait() == 0:
-            break
+    whole = start(tmp_path / "whole")
+    whole.join()
+    assert whole.exitcode == 0
+    random, folder, last = np.random.default_rng(0), tmp_path / "killed", 0
+    for _ in range(2):
+        process, card, until = start(folder), folder / "policy" / "trainer.json", time.monotonic() + 60
+        begun = load_json(card)["num_timesteps"] if card.exists() else 0
+        while time.monotonic() < until and process.is_alive():
+            if card.exists() and load_json(card)["num_timesteps"] >= min(begun + 96, 256):
+                break
+            time.sleep(0.01)
+        time.sleep(0.05 * random.random())
+        process.kill()
+        process.join()
+        now = whole_steps(folder / "policy")
+        assert now >= last
+        last = now
+    process = start(folder)
+    process.join()
+    assert process.exitcode == 0
     for name, weight in load_policy(tmp_path / "whole" / "policy").state_dict().items():
         assert torch.equal(weight, load_policy(folder / "policy").state_dict()[name])
 

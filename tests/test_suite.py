@@ -207,7 +207,7 @@ def _darkness_falls(task, at_call):
 
 @pytest.mark.slow
 def test_the_particle_filter_of_the_pose_knows_how_well_it_knows():
-    inside, at_end = pose_coverage(64)
+    inside, at_end = pose_coverage(32)
     assert 0.87 < inside < 0.96
     assert at_end > 0.75
 
