@@ -281,6 +281,15 @@ def test_in_the_second_hide_and_seek_scripted_players_are_evenly_matched(seat):
     assert 0.25 < (results > 0).mean() < 0.75
 
 
+def test_in_the_second_hide_and_seek_a_beginner_who_hides_imitates_nobody_who_stands_still():
+    env = batch("embodied/HideSeek-v1", 4, seat="hider")
+    obs, _ = env.reset(seed=0)
+    expert = env.unwrapped.task.expert(env.unwrapped.mine)
+    moved = expert.act(expert.initial(4, 0), obs, np.ones(4, bool))[1]
+    assert moved.shape == (4, 3)
+    assert moved.any(axis=1).all()
+
+
 def test_in_the_second_hide_and_seek_both_begin_anywhere_at_opposite_ends_looking_anywhere():
     env = batch("embodied/HideSeek-v1", 64)
     env.reset(seed=0)

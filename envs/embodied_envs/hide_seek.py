@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from embodied.agent import Agent
 from embodied.errors import UnknownNameError
 from embodied.hidden import Continuous
 from embodied.options import check_bounds
@@ -86,7 +87,7 @@ class HideSeek(DuelTask):
     def scripted(self, seat: Seat) -> Chaser:
         return Chaser(seat.layout, flees=seat.name == "hider")
 
-    def expert(self, seat: Seat) -> Chaser:
+    def expert(self, seat: Seat) -> Agent:
         """A hider that keeps moving: who imitates standing still explores nothing."""
         return Chaser(seat.layout, flees=seat.name == "hider", waits=False)
 

@@ -17,6 +17,8 @@ class HideLeague:
 
     run_dir: Annotated[Path | None, tyro.conf.Positional] = None
     """Folder of a league of HideSeek (default: the policy that comes with this package)."""
+    game: str = "HideSeek-v0"
+    """Which HideSeek, where no league is given."""
     games: int = 256
     """Games of each, at least."""
     seed: int = 50_000

@@ -18,6 +18,8 @@ class SeekLeague:
 
     run_dir: Annotated[Path | None, tyro.conf.Positional] = None
     """Folder of a league of HideSeek (default: the policy that comes with this package)."""
+    game: str = "HideSeek-v0"
+    """Which HideSeek, where no league is given."""
     games: int = 512
     """Games of each, at least."""
     seed: int = 40_000

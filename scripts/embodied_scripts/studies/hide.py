@@ -30,7 +30,7 @@ def measure_hiding(asked: HideLeague) -> None:
     """Plays and prints the table."""
     if asked.games < 2:
         raise OptionError("two games at least")
-    policy, env = cast(asked.run_dir, min(WORLDS, asked.games), seat="hider")
+    policy, env = cast(asked.run_dir, min(WORLDS, asked.games), asked.game, seat="hider")
     cameras = {name: Eyewitness(player, env) for name, player in hiders(policy, env).items()}
     reports = {name: evaluate(eye, env, asked.games, asked.seed) for name, eye in cameras.items()}
     env.close()

@@ -23,7 +23,7 @@ from embodied.vector.vec import Experience, GymVecEnv, make_vec
 from embodied_policies.controls import FixedGaze, Forgetful
 from embodied_policies.trained import trained_folder
 from embodied_scripts.cli.study_seeking import SeekLeague
-from embodied_scripts.ids import parse_options
+from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.leagues import saved_league
 from embodied_scripts.studies.results import mean_and_error, print_table
 
@@ -52,7 +52,7 @@ def measure_seeking(asked: SeekLeague) -> None:
     """Plays and prints the table."""
     if asked.games < 2:
         raise OptionError("two games at least")
-    policy, env = cast(asked.run_dir, min(WORLDS, asked.games))
+    policy, env = cast(asked.run_dir, min(WORLDS, asked.games), asked.game)
     seeker = SeatedAgent(policy, 0)
     names = [actuator.name for actuator in _robot(env).actuators]
     players: dict[str, Agent] = {
@@ -76,18 +76,25 @@ def measure_seeking(asked: SeekLeague) -> None:
     print_table(f"{len(found.won)} games against the scripted hider, ± standard error", columns, lines)
 
 
-def cast(league: Path | None, worlds: int, **options: Any) -> tuple[SequencePolicy, GymVecEnv]:
+def cast(league: Path | None, worlds: int, game: str, **options: Any) -> tuple[SequencePolicy, GymVecEnv]:
     """The newest policy of a league of HideSeek, or the one that comes with this package, and worlds of its kind.
+
+    Args:
+        game: which HideSeek, without a league.
 
     Raises:
         CheckpointError: there is no such league, or it is one of another game.
+        OptionError: no policy comes with this game.
     """
-    folder = trained_folder("HideSeek-v0") if league is None else league / "policy"
-    assert folder is not None
-    own = {} if league is None else parse_options(saved_league(league).options)
-    env = GymVecEnv(make_vec("embodied/HideSeek-v0", worlds, **(own | options)))
+    begun = None if league is None else saved_league(league)
+    name = game if begun is None else begun.id
+    folder = trained_folder(name) if league is None else league / "policy"
+    if folder is None:
+        raise OptionError(f"no policy comes with {name}: give the folder of a league")
+    own = {} if begun is None else parse_options(begun.options)
+    env = GymVecEnv(make_vec(resolve_id(name), worlds, **(own | options)))
     policy = load_policy(folder)
-    check_spaces(policy.card(), seated_space(env.observation_space), env.action_space, "HideSeek-v0")  # type: ignore[arg-type]
+    check_spaces(policy.card(), seated_space(env.observation_space), env.action_space, name)  # type: ignore[arg-type]
     return policy, env
 
 
