@@ -149,9 +149,9 @@ def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_o
 def test_the_worth_of_entropy_rises_where_there_is_too_little_of_it():
     for wanted, rises in ((50.0, True), (-50.0, False)):
         model = learner(target_entropy=wanted)
-        before = float(model.log_ent_coef)
+        before = float(model.log_ent_coef.detach())
         model.learn(64)
-        assert (float(model.log_ent_coef) > before) == rises
+        assert (float(model.log_ent_coef.detach()) > before) == rises
 
 
 def test_targets_follow_by_tau_and_no_more():
@@ -213,6 +213,26 @@ def policy_agent(policy):
     from embodied.nn.agent import NetworkAgent
 
     return NetworkAgent(policy)
+
+
+def test_the_critics_reader_normalizes_as_the_policy_does():
+    model = learner(normalize=True)
+    model.learn(64)
+    expected = model.policy.encoder.state_dict()
+    scale = [name for name in expected if "running" in name]
+    assert scale
+    for reader in (model.reader, model.target_reader):
+        assert all(torch.equal(reader.encoder.state_dict()[name], expected[name]) for name in scale)
+
+
+def test_one_that_is_resumed_gathers_experience_before_it_goes_on(tmp_path):
+    model = learner(learning_starts=64)
+    model.learn(96)
+    assert model._n_updates == 4
+    model.save(tmp_path)
+    again = SequenceSAC.load(tmp_path)
+    again.learn(32, reset_num_timesteps=False)
+    assert (again.num_timesteps, again._n_updates, len(again.replay)) == (128, 4, 32)
 
 
 def test_another_size_of_critics_is_refused(tmp_path):

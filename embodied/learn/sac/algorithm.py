@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from embodied.errors import OptionError, TrainingError
+from embodied.errors import TrainingError
 from embodied.learn.learner import SequenceLearner
 from embodied.learn.losses import belief_loss, forward_model_loss, mean_over, state_loss
 from embodied.learn.rollout import Rollout
@@ -82,8 +82,6 @@ class SequenceSAC(SequenceLearner):
         self.replay = Replay(config.buffer_size)
 
     def _policy_extras(self) -> dict[str, Any]:
-        if self.config.bfloat16 and self.device.type == "cpu":
-            raise OptionError("bfloat16 is for GPUs here")
         return {"squash": True}
 
     def own_tensors(self) -> dict[str, Tensor]:
@@ -129,8 +127,14 @@ class SequenceSAC(SequenceLearner):
         return action
 
     def _judge(self, rollout: Rollout) -> None:
-        super()._judge(rollout)
-        rollout.reward.copy_(self._training_reward(rollout))
+        earned = self._training_reward(rollout)
+        rollout.estimate_advantages(earned, self._value_now(), self.gamma, self.gae_lambda)
+        rollout.reward.copy_(earned)
+
+    def _observe(self, rollout: Rollout) -> None:
+        super()._observe(rollout)
+        if self.reader is not None:
+            self.reader.encoder.update_normalizer(rollout.obs[~rollout.ignore])
 
     def train(self) -> None:
         """Keeps the rollout, and improves the policy on sequences that are drawn from all that is kept."""
@@ -139,7 +143,7 @@ class SequenceSAC(SequenceLearner):
         self.replay.add(rollout, self._reader_before)
         self._observe(rollout)
         self.policy.return_normalizer.update(rollout.returns[~rollout.ignore])
-        if self.num_timesteps < self.config.learning_starts:
+        if len(self.replay) < min(self.config.learning_starts, self.config.buffer_size // 2):
             return
         self.policy.set_training_mode(True)
         history = [self._update() for _ in range(self.config.gradient_steps)]

@@ -28,7 +28,7 @@ class SACConfig(LearnerConfig):
     buffer_size: int = 300_000
     """Steps that are kept, over all environments together."""
     learning_starts: int = 2_000
-    """Steps before the first update."""
+    """Steps that are kept before the first update, also after a training was resumed."""
     gradient_steps: int = 32
     """Updates after each rollout."""
     burn_in: int = 8
@@ -48,5 +48,7 @@ class SACConfig(LearnerConfig):
             raise OptionError("buffer_size and gradient_steps are at least 1, n_critics and n_steps at least 2")
         if not 0 <= self.burn_in < self.n_steps - 1:
             raise OptionError(f"burn_in leaves a step and its successor: from 0 to {self.n_steps - 2}")
+        if self.compile:
+            raise OptionError("compile is for SequencePPO")
         if not 0 < self.tau <= 1 or not self.ent_coef_start > 0:
             raise OptionError("tau is above 0 and at most 1, and ent_coef_start above 0")
