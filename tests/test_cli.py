@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from command import embodied
 
+from embodied.errors import OptionError
 from embodied.learn import SequencePPO
 from embodied_scripts.cli.bench import Measured
 from embodied_scripts.cli.film import Film
@@ -102,11 +103,13 @@ def test_many_worlds_are_shown_side_by_side_with_a_tally_of_how_they_end(tmp_pat
 @pytest.mark.slow
 def test_an_episode_is_filmed_with_what_was_believed(run, tmp_path):
     pytest.importorskip("PIL")
-    Film(str(run), tmp_path / "film.mp4", width=160).run()
+    Film(str(run), tmp_path / "film.mp4", width=160, options=("episode_s=3.0",)).run()
     film = cv2.VideoCapture(str(tmp_path / "film.mp4"))
     pictures = [film.read()[1] for _ in range(int(film.get(cv2.CAP_PROP_FRAME_COUNT)))]
     assert film.get(cv2.CAP_PROP_FPS) == 10
-    assert 11 < len(pictures) <= 112
+    assert 11 < len(pictures) <= 42  # of an episode of three seconds, as the options say, and not as it learned
+    with pytest.raises(OptionError, match="plays itself"):
+        Film(str(run), tmp_path / "film.mp4", player="oracle").run()
     world, belief = pictures[5][:120], pictures[5][120:]
     assert world.std() > 10
     red, blue = (np.abs(belief.astype(int) - color).sum(axis=2).min() for color in ([45, 50, 220], [219, 107, 31]))

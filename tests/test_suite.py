@@ -275,9 +275,8 @@ def test_scripted_opponents_beat_random_players(env_id, seat):
     assert (results > 0).mean() >= share - 2 * (0.8 * 0.2 / 64) ** 0.5
 
 
-@pytest.mark.parametrize("seat", ["seeker", "hider"])
-def test_in_the_second_hide_and_seek_scripted_players_are_evenly_matched(seat):
-    _, results = play_games("embodied/HideSeek-v1", seat, "scripted", 64)
+def test_in_the_second_hide_and_seek_scripted_players_are_evenly_matched():
+    _, results = play_games("embodied/HideSeek-v1", 0, "scripted", 64)
     assert 0.25 < (results > 0).mean() < 0.75
 
 

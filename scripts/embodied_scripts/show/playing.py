@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,11 @@ def cast(target: str, player: str | None, given: tuple[str, ...], worlds: int = 
     Args:
         target: folder of a run or of a league, or an environment.
         player: who plays in an environment; None for the best there is.
-        given: options of the environment, as name=value.
+        given: options of the environment, as name=value; for a run, in place of its own.
         worlds: how many the environment has.
 
     Raises:
-        OptionError: an environment of somebody else, which cannot be shown.
+        OptionError: an environment of somebody else, which cannot be shown; or a player for a run, which has its own.
         UnknownNameError: there is no such environment or player.
     """
     agent, env, title = cast_anywhere(target, player, given, worlds)
@@ -51,16 +51,19 @@ def cast_anywhere(
     target: str, player: str | None, given: tuple[str, ...], worlds: int = 1
 ) -> tuple[Agent, GymVecEnv, str]:
     """The same in any environment."""
+    options = parse_options(given)
+    if Path(target).is_dir() and player is not None:
+        raise OptionError(f"{target} plays itself: leave out --player")
     if (Path(target) / "population").is_dir():
-        return _cast_league(Path(target), worlds)
+        return _cast_league(Path(target), worlds, options)
     if Path(target).is_dir():
         run = runs_in(Path(target))[0]
         folder = policy_folder(run)
         spec = EnvSpec.from_jsonable(read_card(folder).get("env"), run)
+        spec = replace(spec, options=spec.options | options)
         env = spec.make(worlds)
         return saved_agent(folder, env), env, f"{spec.id}: {run.name}"
     env_id = resolve_id(target)
-    options = parse_options(given)
     env = GymVecEnv(make_vec(env_id, worlds, **options))
     if isinstance(env.gym_env.unwrapped, Versus):
         return _cast_duel(env_id, player, options, worlds)
@@ -82,14 +85,15 @@ def _cast_duel(env_id: str, player: str | None, options: dict[str, Any], worlds:
     return first, GymVecEnv(make_vec(env_id, worlds, opponent=second, **options)), f"{env_id}: {player}"
 
 
-def _cast_league(folder: Path, worlds: int) -> tuple[Agent, GymVecEnv, str]:
+def _cast_league(folder: Path, worlds: int, options: dict[str, Any]) -> tuple[Agent, GymVecEnv, str]:
     """A league's learner in both seats."""
     league = saved_league(folder)
     if "." in league.id:
         raise OptionError(f"{league.id}: only this toolkit's own environments can be shown")
     policy = load_policy(folder / "policy")
     opponent = SeatedAgent(policy, 1)
-    env = GymVecEnv(make_vec(resolve_id(league.id), worlds, opponent=opponent, **parse_options(league.options)))
+    own = parse_options(league.options) | options
+    env = GymVecEnv(make_vec(resolve_id(league.id), worlds, opponent=opponent, **own))
     return SeatedAgent(policy, 0), env, f"{league.id}: {folder}"
 
 
