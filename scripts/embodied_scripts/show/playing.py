@@ -60,7 +60,7 @@ def cast_anywhere(
         run = runs_in(Path(target))[0]
         folder = policy_folder(run)
         spec = EnvSpec.from_jsonable(read_card(folder).get("env"), run)
-        spec = replace(spec, options=spec.options | options)
+        spec = replace(spec, options={**spec.options, **options})
         env = spec.make(worlds)
         return saved_agent(folder, env), env, f"{spec.id}: {run.name}"
     env_id = resolve_id(target)
