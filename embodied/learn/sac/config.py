@@ -19,6 +19,8 @@ class SACConfig(LearnerConfig):
 
     learner: ClassVar[str] = "SequenceSAC"
 
+    learning_rate: float = 1e-3
+    """Of Adam, at the start."""
     n_steps: int = 64
     """Steps per environment and sequence; what is replayed is whole sequences, with the memory before them."""
     batch_size: int = 1024
@@ -29,7 +31,7 @@ class SACConfig(LearnerConfig):
     """Steps that are kept, over all environments together."""
     learning_starts: int = 2_000
     """Steps that are kept before the first update, also after a training was resumed."""
-    gradient_steps: int = 32
+    gradient_steps: int = 96
     """Updates after each rollout."""
     burn_in: int = 8
     """Steps at the start of a sequence by which memory is brought up to date, and from which nothing is learned."""
