@@ -1,9 +1,12 @@
 """Soft actor-critic for policies that remember: off policy, from whole sequences."""
 
+from itertools import pairwise
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from command import embodied
 from conftest import SIGNPOST
 from gymnasium import spaces
 from torch.distributions import Independent, Normal, TransformedDistribution
@@ -11,13 +14,15 @@ from torch.distributions.transforms import TanhTransform
 
 from embodied.errors import CheckpointError, OptionError
 from embodied.evaluation.report import evaluate
-from embodied.learn import SACConfig, SequencePPO, SequenceSAC
+from embodied.learn import DivergenceGuard, SACConfig, SequencePPO, SequenceSAC
 from embodied.learn.resources import footprint
 from embodied.learn.sac.critic import Critics
 from embodied.learn.sac.replay import Replay
+from embodied.nn.checkpoint import load_json
 from embodied.nn.policy import load_policy
 from embodied.nn.squashed import SquashedNormal, squashed_head
 from embodied.vector.vec import as_vec_env
+from embodied_policies import compose
 
 SMALL = SACConfig(n_steps=8, batch_size=32, gradient_steps=2, learning_starts=0, burn_in=2, buffer_size=512)
 TINY = {"layers": 1, "width": 16, "context": 8}
@@ -45,6 +50,29 @@ class TargetEnv(gym.Env):
         self.t += 1
         earned = 1 - 0.5 * abs(float(action[0]) - self.wanted)
         return np.zeros(1, np.float32), earned, self.t == 4, False, {}
+
+
+class Paid(gym.Env):
+    """Pays 1 in the last step of an episode, and nothing before."""
+
+    def __init__(self, length: int) -> None:
+        self.length, self.observation_space = length, spaces.Box(-1, 1, (1,), np.float32)
+        self.action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        return (
+            np.full(1, self.t / self.length, np.float32),
+            float(self.t == self.length),
+            self.t == self.length,
+            False,
+            {},
+        )
 
 
 def test_a_squashed_gaussian_is_as_likely_as_torch_says():
@@ -87,10 +115,11 @@ def test_what_is_replayed_is_what_was_lived_with_the_memory_before_it():
     model = learner(gradient_steps=1)
     kept = []
     add = Replay.add
-    model.replay.add = lambda rollout, beside: (kept.append(rollout.obs.clone()), add(model.replay, rollout, beside))
+    model.replay.add = lambda rollout, beside: (kept.append(rollout.obs), add(model.replay, rollout, beside))
     model.learn(4 * 8 * 5)
     drawn, beside = model.replay.draw(6, model.policy, torch.Generator().manual_seed(0))
-    assert len(drawn.obs) == 6
+    assert drawn.obs.shape[:2] == (6, 9)  # the last one is what the eighth step led to
+    assert all(torch.equal(before[:, 8], after[:, 0]) for before, after in pairwise(kept))
     memory = drawn.memory
     for i, obs in enumerate(drawn.obs):
         (chunk,) = [k for k, seen in enumerate(kept) if any(torch.equal(row, obs) for row in seen)]
@@ -113,7 +142,7 @@ def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_o
     model = learner()
     model.learn(32)
     lived, beside = model.replay.draw(4, model.policy, model.generator)
-    lived.terminated[:], lived.truncated[:], lived.ignore[:] = False, False, False
+    lived.terminated[:], lived.truncated[:], lived.ignore[:, :8], lived.first[:] = False, False, False, False
     lived.reward[:] = 1.0
     lived.terminated[0, 3] = True
     output = model.policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
@@ -123,11 +152,11 @@ def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_o
     model.target_critics.last.bias.data.fill_(7.0)
     model.target_critics.last.weight.data.zero_()
     model.log_ent_coef.data.fill_(-30.0)
-    _, spread = model.policy.return_normalizer.mean_and_spread
+    size = model.policy.return_normalizer.size
     target = model._target(lived, output, later)
-    assert target.shape == (4, 7)
-    assert float(target[0, 3]) == pytest.approx(1 / float(spread), rel=1e-4)
-    assert float(target[1, 3]) == pytest.approx(1 / float(spread) + 0.99 * 7.0, rel=1e-4)
+    assert target.shape == (4, 8)
+    assert float(target[0, 3]) == pytest.approx(1 / float(size), rel=1e-4)
+    assert float(target[1, 3]) == pytest.approx(1 / float(size) + 0.99 * 7.0, rel=1e-4)
     lived.truncated[1, 2] = True
     lived.ignore[2, 5] = True
     lived.truncated[0, 3] = True  # ended and cut off at once: ended
@@ -140,10 +169,42 @@ def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_o
     lived.reward[1, 2] += 100.0
     lived.reward[2, 5] += 100.0
     lived.reward[:, :2] += 100.0  # burnt in
-    lived.reward[:, -1] += 100.0  # its successor is not known
+    lived.reward[:, 8] += 100.0  # of which nothing counts but that it follows
     assert torch.equal(losses(), before)
-    lived.reward[0, 3] += 100.0
-    assert losses() > before
+    for row, step in ((0, 3), (3, 7)):
+        lived.reward[row, step] += 100.0
+        assert losses() > before
+        lived.reward[row, step] -= 100.0
+
+
+def test_where_an_episode_begins_memory_needs_no_burning_in():
+    model = learner("Pendulum-v1", policy="GRUPolicy")
+    model.learn(32)
+    lived, beside = model.replay.draw(4, model.policy, model.generator)
+    lived.first[:] = False
+    lived.first[2, 1] = True
+
+    def loss():
+        model.generator.manual_seed(0)
+        return model._losses(lived, beside).critic
+
+    for row, step, counts in ((2, 0, False), (2, 1, True), (1, 1, False), (1, 2, True)):
+        before = loss()
+        lived.reward[row, step] += 100.0
+        assert bool(loss() != before) == counts
+        lived.reward[row, step] -= 100.0
+
+
+def test_a_reward_at_the_end_of_a_sequence_is_learned_from():
+    env = gym.vector.SyncVectorEnv([lambda: Paid(8)] * 4, autoreset_mode=gym.vector.AutoresetMode.SAME_STEP)
+    model = learner(env)
+    model.learn(4 * 8 * 40)
+    assert model.logger.name_to_value.get("train/value", 0) != 0
+    lived, beside = model.replay.draw(4, model.policy, model.generator)
+    assert lived.reward[:, 7].eq(1).all()
+    before = model._losses(lived, beside).critic
+    lived.reward[:, 7] += 10.0
+    assert model._losses(lived, beside).critic > before + 1
 
 
 def test_the_worth_of_entropy_rises_where_there_is_too_little_of_it():
@@ -249,11 +310,58 @@ def test_another_size_of_critics_is_refused(tmp_path):
         ({"tau": 0.0}, "tau"),
         ({"n_critics": 1}, "n_critics"),
         ({"n_epochs": 3}, "SequenceSAC has no setting 'n_epochs'"),
+        ({"shaping_curriculum": 0.5}, "shaping_curriculum"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, words):
     with pytest.raises(OptionError, match=words):
         learner(**settings)
+
+
+def test_a_replay_draws_as_many_sequences_as_were_asked_for_and_none_twice():
+    model = SequenceSAC("MlpPolicy", "Pendulum-v1", SMALL, n_envs=1, seed=0, policy_kwargs={"layers": 1, "width": 16})
+    model.learn(8 * 12)
+    drawn, _ = model.replay.draw(12, model.policy, model.generator)
+    assert len(np.unique(drawn.obs[:, 0].numpy(), axis=0)) == 12
+
+
+def test_a_squashed_policy_and_another_do_not_go_on_from_each_other():
+    squashed = learner().policy
+    with pytest.raises(OptionError, match="squashed"):
+        SequencePPO(squashed, "Pendulum-v1", n_envs=1, n_steps=8)
+    with pytest.raises(OptionError, match="squashed"):
+        SequencePPO("MlpPolicy", "Pendulum-v1", n_envs=1, n_steps=8, policy_kwargs={"squash": True})
+    with pytest.raises(OptionError, match="squashed"):
+        compose([squashed, squashed])
+    again = SequenceSAC(squashed, "Pendulum-v1", SMALL, n_envs=4, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(squashed.parameters(), again.policy.parameters(), strict=True))
+
+
+def test_a_guard_takes_critics_back_with_the_policy():
+    model = learner()
+    guard = DivergenceGuard(restore=True, report=lambda message: None)
+    guard.init_callback(model)
+    guard._keep()
+    before = [value.clone() for value in model.own_tensors().values()]
+    model.learn(64)
+    guard._best, guard._best_at = 0.0, 0
+    guard._act(-1.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.own_tensors().values(), strict=True))
+
+
+def test_it_is_trained_and_gone_on_with_from_the_command_line(tmp_path):
+    small = ["--n-envs", "2", "--n-steps", "8", "--batch-size", "16", "--gradient-steps", "1", "--learning-starts", "8"]
+    network = ["--layers", "1", "--width", "16", "--burn-in", "2", "--threads", "1", "--run", tmp_path / "run"]
+    begun = embodied("train-sac", "Signpost-v0", "--steps", "32", *small, *network)
+    assert begun.returncode == 0, begun.stderr
+    other = embodied("train", "Signpost-v0", "--resume", "--run", tmp_path / "run")
+    assert other.returncode == 2
+    assert "embodied train-sac" in other.stderr
+    again = embodied("train-sac", "Signpost-v0", "--resume", "--steps", "64", "--run", tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+    assert load_json(tmp_path / "run" / "policy" / "trainer.json")["num_timesteps"] == 64
+    refused = embodied("train-sac", "Signpost-v0", "--expert", "heuristic", "--run", tmp_path / "other")
+    assert "--expert" in refused.stderr
 
 
 def test_choices_are_refused():

@@ -51,6 +51,11 @@ class RolloutCollector(OnPolicyAlgorithm):
     _unsound: np.ndarray  # environments whose present observation holds numbers that are none
 
     @property
+    def memory_bytes(self) -> int:
+        """What is remembered of one environment [bytes]."""
+        return sum(t.numel() * t.element_size() for t in self.policy.memories.tensors(self.policy.initial(1)).values())
+
+    @property
     def replay_bytes(self) -> int:
         """What is kept of older rollouts in the end [bytes]."""
         return 0

@@ -49,7 +49,7 @@ class DivergenceGuard(BaseCallback):
         self._restore, self._patience, self._report = restore, patience, report or _warn
         self.restored = 0
         self._worst, self._best = np.inf, -np.inf
-        self._kept: tuple[dict[str, Any], dict[str, Any]] | None = None
+        self._kept: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None = None
         self._best_at = self._bad = 0
 
     def _on_step(self) -> bool:
@@ -85,8 +85,8 @@ class DivergenceGuard(BaseCallback):
         return bool(self._best - now > 3 * returns.std() / np.sqrt(len(returns)))
 
     def _keep(self) -> None:
-        policy = self.model.policy
-        self._kept = copy.deepcopy(policy.state_dict()), copy.deepcopy(policy.optimizer.state_dict())
+        model, policy = self.model, self.model.policy
+        self._kept = copy.deepcopy((policy.state_dict(), policy.optimizer.state_dict(), model.own_tensors()))
 
     def _act(self, now: float) -> None:
         found = (
@@ -99,6 +99,8 @@ class DivergenceGuard(BaseCallback):
         policy = self.model.policy
         policy.load_state_dict(self._kept[0])
         policy.optimizer.load_state_dict(self._kept[1])
+        for name, own in self.model.own_tensors().items():
+            own.data.copy_(self._kept[2][name])
         rate = self._halve_learning_rate()
         self.restored += 1
         self._bad = 0

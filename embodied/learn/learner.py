@@ -73,6 +73,8 @@ class SequenceLearner(StableVerbs):
     ) -> None:
         self.config = config = (config or self.config_type()).with_settings(settings)
         self._start = policy if isinstance(policy, SequencePolicy) else None
+        if "squash" in (policy_kwargs or {}):
+            raise OptionError("actions are squashed by SequenceSAC, and by no other learner")
         made, own_kwargs = _policy_of(policy)
         vec = as_vec_env(env, n_envs, tuple(previous))
         check_actions(vec.action_space)

@@ -18,13 +18,13 @@ def footprint(model: RolloutCollector) -> dict[str, int]:
     """
     policy = model.policy
     rollout = [getattr(model.rollout_buffer, f.name) for f in fields(model.rollout_buffer)]  # type: ignore[arg-type]
-    one = sum(_size(tensor) for tensor in policy.memories.tensors(policy.initial(1)).values())
-    learned = sum(_size(p) for p in policy.parameters() if p.requires_grad)
+    held = [*policy.parameters(), *model.own_tensors().values()]
+    learned = [p for group in policy.optimizer.param_groups for p in group["params"] if p.requires_grad]
     return {
         "rollout": sum(_size(tensor) for tensor in rollout if isinstance(tensor, Tensor)),
-        "memory": 2 * one * model.n_envs,
+        "memory": 2 * model.memory_bytes * model.n_envs,
         "replay": model.replay_bytes,
-        "network": sum(_size(p) for p in policy.parameters()) + 3 * learned,
+        "network": sum(map(_size, held)) + 3 * sum(map(_size, learned)),
     }
 
 

@@ -48,6 +48,13 @@ class ReturnNormalizer(nn.Module):
         spread = (square / weight - mean**2).clamp(min=1e-6).sqrt()
         return mean, torch.where(known, spread, torch.ones_like(spread))
 
+    @property
+    def size(self) -> Tensor:
+        """Root mean square of returns; 1 before the first update."""
+        _, square, weight = self.moments
+        size = (square / weight.clamp(min=1e-8)).clamp(min=1e-6).sqrt()
+        return torch.where(weight > 0, size, torch.ones_like(size))
+
     def to_value(self, output: Tensor) -> Tensor:
         """What a network's output means as a return."""
         mean, spread = self.mean_and_spread
@@ -240,8 +247,7 @@ def action_head(
     Raises:
         OptionError: the space is none of Box, Discrete and MultiDiscrete, or cannot be explored as asked.
     """
-    if not 0 < initial_std < math.inf:
-        raise OptionError(f"initial_std must be positive, not {initial_std}")
+    check_exploration(initial_std)
     check_actions(space)
     if isinstance(space, spaces.Box):
         return (StateDependentHead if use_sde else GaussianHead)(features, space, initial_std)
@@ -249,6 +255,16 @@ def action_head(
         raise OptionError(f"state-dependent exploration needs actions of a Box, not {type(space).__name__}")
     assert isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
     return ChoiceHead(features, space)
+
+
+def check_exploration(initial_std: float) -> None:
+    """Refuses a spread that is none.
+
+    Raises:
+        OptionError: it is not positive.
+    """
+    if not 0 < initial_std < math.inf:
+        raise OptionError(f"initial_std must be positive, not {initial_std}")
 
 
 def check_actions(space: spaces.Space) -> None:

@@ -167,6 +167,8 @@ class SequencePolicy(BasePolicy):
         """
         if (other.observation_space, other.action_space) != (self.observation_space, self.action_space):
             raise OptionError("a policy can go on only from one with the same observations and actions")
+        if other.extras()["squash"] != self.extras()["squash"]:
+            raise OptionError("actions of SequenceSAC are squashed, others are not: neither goes on from the other")
         mine, theirs = self.state_dict(), other.state_dict()
         fits = {name: t for name, t in theirs.items() if name in mine and mine[name].shape == t.shape}
         both = sorted({*mine, *theirs})

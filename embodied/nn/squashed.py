@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from embodied.errors import OptionError
-from embodied.nn.heads import GaussianHead, check_actions
+from embodied.nn.heads import GaussianHead, check_actions, check_exploration
 
 LOG_STD = (-5.0, 2.0)  # of the Gaussian before it is squashed
 EDGE = 1e-6  # how near to a bound an action may be, for its likelihood to be a number
@@ -55,8 +55,9 @@ def squashed_head(features: int, space: spaces.Space, initial_std: float = 0.5) 
     """Returns a squashed head for an action space.
 
     Raises:
-        OptionError: the space is no Box with bounds.
+        OptionError: the space is no Box with bounds, or the spread is none.
     """
+    check_exploration(initial_std)
     check_actions(space)
     if not isinstance(space, spaces.Box):
         raise OptionError(f"squashed actions are those of a Box, not of {type(space).__name__}")

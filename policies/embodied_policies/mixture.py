@@ -153,7 +153,7 @@ def compose(policies: Sequence[SequencePolicy], frozen: bool = True) -> MixtureP
     as that expert does. Train it by passing it to `SequencePPO` as its policy.
 
     Raises:
-        OptionError: fewer than two, of different spaces, or explored with state-dependent noise.
+        OptionError: fewer than two, of different spaces, explored with state-dependent noise, or squashed.
     """
     members = tuple(
         {"policy": type(p).__name__, "settings": p.settings(), "normalize": p.extras()["normalize"]} for p in policies
@@ -165,8 +165,8 @@ def compose(policies: Sequence[SequencePolicy], frozen: bool = True) -> MixtureP
             raise OptionError("experts of one mixture need the same observations and actions")
         if isinstance(policy, MixturePolicy):
             raise OptionError("a mixture cannot be an expert of another: give its experts")
-        if policy.extras()["use_sde"]:
-            raise OptionError("an expert with state-dependent exploration cannot be part of a mixture")
+        if policy.extras()["use_sde"] or policy.extras()["squash"]:
+            raise OptionError("an expert with state-dependent noise or squashed actions cannot be part of a mixture")
     mixture = MixturePolicy(
         first.observation_space,
         first.action_space,

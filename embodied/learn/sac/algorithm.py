@@ -1,8 +1,9 @@
 """Soft actor-critic for policies that remember (Haarnoja et al. 2018), off policy from whole sequences.
 
-A sequence is replayed from the memory that acting had before it, of which the first steps are burnt in (R2D2;
-Kapturowski et al. 2019). Where the environment tells a privileged state, the critics read that; else they read
-observations by a network of the policy's kind that is theirs alone (Ni et al. 2022), and remembers beside it.
+A sequence is replayed from the memory that acting had before it; the first steps bring it up to date (R2D2; Kapturowski
+et al. 2019), as far as they can: what a transformer had in its cache stays as it was. Where the environment tells a
+privileged state, the critics read that; else they read observations by a network of the policy's kind that is theirs
+alone (Ni et al. 2022), and remembers beside it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,8 @@ from embodied.learn.losses import belief_loss, forward_model_loss, mean_over, st
 from embodied.learn.rollout import Rollout
 from embodied.learn.sac.config import SACConfig
 from embodied.learn.sac.critic import Critics
-from embodied.learn.sac.replay import Replay, bytes_of
-from embodied.nn.policy import PolicyOutput
+from embodied.learn.sac.replay import Replay, bytes_of, tensors_of
+from embodied.nn.policy import PolicyOutput, SequencePolicy
 from embodied.nn.squashed import SquashedNormal
 
 
@@ -69,7 +71,8 @@ class SequenceSAC(SequenceLearner):
         config, policy = self.config, self.policy
         self.shaping_curriculum = 0.0
         context = self._privileged.critic_size if self._privileged.state else policy.core.features
-        self.critics = Critics(config.n_critics, context, policy.action_head.size).to(self.device)
+        scaled = self.normalize and bool(self._privileged.state)
+        self.critics = Critics(config.n_critics, context, policy.action_head.size, scaled).to(self.device)
         self.target_critics = deepcopy(self.critics).requires_grad_(False)
         self.reader = None if self._privileged.state else deepcopy(policy)
         self.target_reader = None if self.reader is None else deepcopy(self.reader).requires_grad_(False)
@@ -100,12 +103,29 @@ class SequenceSAC(SequenceLearner):
         return own | {"log_ent_coef": self.log_ent_coef}
 
     @property
+    def _remembering(self) -> list[SequencePolicy]:
+        return [self.policy] if self.reader is None else [self.policy, self.reader]
+
+    @property
+    def memory_bytes(self) -> int:
+        remembered = [t for one in self._remembering for t in one.memories.tensors(one.initial(1)).values()]
+        return sum(t.numel() * t.element_size() for t in remembered)
+
+    @property
     def replay_bytes(self) -> int:
-        readers = [self.policy] if self.reader is None else [self.policy, self.reader]
-        remembered = [t for one in readers for t in one.memories.tensors(one.initial(1)).values()]
         row = bytes_of(self.rollout_buffer) / self.rollout_buffer.reward.numel()  # type: ignore[attr-defined, arg-type]
-        sequence = sum(t.numel() * t.element_size() for t in remembered)
-        return int(self.config.buffer_size * (row + sequence / self.n_steps))
+        sequence = row * (self.n_steps + 1) + self.memory_bytes
+        return int(max(self.config.buffer_size // self.n_steps, self.n_envs) * sequence)
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        modules, tensors = super()._get_torch_save_params()
+        parts = ["critics", "target_critics", *(["reader", "target_reader"] if self.reader is not None else [])]
+        return [*modules, *parts], [*tensors, "log_ent_coef"]
+
+    def resume(self, folder: Path) -> None:
+        super().resume(folder)
+        if self.reader is not None:
+            self.begin_anew()  # what it remembers is not saved
 
     def begin_anew(self, reseed: bool = True) -> None:
         super().begin_anew(reseed)
@@ -135,12 +155,30 @@ class SequenceSAC(SequenceLearner):
         super()._observe(rollout)
         if self.reader is not None:
             self.reader.encoder.update_normalizer(rollout.obs[~rollout.ignore])
+        elif self.normalize:
+            counts = ~rollout.ignore
+            told = self._privileged.critic_input(rollout.state[counts], rollout.hidden[counts])
+            self.critics.scale.update(told)  # type: ignore[operator]
+
+    def _with_successor(self, rollout: Rollout) -> Rollout:
+        """The rollout and one more row, of which nothing counts but what the last step led to."""
+        longer: dict[str, Any] = {
+            name: torch.cat([one, torch.zeros_like(one[:, :1])], dim=1) for name, one in tensors_of(rollout).items()
+        }
+        longer["obs"][:, -1] = self._rows(self._last_obs)
+        longer["first"][:, -1] = torch.as_tensor(self._last_episode_starts, device=self.device)
+        longer["ignore"][:, -1] = True
+        longer["truncated"][:, -2] |= torch.as_tensor(self._unsound, device=self.device)
+        for name, now in self._privileged_info().items():
+            if name in ("state", "hidden") and longer[name].shape[-1]:
+                longer[name][:, -1] = torch.as_tensor(now, device=self.device)
+        return replace(rollout, **longer)
 
     def train(self) -> None:
         """Keeps the rollout, and improves the policy on sequences that are drawn from all that is kept."""
         self._update_learning_rate(self.policy.optimizer)
         rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
-        self.replay.add(rollout, self._reader_before)
+        self.replay.add(self._with_successor(rollout), self._reader_before)
         self._observe(rollout)
         self.policy.return_normalizer.update(rollout.returns[~rollout.ignore])
         if len(self.replay) < min(self.config.learning_starts, self.config.buffer_size // 2):
@@ -155,8 +193,7 @@ class SequenceSAC(SequenceLearner):
         count = max(1, self.config.batch_size // self.n_steps)
         losses = self._losses(*self.replay.draw(count, self.policy, self.generator))
         self.policy.optimizer.zero_grad(set_to_none=True)
-        balance = self.policy.core.regularizer()
-        (losses.total() if balance is None else losses.total() + balance).backward()
+        losses.total().backward()
         norm = torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
         if not norm.isfinite():
             raise TrainingError(
@@ -171,21 +208,21 @@ class SequenceSAC(SequenceLearner):
         policy, config, head = self.policy, self.config, self.policy.action_head
         output = policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
         told, later = self._told(lived, reader_memory)
-        began = config.burn_in
-        counts = _counted(lived)[:, began:-1]
-        target = self._target(lived, output, later)[:, began:]
-        values = self.critics(told[:, began:-1], lived.action[:, began:-1])
-        chosen = _squashed(head(output.features[:, began:-1]))
+        fresh = _is_fresh(lived, config.burn_in if policy.core.has_memory else 0)
+        counts = (fresh & _is_followed(lived))[:, :-1]
+        target = self._target(lived, output, later)
+        values = self.critics(told[:, :-1], lived.action[:, :-1])
+        chosen = _squashed(head(output.features[:, :-1]))
         new, log_prob = chosen.with_log_prob(self.generator)
         with _frozen(self.critics):
-            worth = self.critics(told[:, began:-1].detach(), new).mean(0)
+            worth = self.critics(told[:, :-1].detach(), new).mean(0)
         ent_coef = self._ent_coef
         surprise = log_prob.detach() + self.target_entropy
         return SACLosses(
             actor=mean_over(ent_coef.detach() * log_prob - worth, counts),
             critic=mean_over(((values - target) ** 2).sum(0), counts),
             ent_coef=-mean_over(ent_coef * surprise, counts),
-            known=self._known(lived, output),
+            known=self._known(lived, output, fresh & ~lived.ignore),
             entropy=-mean_over(log_prob, counts).detach(),
             value=mean_over(values.mean(0), counts).detach(),
         )
@@ -200,29 +237,30 @@ class SequenceSAC(SequenceLearner):
             later = self.target_reader.sequence(*given).features
         return self.reader.sequence(*given).features, later
 
-    def _known(self, lived: Rollout, output: PolicyOutput) -> Tensor:
-        """How wrong the heads for belief, privileged state and forecasts are, weighted."""
-        policy, config, counts = self.policy, self.config, ~lived.ignore
+    def _known(self, lived: Rollout, output: PolicyOutput, counts: Tensor) -> Tensor:
+        """How wrong heads for belief, state and forecasts are, and how unequally experts are used, weighted."""
+        policy, config = self.policy, self.config
         every = torch.arange(len(lived.obs), device=self.device)
         loss = config.belief_coef * belief_loss(policy, output, lived, every, counts)
         loss = loss + config.state_coef * state_loss(policy, output, lived.state, counts)
         forecast = forward_model_loss(policy, output, lived.obs, lived.first, lived.action)
-        return loss + config.forward_model_coef * forecast
+        balances = [one.core.regularizer() for one in self._remembering]
+        return loss + config.forward_model_coef * forecast + sum(b for b in balances if b is not None)
 
     @torch.no_grad()
     def _target(self, lived: Rollout, output: PolicyOutput, later: Tensor) -> Tensor:
-        """What each step but the last was worth, in spreads of returns, `(B, T − 1)`."""
-        _, spread = self.policy.return_normalizer.mean_and_spread
+        """What each step but the last was worth, in sizes of returns, `(B, T − 1)`."""
+        size = self.policy.return_normalizer.size
         chosen = _squashed(self.policy.action_head(output.features[:, 1:]))
         action, log_prob = chosen.with_log_prob(self.generator)
         pair = torch.randperm(self.config.n_critics, generator=self.generator, device=self.device)[:2]
         value = self.target_critics(later[:, 1:], action)[pair].amin(0) - self._ent_coef * log_prob
         goes_on = (~lived.terminated[:, :-1]).to(value.dtype)
-        return lived.reward[:, :-1] / spread + self.gamma * goes_on * value
+        return lived.reward[:, :-1] / size + self.gamma * goes_on * value
 
     @property
     def _ent_coef(self) -> Tensor:
-        """Worth of a nat of entropy, in spreads of returns."""
+        """Worth of a nat of entropy, in sizes of returns."""
         return self.log_ent_coef.exp()
 
     @torch.no_grad()
@@ -249,7 +287,13 @@ class SequenceSAC(SequenceLearner):
             self.logger.record("rollout/belief_bits", float(np.mean(self.belief_bits)))
 
 
-def _counted(lived: Rollout) -> Tensor:
+def _is_fresh(lived: Rollout, burn_in: int) -> Tensor:
+    """Steps at which memory is as the present weights make it: after the first ones, or since an episode began."""
+    late = torch.arange(lived.first.shape[1], device=lived.first.device) >= burn_in
+    return late | (lived.first.cumsum(1) > 0)
+
+
+def _is_followed(lived: Rollout) -> Tensor:
     """Steps whose successor is known: not those at which an episode was cut off, nor resets."""
     return ~((lived.truncated & ~lived.terminated) | lived.ignore)
 

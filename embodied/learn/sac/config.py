@@ -34,13 +34,14 @@ class SACConfig(LearnerConfig):
     gradient_steps: int = 96
     """Updates after each rollout."""
     burn_in: int = 8
-    """Steps at the start of a sequence by which memory is brought up to date, and from which nothing is learned."""
+    """Steps at the start of a sequence by which memory is brought up to date, and from which nothing is learned, but
+    where an episode begins within them."""
     tau: float = 0.005
     """Share by which target networks follow, per update."""
     n_critics: int = 2
     """Value networks; a target is the least of two of them, drawn by chance (REDQ; Chen et al. 2021)."""
     ent_coef_start: float = 0.02
-    """Worth of a nat of entropy at first, in spreads of returns; it is learned."""
+    """Worth of a nat of entropy at first, in sizes of returns (root mean squares); it is learned."""
     target_entropy: float | None = None
     """Entropy that is kept [nats]. None: minus one per number of an action."""
 
@@ -50,7 +51,7 @@ class SACConfig(LearnerConfig):
             raise OptionError("buffer_size and gradient_steps are at least 1, n_critics and n_steps at least 2")
         if not 0 <= self.burn_in < self.n_steps - 1:
             raise OptionError(f"burn_in leaves a step and its successor: from 0 to {self.n_steps - 2}")
-        if self.compile:
-            raise OptionError("compile is for SequencePPO")
+        if self.compile or self.shaping_curriculum:
+            raise OptionError("compile and shaping_curriculum are for SequencePPO")
         if not 0 < self.tau <= 1 or not self.ent_coef_start > 0:
             raise OptionError("tau is above 0 and at most 1, and ent_coef_start above 0")

@@ -28,18 +28,18 @@ class Replay:
         self._kept: deque[tuple[Rollout, Any]] = deque()
 
     def __len__(self) -> int:
-        """How many steps are kept."""
-        return sum(rollout.reward.numel() for rollout, _ in self._kept)
+        """How many steps are kept, but for those of which nothing counts but that they follow."""
+        return sum(rollout.reward[:, :-1].numel() for rollout, _ in self._kept)
 
     def add(self, rollout: Rollout, beside: Any = None) -> None:
-        """Keeps a copy of a rollout, and forgets the oldest for it; memories are taken as they are.
+        """Keeps a rollout, and forgets the oldest for it; it is taken as it is.
 
         Args:
+            rollout: with a last row of which nothing counts but that it follows.
             beside: another memory before its steps, of the same kind.
         """
-        copies: dict[str, Any] = {name: value.clone() for name, value in _tensors(rollout).items()}
         nothing: dict[str, Any] = dict.fromkeys(UNUSED, rollout.reward[:0])
-        self._kept.append((replace(rollout, **copies, **nothing), beside))
+        self._kept.append((replace(rollout, **nothing), beside))
         while len(self._kept) > 1 and len(self) > self._steps:
             self._kept.popleft()
 
@@ -50,8 +50,9 @@ class Replay:
             count: sequences, if there are as many; policy: whose memories they are.
         """
         device = generator.device
-        several = min(MOMENTS, count, len(self._kept))
-        moments = torch.randint(len(self._kept), (several,), generator=generator, device=device)
+        enough = max(MOMENTS, -(-count // len(self._kept[0][0].obs)))
+        several = min(enough, count, len(self._kept))
+        moments = torch.randperm(len(self._kept), generator=generator, device=device)[:several]
         parts = []
         for moment, share in zip(moments.tolist(), torch.arange(count).tensor_split(several), strict=True):
             rollout, beside = self._kept[moment]
@@ -59,7 +60,8 @@ class Replay:
             parts.append((rollout, beside, order[: len(share)]))
         rows = [chosen for _, _, chosen in parts]
         tensors: dict[str, Any] = {
-            name: torch.cat([getattr(one, name)[chosen] for one, _, chosen in parts]) for name in _tensors(parts[0][0])
+            name: torch.cat([getattr(one, name)[chosen] for one, _, chosen in parts])
+            for name in tensors_of(parts[0][0])
         }
         memory = _joined([one.memory for one, _, _ in parts], rows, policy)
         other = None if parts[0][1] is None else _joined([one for _, one, _ in parts], rows, policy)
@@ -68,10 +70,10 @@ class Replay:
 
 def bytes_of(rollout: Rollout) -> int:
     """What is kept of a rollout but for its memory [bytes]."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(rollout).values())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(rollout).values())
 
 
-def _tensors(rollout: Rollout) -> dict[str, Tensor]:
+def tensors_of(rollout: Rollout) -> dict[str, Tensor]:
     """What is kept of a rollout but for its memory, by name."""
     named = {f.name: getattr(rollout, f.name) for f in fields(rollout) if f.name not in (*UNUSED, "memory")}
     return {name: value for name, value in named.items() if isinstance(value, Tensor)}

@@ -12,7 +12,7 @@ from rich.console import Console
 from embodied.errors import EmbodiedError, OptionError
 from embodied.learn.run import RunFolder
 from embodied.nn.config import NetworkConfig
-from embodied_scripts.cli.train import Train
+from embodied_scripts.cli.train import MANY_WORLDS, Train
 from embodied_scripts.cli.train_sac import TrainSAC
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.resuming import settings_as_json
@@ -58,6 +58,8 @@ def _contradictions(asked: Train) -> Iterator[str]:
         yield "--view watches one training: leave out --seeds, --with-memoryless and --ray"
     if isinstance(asked, TrainSAC) and (asked.expert or asked.demonstrations) is not None:
         yield "--expert and --demonstrations are for embodied train"
+    if isinstance(asked, TrainSAC) and asked.ppo != MANY_WORLDS:
+        yield "settings of PPO are for embodied train"
     if asked.expert is not None and asked.previous:
         yield "an expert observes what the robot observes: leave out --previous"
     if asked.start_from is not None and (asked.network != NetworkConfig() or asked.with_memoryless):
