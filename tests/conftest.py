@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
 
 import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.learn.config import PPOConfig
@@ -30,6 +31,18 @@ class CountEnv(gym.Env):
         self.t += 1
         over = self.t == self.length
         return np.full(1, self.t, np.float32), 1.0, over and not self.truncate, over and self.truncate, {}
+
+
+class Solved(BaseCallback):
+    """Ends training once the last `episodes` earned more than `enough` on average."""
+
+    def __init__(self, episodes: int, enough: float) -> None:
+        super().__init__()
+        self.episodes, self.enough = episodes, enough
+
+    def _on_step(self) -> bool:
+        recent = [episode["r"] for episode in self.model.ep_info_buffer][-self.episodes :]
+        return len(recent) < self.episodes or np.mean(recent) <= self.enough
 
 
 @pytest.fixture(autouse=True, scope="session")

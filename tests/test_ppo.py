@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, SIGNPOST, CountEnv
+from conftest import QUICK, SIGNPOST, CountEnv, Solved
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
@@ -352,18 +352,6 @@ def test_a_cue_is_recalled_after_any_delay(delay):
     )  # fmt: skip
     model.learn(32 * 128 * (15 if delay == 1 else 40), callback=Solved(200, 0.98))
     assert np.mean([episode["r"] for episode in list(model.ep_info_buffer)[-64:]]) > 0.95
-
-
-class Solved(BaseCallback):
-    """Ends training once the last `episodes` earned more than `enough` on average."""
-
-    def __init__(self, episodes: int, enough: float) -> None:
-        super().__init__()
-        self.episodes, self.enough = episodes, enough
-
-    def _on_step(self) -> bool:
-        recent = [episode["r"] for episode in self.model.ep_info_buffer][-self.episodes :]
-        return len(recent) < self.episodes or np.mean(recent) <= self.enough
 
 
 def test_the_memory_that_training_holds_is_stated_and_does_not_grow():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from command import embodied
-from conftest import SIGNPOST
+from conftest import SIGNPOST, Solved
 from gymnasium import spaces
 from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
@@ -376,6 +376,6 @@ def test_off_policy_what_was_shown_once_is_remembered_and_used():
         "TransformerPolicy", env, n_steps=16, batch_size=256, gradient_steps=16, learning_starts=256, burn_in=0,
         learning_rate=3e-3, gamma=0.9, tau=0.02, seed=0, policy_kwargs={"layers": 1, "width": 32, "context": 8},
     )  # fmt: skip
-    model.learn(16 * 16 * 40)
+    model.learn(16 * 16 * 40, callback=Solved(50, 3.3))
     earned = np.mean([episode["r"] for episode in list(model.ep_info_buffer)[-50:]])
     assert earned > 3.2  # without memory 2.5 at most: 1 in the first step, in which it sees, and half of what is left
