@@ -40,7 +40,7 @@ class SACConfig(LearnerConfig):
     """Share by which target networks follow, per update."""
     n_critics: int = 2
     """Value networks; a target is the least of two of them, drawn by chance (REDQ; Chen et al. 2021)."""
-    ent_coef_start: float = 0.02
+    ent_coef_start: float = 0.005
     """Worth of a nat of entropy at first, in sizes of returns (root mean squares); it is learned."""
     target_entropy: float | None = None
     """Entropy that is kept [nats]. None: minus one per number of an action."""
