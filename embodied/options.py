@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -23,6 +24,17 @@ def check_bounds(options: Any, **bounds: tuple[float, float]) -> None:
             upmost = f"{most:g}"
             below = "below " if float(upmost) > most else ""  # a bound that is itself excluded
             raise OptionError(f"{name} must be {least:g} to {below}{upmost}, not {value!r}")
+
+
+def check_choices(options: Any, **choices: Collection[str]) -> None:
+    """Checks words of an options dataclass: `name=those there are`.
+
+    Raises:
+        UnknownNameError: one of them is none of those.
+    """
+    for name, known in choices.items():
+        if getattr(options, name) not in known:
+            raise UnknownNameError(name, getattr(options, name), known)
 
 
 def options_of(cls: type[T], given: dict[str, Any]) -> T:

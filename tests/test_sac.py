@@ -17,6 +17,7 @@ from embodied.evaluation.report import evaluate
 from embodied.learn import DivergenceGuard, SACConfig, SequencePPO, SequenceSAC
 from embodied.learn.resources import footprint
 from embodied.learn.sac.critic import Critics
+from embodied.learn.sac.reading import PrivilegedReading, follow
 from embodied.learn.sac.replay import Replay
 from embodied.nn.checkpoint import load_json
 from embodied.nn.policy import load_policy
@@ -146,7 +147,7 @@ def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_o
     lived.reward[:] = 1.0
     lived.terminated[0, 3] = True
     output = model.policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
-    _, later = model._told(lived, beside)
+    _, later = model.reading.read(lived, beside)
     for layer in (*model.target_critics.hidden, model.target_critics.last):
         layer.bias.data.fill_(0.0)
     model.target_critics.last.bias.data.fill_(7.0)
@@ -218,13 +219,16 @@ def test_the_worth_of_entropy_rises_where_there_is_too_little_of_it():
 def test_targets_follow_by_tau_and_no_more():
     model = learner(tau=0.25)
     model.learn(32)
-    for part in ("critics", "reader"):
-        learned, target = getattr(model, part), getattr(model, f"target_{part}")
+    for target, learned in (
+        (model.target_critics, model.critics),
+        (model.reading.target, model.reading.network),
+    ):
         old = [p.clone() for p in target.parameters()]
         with torch.no_grad():
             for p in learned.parameters():
                 p += 1.0
-        model._follow()
+        follow(model.target_critics, model.critics, 0.25)
+        model.reading.follow(0.25)
         for before, now, goal in zip(old, target.parameters(), learned.parameters(), strict=True):
             assert torch.allclose(now, before + 0.25 * (goal - before), atol=1e-6)
             assert not now.requires_grad
@@ -243,7 +247,8 @@ def test_every_kind_of_policy_learns_alike_from_the_same_seed(policy):
 
 def test_where_a_state_is_privileged_the_critics_read_that_and_the_policy_does_not():
     model = learner(as_vec_env(SIGNPOST, 4))
-    assert model.reader is None
+    assert isinstance(model.reading, PrivilegedReading)
+    assert model.remembering == (model.policy,)
     assert model.critics.hidden[0].weight.shape[1] == model._privileged.critic_size + model.policy.action_head.size
     before = [p.clone() for p in model.policy.core.parameters()]
     model.learn(96)
@@ -282,7 +287,7 @@ def test_the_critics_reader_normalizes_as_the_policy_does():
     expected = model.policy.encoder.state_dict()
     scale = [name for name in expected if "running" in name]
     assert scale
-    for reader in (model.reader, model.target_reader):
+    for reader in (model.reading.network, model.reading.target):
         assert all(torch.equal(reader.encoder.state_dict()[name], expected[name]) for name in scale)
 
 

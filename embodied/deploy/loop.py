@@ -154,7 +154,7 @@ class Loop:
         with _signals(self.stop), smooth, prompt as self.report.real_time:
             try:
                 self._begin(seed)
-                if isinstance(self.clock, RealClock):
+                if real:
                     self._watchdog.start()
                 for k in self._due(seconds):
                     self._watchdog.pet()

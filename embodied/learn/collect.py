@@ -21,7 +21,8 @@ from embodied.learn.intrinsic import PredictionError, information_gain
 from embodied.learn.rollout import Rollout
 from embodied.nn.belief_head import forms_of
 from embodied.nn.heads import StateDependentHead
-from embodied.nn.policy import PolicyOutput, Privilege, SequencePolicy
+from embodied.nn.output import PolicyOutput
+from embodied.nn.policy import Privilege, SequencePolicy
 from embodied.nn.threads import acting_threads
 from embodied.vector.experience import Experience
 from embodied.vector.stable import StableVecEnv
@@ -51,9 +52,15 @@ class RolloutCollector(OnPolicyAlgorithm):
     _unsound: np.ndarray  # environments whose present observation holds numbers that are none
 
     @property
+    def remembering(self) -> tuple[SequencePolicy, ...]:
+        """The networks that remember while acting."""
+        return (self.policy,)
+
+    @property
     def memory_bytes(self) -> int:
         """What is remembered of one environment [bytes]."""
-        return sum(t.numel() * t.element_size() for t in self.policy.memories.tensors(self.policy.initial(1)).values())
+        remembered = [t for one in self.remembering for t in one.memories.tensors(one.initial(1)).values()]
+        return sum(t.numel() * t.element_size() for t in remembered)
 
     @property
     def replay_bytes(self) -> int:
@@ -108,9 +115,11 @@ class RolloutCollector(OnPolicyAlgorithm):
         """A copy of what is remembered, as a rollout begins with it."""
         return self.policy.memories.snapshot(self.memory)
 
-    def _judge(self, rollout: Rollout) -> None:
-        """Works out what the steps of a rollout were worth."""
-        rollout.estimate_advantages(self._training_reward(rollout), self._value_now(), self.gamma, self.gae_lambda)
+    def _judge(self, rollout: Rollout) -> Tensor:
+        """Works out what the steps of a rollout were worth; returns what they earned, `(N, T)`."""
+        earned = self._training_reward(rollout)
+        rollout.estimate_advantages(earned, self._value_now(), self.gamma, self.gae_lambda)
+        return earned
 
     @property
     def _drops(self) -> bool:

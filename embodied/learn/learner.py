@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from embodied.errors import CheckpointError, OptionError
+from embodied.errors import CheckpointError, OptionError, TrainingError
 from embodied.learn.config import LearnerConfig
 from embodied.learn.intrinsic import PredictionError
 from embodied.learn.rollout import Rollout
@@ -54,6 +54,7 @@ class SequenceLearner(StableVerbs):
     """
 
     config_type: ClassVar[type[LearnerConfig]]
+    epsilon: ClassVar[float] = 1e-5  # of Adam
 
     def __init__(
         self,
@@ -131,7 +132,8 @@ class SequenceLearner(StableVerbs):
         if config.compile:
             self.policy.core.sequence = torch.compile(self.policy.core.sequence)  # type: ignore[method-assign]
         self._weights = list(self.policy.parameters())
-        self.policy.optimizer = torch.optim.Adam(self._weights, self.lr_schedule(1), eps=1e-5, fused=True)
+        self._setup_beside()
+        self.policy.optimizer = torch.optim.Adam(self._weights, self.lr_schedule(1), eps=self.epsilon, fused=True)
         self.rollout_buffer = Rollout.empty(  # type: ignore[assignment]
             self.n_envs,
             self.n_steps,
@@ -147,6 +149,9 @@ class SequenceLearner(StableVerbs):
         self._stopping = False
         self._exploration = None
         self._privileged_now: dict[str, np.ndarray] = {}
+
+    def _setup_beside(self) -> None:
+        """Makes what is learned beside the policy, and adds it to the weights."""
 
     def _policy_extras(self) -> dict[str, Any]:
         """What else this learner's policies are made with."""
@@ -224,6 +229,23 @@ class SequenceLearner(StableVerbs):
         """Tells the policy how what it saw is spread; only now, so that acting and training saw the same."""
         counts = ~rollout.ignore
         self.policy.update_normalizer(rollout.obs[counts], rollout.state[counts], rollout.hidden[counts])
+
+    def _descend(self, loss: Tensor, networks: Sequence[SequencePolicy]) -> None:
+        """Descends a loss, and how unequally networks use their experts.
+
+        Raises:
+            TrainingError: the gradient is no number.
+        """
+        balances = [one.core.regularizer() for one in networks]
+        self.policy.optimizer.zero_grad(set_to_none=True)
+        sum((balance for balance in balances if balance is not None), loss).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
+        if not norm.isfinite():
+            raise TrainingError(
+                f"the gradient of update {self._n_updates} is no number after {self.num_timesteps} steps: lower the "
+                "learning rate, or scale rewards and observations; what was saved before is intact"
+            )
+        self.policy.optimizer.step()
 
     def own_tensors(self) -> dict[str, Tensor]:
         """What it learns beside its policy, by name: saved with it, and written to when it is resumed."""

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from embodied.learn.config import PPOConfig
 from embodied.learn.rollout import Rollout
-from embodied.nn.policy import PolicyOutput, SequencePolicy
+from embodied.nn.output import PolicyOutput
+from embodied.nn.policy import SequencePolicy
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from stable_baselines3.common.utils import update_learning_rate
 from torch import Tensor
 
 from embodied.agent import Agent
-from embodied.errors import OptionError, TrainingError
+from embodied.errors import OptionError
 from embodied.learn.cloning import Demonstrations
 from embodied.learn.config import PPOConfig
 from embodied.learn.dagger import DAgger
@@ -156,7 +156,9 @@ class SequencePPO(SequenceLearner):
         """Descends the losses of one minibatch: some environments of a rollout."""
         clip_range = self.clip_range(self._current_progress_remaining)
         losses = ppo_losses(self.policy, rollout, rows, clip_range, self._return_spread, self.config)
-        self._descend(losses, keep_exploring=rollout.imitation_only)
+        self._descend(losses.total(self.config), [self.policy])
+        if rollout.imitation_only:
+            self.policy.action_head.keep_exploring(self.config.dagger_spread)
         return losses
 
     def _improve(self, rollout: Rollout, epochs: int, minibatches: int) -> list[Losses]:
@@ -173,21 +175,6 @@ class SequencePPO(SequenceLearner):
     def _has_moved_too_far(self, losses: Losses) -> bool:
         limit = self.config.target_kl
         return limit is not None and bool(losses.approx_kl > 1.5 * limit)
-
-    def _descend(self, losses: Losses, keep_exploring: bool) -> None:
-        self.policy.optimizer.zero_grad(set_to_none=True)
-        loss = losses.total(self.config)
-        balance = self.policy.core.regularizer()
-        (loss if balance is None else loss + balance).backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
-        if not norm.isfinite():
-            raise TrainingError(
-                f"the gradient of update {self._n_updates} is no number after {self.num_timesteps} steps: lower the "
-                "learning rate, or scale rewards and observations; what was saved before is intact"
-            )
-        self.policy.optimizer.step()
-        if keep_exploring:
-            self.policy.action_head.keep_exploring(self.config.dagger_spread)
 
     def _report(self, rollout: Rollout, history: list[Losses]) -> None:
         """Logs under the names of Stable-Baselines3, where it has them."""

@@ -3,8 +3,8 @@ from .config import NetworkConfig as NetworkConfig
 from .core import Core as Core
 from .onnx import export_onnx as export_onnx
 from .onnx_agent import OnnxAgent as OnnxAgent
-from .policy import Introspection as Introspection
-from .policy import PolicyOutput as PolicyOutput
+from .output import Introspection as Introspection
+from .output import PolicyOutput as PolicyOutput
 from .policy import SequencePolicy as SequencePolicy
 from .policy import load_policy as load_policy
 from .policy import policy_class as policy_class

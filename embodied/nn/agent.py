@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from embodied.nn.policy import PolicyOutput, SequencePolicy
+from embodied.nn.output import PolicyOutput
+from embodied.nn.policy import SequencePolicy
 from embodied.nn.threads import acting_threads
 from embodied.spaces import mask_of
 

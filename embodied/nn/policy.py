@@ -6,7 +6,7 @@ variable.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,6 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from embodied.errors import OptionError
 from embodied.nn.belief_head import BeliefHeadLayout
@@ -26,39 +25,13 @@ from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead
 from embodied.nn.loading import class_named, load_network
 from embodied.nn.memories import ActionInput, ActionMemories, Remembered
 from embodied.nn.normalization import RunningMeanStd
+from embodied.nn.output import Introspection, PolicyOutput
 from embodied.nn.privilege import NOTHING
 from embodied.nn.privilege import Privilege as Privilege
 from embodied.nn.squashed import SquashedHead, squashed_head
 from embodied.spaces import Codec, mask_of
 
 SCALE = "encoder.running."  # names of how observations are normalized
-
-
-@dataclass
-class PolicyOutput:
-    """What a policy makes of observations; leading axes as given."""
-
-    features: Tensor  # (…, F)
-    actions: Distribution
-    value: Tensor | None  # (…,), None with a privileged critic
-    belief: Tensor | None  # (…, outputs of the belief head), as `BeliefHeadLayout` reads them
-
-
-@dataclass
-class Introspection:
-    """What a policy made of a sequence of one world, step by step.
-
-    Attributes:
-        belief: `(T, K)`, or None without a belief head; value: `(T,)`, or None with a privileged critic.
-        action_mean: the most likely action as the environment takes it, `(T, …)`.
-        inside: what the core tells, such as `attention (L, H, T, T)`, `routing (L, T, E)` and the magnitude of
-            what each module adds.
-    """
-
-    action_mean: np.ndarray
-    belief: np.ndarray | None
-    value: np.ndarray | None
-    inside: dict[str, np.ndarray]
 
 
 class SequencePolicy(BasePolicy):

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.agent import Agent
-from embodied.errors import UnknownNameError
 from embodied.hidden import Continuous
-from embodied.options import check_bounds
+from embodied.options import check_bounds, check_choices
 from embodied.world.duel import DuelTask, Seat
 from embodied.world.task import Draw, Outcome, World
 from embodied_envs.duels import CROWN, duel_entry_points, watchful_pair
@@ -62,9 +61,7 @@ class HideSeekOptions:
     def __post_init__(self) -> None:
         check_bounds(self, screens=(0, len(SCREENS)), boxes=(0, len(BOXES)), view=(0.3, 5.0), episode_s=EPISODE_S)
         check_bounds(self, head_start_s=(0.0, self.episode_s))
-        for name, choices in {"known_by": KNOWN_BY, "start": STARTS}.items():
-            if getattr(self, name) not in choices:
-                raise UnknownNameError(name, getattr(self, name), choices)
+        check_choices(self, known_by=KNOWN_BY, start=STARTS)
 
 
 class HideSeek(DuelTask):

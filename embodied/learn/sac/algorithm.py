@@ -19,15 +19,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from embodied.errors import TrainingError
 from embodied.learn.learner import SequenceLearner
 from embodied.learn.losses import belief_loss, forward_model_loss, mean_over, state_loss
 from embodied.learn.rollout import Rollout
 from embodied.learn.sac.config import SACConfig
 from embodied.learn.sac.critic import Critics
+from embodied.learn.sac.reading import OwnReading, PrivilegedReading, follow
 from embodied.learn.sac.replay import Replay, bytes_of, tensors_of
-from embodied.nn.policy import PolicyOutput, SequencePolicy
+from embodied.nn.output import PolicyOutput
+from embodied.nn.policy import SequencePolicy
 from embodied.nn.squashed import SquashedNormal
+
+PARTS = ("critics", "target_critics", "reading")  # what is learned beside the policy
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class SequenceSAC(SequenceLearner):
         config: hyperparameters; `settings` are some of them by name, and override it.
 
     Attributes:
+        critics: what actions are worth, in the eyes of several; reading: what they read.
         replay: what is learned from; it is not saved, so that one that is resumed gathers a new one first.
 
     Raises:
@@ -64,52 +68,32 @@ class SequenceSAC(SequenceLearner):
     """
 
     config_type = SACConfig
+    epsilon = 1e-8
     config: SACConfig
 
-    def _setup_model(self) -> None:
-        super()._setup_model()
+    def _setup_beside(self) -> None:
         config, policy = self.config, self.policy
         self.shaping_curriculum = 0.0
-        context = self._privileged.critic_size if self._privileged.state else policy.core.features
-        scaled = self.normalize and bool(self._privileged.state)
-        self.critics = Critics(config.n_critics, context, policy.action_head.size, scaled).to(self.device)
+        told = self._privileged
+        self.reading = (PrivilegedReading(told, self.normalize) if told.state else OwnReading(policy)).to(self.device)
+        self.critics = Critics(config.n_critics, self.reading.size, policy.action_head.size).to(self.device)
         self.target_critics = deepcopy(self.critics).requires_grad_(False)
-        self.reader = None if self._privileged.state else deepcopy(policy)
-        self.target_reader = None if self.reader is None else deepcopy(self.reader).requires_grad_(False)
         self.log_ent_coef = nn.Parameter(torch.tensor(config.ent_coef_start, device=self.device).log())
         size = policy.action_head.size
         self.target_entropy = -float(size) if config.target_entropy is None else config.target_entropy
         self._weights += [*self.critics.parameters(), self.log_ent_coef]
-        self._weights += [] if self.reader is None else [*self.reader.parameters()]
-        policy.optimizer = torch.optim.Adam(self._weights, self.lr_schedule(1), fused=True)
-        self.replay = Replay(config.buffer_size)
+        self._weights += [one for network in self.reading.networks for one in network.parameters()]
 
     def _policy_extras(self) -> dict[str, Any]:
         return {"squash": True}
 
     def own_tensors(self) -> dict[str, Tensor]:
-        parts = {
-            "critics": self.critics,
-            "target_critics": self.target_critics,
-            "reader": self.reader,
-            "target_reader": self.target_reader,
-        }
-        own = {
-            f"{part}/{name}": value
-            for part, module in parts.items()
-            if module is not None
-            for name, value in module.state_dict().items()
-        }
+        own = {f"{part}/{name}": value for part in PARTS for name, value in getattr(self, part).state_dict().items()}
         return own | {"log_ent_coef": self.log_ent_coef}
 
     @property
-    def _remembering(self) -> list[SequencePolicy]:
-        return [self.policy] if self.reader is None else [self.policy, self.reader]
-
-    @property
-    def memory_bytes(self) -> int:
-        remembered = [t for one in self._remembering for t in one.memories.tensors(one.initial(1)).values()]
-        return sum(t.numel() * t.element_size() for t in remembered)
+    def remembering(self) -> tuple[SequencePolicy, ...]:
+        return (self.policy, *self.reading.networks)
 
     @property
     def replay_bytes(self) -> int:
@@ -119,46 +103,33 @@ class SequenceSAC(SequenceLearner):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, tensors = super()._get_torch_save_params()
-        parts = ["critics", "target_critics", *(["reader", "target_reader"] if self.reader is not None else [])]
-        return [*modules, *parts], [*tensors, "log_ent_coef"]
+        return [*modules, *PARTS], [*tensors, "log_ent_coef"]
 
     def resume(self, folder: Path) -> None:
         super().resume(folder)
-        if self.reader is not None:
-            self.begin_anew()  # what it remembers is not saved
+        if self.reading.networks:
+            self.begin_anew()  # what they remember is not saved
 
     def begin_anew(self, reseed: bool = True) -> None:
         super().begin_anew(reseed)
         self.replay = Replay(self.config.buffer_size)
-        self._reader_memory: Any = None
+        self.reading.forget()
 
     def _memory_now(self) -> Any:
-        if self.reader is not None and self._reader_memory is None:
-            self._reader_memory = self.reader.initial(self.n_envs)
-        self._reader_before = None if self.reader is None else self.reader.memories.clone(self._reader_memory)
+        self._read_before = self.reading.memory_now(self.n_envs)
         return self.policy.memories.clone(self.memory)  # whole, so that those of different times fit together
 
     def _act(self, rollout: Rollout, t: int) -> Tensor:
         action = super()._act(rollout, t)
-        if self.reader is not None:
-            obs, first = rollout.obs[:, t], rollout.first[:, t]
-            _, self._reader_memory = self.reader.step(obs, first, self._reader_memory)
-            self.reader.note_action(self._reader_memory, action)
+        self.reading.step(rollout.obs[:, t], rollout.first[:, t], action)
         return action
 
-    def _judge(self, rollout: Rollout) -> None:
-        earned = self._training_reward(rollout)
-        rollout.estimate_advantages(earned, self._value_now(), self.gamma, self.gae_lambda)
-        rollout.reward.copy_(earned)
+    def _judge(self, rollout: Rollout) -> Tensor:
+        return rollout.reward.copy_(super()._judge(rollout))
 
     def _observe(self, rollout: Rollout) -> None:
         super()._observe(rollout)
-        if self.reader is not None:
-            self.reader.encoder.update_normalizer(rollout.obs[~rollout.ignore])
-        elif self.normalize:
-            counts = ~rollout.ignore
-            told = self._privileged.critic_input(rollout.state[counts], rollout.hidden[counts])
-            self.critics.scale.update(told)  # type: ignore[operator]
+        self.reading.observe(rollout)
 
     def _with_successor(self, rollout: Rollout) -> Rollout:
         """The rollout and one more row, of which nothing counts but what the last step led to."""
@@ -178,7 +149,7 @@ class SequenceSAC(SequenceLearner):
         """Keeps the rollout, and improves the policy on sequences that are drawn from all that is kept."""
         self._update_learning_rate(self.policy.optimizer)
         rollout: Rollout = self.rollout_buffer  # type: ignore[assignment]
-        self.replay.add(self._with_successor(rollout), self._reader_before)
+        self.replay.add(self._with_successor(rollout), self._read_before)
         self._observe(rollout)
         self.policy.return_normalizer.update(rollout.returns[~rollout.ignore])
         if len(self.replay) < min(self.config.learning_starts, self.config.buffer_size // 2):
@@ -192,22 +163,15 @@ class SequenceSAC(SequenceLearner):
         """Descends the losses of some sequences, and lets the targets follow."""
         count = max(1, self.config.batch_size // self.n_steps)
         losses = self._losses(*self.replay.draw(count, self.policy, self.generator))
-        self.policy.optimizer.zero_grad(set_to_none=True)
-        losses.total().backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._weights, self.max_grad_norm, foreach=True)
-        if not norm.isfinite():
-            raise TrainingError(
-                f"the gradient of update {self._n_updates} is no number after {self.num_timesteps} steps: lower the "
-                "learning rate, or scale rewards and observations; what was saved before is intact"
-            )
-        self.policy.optimizer.step()
-        self._follow()
+        self._descend(losses.total(), self.remembering)
+        follow(self.target_critics, self.critics, self.config.tau)
+        self.reading.follow(self.config.tau)
         return losses
 
-    def _losses(self, lived: Rollout, reader_memory: Any) -> SACLosses:
+    def _losses(self, lived: Rollout, read_before: Any) -> SACLosses:
         policy, config, head = self.policy, self.config, self.policy.action_head
         output = policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
-        told, later = self._told(lived, reader_memory)
+        told, later = self.reading.read(lived, read_before)
         fresh = _is_fresh(lived, config.burn_in if policy.core.has_memory else 0)
         counts = (fresh & _is_followed(lived))[:, :-1]
         target = self._target(lived, output, later)
@@ -227,25 +191,14 @@ class SequenceSAC(SequenceLearner):
             value=mean_over(values.mean(0), counts).detach(),
         )
 
-    def _told(self, lived: Rollout, memory: Any) -> tuple[Tensor, Tensor]:
-        """What the critics read at each step, and what their targets do, `(B, T, …)`."""
-        if self.reader is None or self.target_reader is None:
-            privileged = self._privileged.critic_input(lived.state, lived.hidden)
-            return privileged, privileged
-        given = (lived.obs, lived.first, memory, None, lived.action)
-        with torch.no_grad():
-            later = self.target_reader.sequence(*given).features
-        return self.reader.sequence(*given).features, later
-
     def _known(self, lived: Rollout, output: PolicyOutput, counts: Tensor) -> Tensor:
-        """How wrong heads for belief, state and forecasts are, and how unequally experts are used, weighted."""
+        """How wrong the heads for belief, privileged state and forecasts are, weighted."""
         policy, config = self.policy, self.config
         every = torch.arange(len(lived.obs), device=self.device)
         loss = config.belief_coef * belief_loss(policy, output, lived, every, counts)
         loss = loss + config.state_coef * state_loss(policy, output, lived.state, counts)
         forecast = forward_model_loss(policy, output, lived.obs, lived.first, lived.action)
-        balances = [one.core.regularizer() for one in self._remembering]
-        return loss + config.forward_model_coef * forecast + sum(b for b in balances if b is not None)
+        return loss + config.forward_model_coef * forecast
 
     @torch.no_grad()
     def _target(self, lived: Rollout, output: PolicyOutput, later: Tensor) -> Tensor:
@@ -262,18 +215,6 @@ class SequenceSAC(SequenceLearner):
     def _ent_coef(self) -> Tensor:
         """Worth of a nat of entropy, in sizes of returns."""
         return self.log_ent_coef.exp()
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Lets the targets follow what is learned."""
-        pairs: list[tuple[nn.Module, nn.Module]] = [(self.target_critics, self.critics)]
-        if self.reader is not None and self.target_reader is not None:
-            pairs.append((self.target_reader, self.reader))
-        for target, learned in pairs:
-            for weight, goal in zip(target.parameters(), learned.parameters(), strict=True):
-                weight.lerp_(goal, self.config.tau)
-            for buffer, now in zip(target.buffers(), learned.buffers(), strict=True):
-                buffer.copy_(now)
 
     def _report(self, history: list[SACLosses]) -> None:
         """Logs under the names of Stable-Baselines3, where it has them."""

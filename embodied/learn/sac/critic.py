@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from embodied.nn.normalization import RunningMeanStd
-
 WIDTH = 128
 
 
@@ -24,12 +22,10 @@ class Critics(nn.Module):
 
     Args:
         count: Q; context: C; action: A.
-        normalize: bring what is read to zero mean and unit spread, as `scale` comes to know them.
     """
 
-    def __init__(self, count: int, context: int, action: int, normalize: bool = False, width: int = WIDTH) -> None:
+    def __init__(self, count: int, context: int, action: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.scale = RunningMeanStd(context) if normalize else nn.Identity()
         sizes = (context + action, width, width, 1)
         layers = [_Linears(count, inward, outward) for inward, outward in pairwise(sizes)]
         nn.init.zeros_(layers[-1].weight)
@@ -37,7 +33,7 @@ class Critics(nn.Module):
 
     def forward(self, context: Tensor, action: Tensor) -> Tensor:
         """Values of contexts `(…, C)` and actions `(…, A)`, `(Q, …)`."""
-        given = torch.cat([self.scale(context), action], dim=-1)
+        given = torch.cat([context, action], dim=-1)
         x = given.flatten(0, -2).expand(self.count, -1, -1)
         for layer in self.hidden:
             x = layer(x)

@@ -39,6 +39,7 @@ from embodied_scripts.training.progress import Checkpoints, Progress, Stop, on_i
 from embodied_scripts.training.randomization_log import RandomizationLog
 
 STEPS = 1_500_000
+COMMANDS: dict[type[Train], str] = {Train: "embodied train", TrainSAC: "embodied train-sac"}
 
 
 def train_one(given: Train) -> bool:
@@ -93,8 +94,7 @@ def _train(folder: RunFolder, given: Train) -> bool:
         raise CheckpointError(f"{folder.path} cannot be written to: {error.strerror or error}") from error
     folder.check_there()
     model.save(folder.policy)
-    again = "train-sac" if isinstance(settings, TrainSAC) else "train"
-    command = "embodied evaluate" if finished else f"embodied {again} {settings.id} --resume --run"
+    command = "embodied evaluate" if finished else f"{COMMANDS[type(settings)]} {settings.id} --resume --run"
     done = (
         f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}{import_flags()}"
     )
@@ -187,8 +187,7 @@ def settings_of(folder: RunFolder, given: Train) -> Train:
     if begun.id != given.id:
         raise CheckpointError(f"{folder.path} is a run of {begun.id}, not of {given.id}")
     if type(begun) is not type(given):
-        command = "train-sac" if isinstance(begun, TrainSAC) else "train"
-        raise CheckpointError(f"{folder.path} was begun by another algorithm: go on with embodied {command}")
+        raise CheckpointError(f"{folder.path} was begun by another algorithm: go on with {COMMANDS[type(begun)]}")
     refuse_changes(folder.path, begun, given, type(given)(id=given.id))
     refuse_paths(folder.path, begun.options, given.options)
     kept = {name: getattr(given, name) for name in ("view", "view_every", "device")}
