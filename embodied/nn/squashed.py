@@ -60,7 +60,8 @@ def squashed_head(features: int, space: spaces.Space, initial_std: float = 0.5) 
     check_exploration(initial_std)
     check_actions(space)
     if not isinstance(space, spaces.Box):
-        raise OptionError(f"squashed actions are those of a Box, not of {type(space).__name__}")
+        kind = type(space).__name__
+        raise OptionError(f"soft actor-critic needs actions of a Box, not {kind}: use SequencePPO (embodied train)")
     return SquashedHead(features, space, initial_std)
 
 
