@@ -25,7 +25,7 @@ from embodied.nn.squashed import SquashedNormal, squashed_head
 from embodied.vector.vec import as_vec_env
 from embodied_policies import compose
 
-SMALL = SACConfig(n_steps=8, batch_size=32, gradient_steps=2, learning_starts=0, burn_in=2, buffer_size=512)
+SMALL = SACConfig(n_steps=8, batch_size=32, gradient_steps=2, learning_starts=0, burn_in=1, buffer_size=512)
 TINY = {"layers": 1, "width": 16, "context": 8}
 
 
@@ -130,6 +130,40 @@ def test_what_is_replayed_is_what_was_lived_with_the_memory_before_it():
         assert (memory.core.time_NC[i] >= 0).sum() == min(8, 8 * chunk)
 
 
+def test_a_sequence_can_begin_with_the_ones_before_it_of_the_same_environments():
+    model = learner(gradient_steps=1)
+    model.learn(4 * 8 * 5)
+    kept = [rollout for rollout, _ in model.replay._kept]
+    drawn, beside = model.replay.draw(6, model.policy, torch.Generator().manual_seed(0), before=2)
+    assert drawn.obs.shape[:2] == (6, 25)
+    assert (drawn.ignore == (torch.arange(25) == 24)).all()
+    begun = set()
+    for i, row in enumerate(drawn.obs):
+        (where,) = [(k, n) for k in range(5) for n in range(4) if torch.equal(kept[k].obs[n], row[:9])]
+        k, n = where
+        begun.add(k)
+        assert torch.equal(kept[k + 1].obs[n, :8], row[8:16])
+        assert torch.equal(kept[k + 2].obs[n], row[16:])
+        assert torch.equal(kept[k + 2].action[n], drawn.action[i, 16:])
+        assert int(drawn.memory.core.age_N[i]) == int(beside.core.age_N[i]) == 8 * k
+    assert begun == {0, 1, 2}
+
+
+def test_what_brought_up_to_date_memory_leaves_nothing_of_the_weights_that_acted():
+    model = learner(policy="GRUPolicy", gradient_steps=1)
+    model.learn(4 * 8 * 3)
+    lived, beside = model.replay.draw(4, model.policy, model.generator, before=1)
+    lived.first[:], lived.first[:, 2] = False, True
+    with torch.no_grad():
+        for weight in model.policy.parameters():
+            weight += 0.1
+        now = model.policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action).features
+        empty = model.policy.initial(4)
+        alone = model.policy.sequence(lived.obs[:, 2:], lived.first[:, 2:], empty, None, lived.action[:, 2:]).features
+    assert torch.allclose(now[:, 2:], alone, atol=1e-5)
+    assert beside is not None
+
+
 def test_a_replay_forgets_the_oldest():
     model = learner(buffer_size=64)
     model.learn(4 * 8 * 5)
@@ -141,11 +175,11 @@ def test_a_replay_forgets_the_oldest():
 
 def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_off():
     model = learner()
-    model.learn(32)
-    lived, beside = model.replay.draw(4, model.policy, model.generator)
-    lived.terminated[:], lived.truncated[:], lived.ignore[:, :8], lived.first[:] = False, False, False, False
+    model.learn(64)
+    lived, beside = model.replay.draw(4, model.policy, model.generator, before=1)
+    lived.terminated[:], lived.truncated[:], lived.ignore[:, :16], lived.first[:] = False, False, False, False
     lived.reward[:] = 1.0
-    lived.terminated[0, 3] = True
+    lived.terminated[0, 11] = True
     output = model.policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
     _, later = model.reading.read(lived, beside)
     for layer in (*model.target_critics.hidden, model.target_critics.last):
@@ -155,24 +189,24 @@ def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_o
     model.log_ent_coef.data.fill_(-30.0)
     size = model.policy.return_normalizer.size
     target = model._target(lived, output, later)
-    assert target.shape == (4, 8)
-    assert float(target[0, 3]) == pytest.approx(1 / float(size), rel=1e-4)
-    assert float(target[1, 3]) == pytest.approx(1 / float(size) + 0.99 * 7.0, rel=1e-4)
-    lived.truncated[1, 2] = True
-    lived.ignore[2, 5] = True
-    lived.truncated[0, 3] = True  # ended and cut off at once: ended
+    assert target.shape == (4, 16)
+    assert float(target[0, 11]) == pytest.approx(1 / float(size), rel=1e-4)
+    assert float(target[1, 11]) == pytest.approx(1 / float(size) + 0.99 * 7.0, rel=1e-4)
+    lived.truncated[1, 10] = True
+    lived.ignore[2, 13] = True
+    lived.truncated[0, 11] = True  # ended and cut off at once: ended
 
     def losses():
         model.generator.manual_seed(0)
         return model._losses(lived, beside).critic
 
     before = losses()
-    lived.reward[1, 2] += 100.0
-    lived.reward[2, 5] += 100.0
-    lived.reward[:, :2] += 100.0  # burnt in
-    lived.reward[:, 8] += 100.0  # of which nothing counts but that it follows
+    lived.reward[1, 10] += 100.0
+    lived.reward[2, 13] += 100.0
+    lived.reward[:, :8] += 100.0  # burnt in
+    lived.reward[:, 16] += 100.0  # of which nothing counts but that it follows
     assert torch.equal(losses(), before)
-    for row, step in ((0, 3), (3, 7)):
+    for row, step in ((0, 11), (3, 8), (3, 15)):
         lived.reward[row, step] += 100.0
         assert losses() > before
         lived.reward[row, step] -= 100.0
@@ -180,16 +214,16 @@ def test_targets_stop_at_an_end_and_nothing_is_learned_where_an_episode_is_cut_o
 
 def test_where_an_episode_begins_memory_needs_no_burning_in():
     model = learner("Pendulum-v1", policy="GRUPolicy")
-    model.learn(32)
-    lived, beside = model.replay.draw(4, model.policy, model.generator)
+    model.learn(64)
+    lived, beside = model.replay.draw(4, model.policy, model.generator, before=1)
     lived.first[:] = False
-    lived.first[2, 1] = True
+    lived.first[2, 5] = True
 
     def loss():
         model.generator.manual_seed(0)
         return model._losses(lived, beside).critic
 
-    for row, step, counts in ((2, 0, False), (2, 1, True), (1, 1, False), (1, 2, True)):
+    for row, step, counts in ((2, 4, False), (2, 5, True), (1, 7, False), (1, 8, True)):
         before = loss()
         lived.reward[row, step] += 100.0
         assert bool(loss() != before) == counts
@@ -311,7 +345,7 @@ def test_another_size_of_critics_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"burn_in": 7}, "burn_in"),
+        ({"burn_in": -1}, "burn_in"),
         ({"tau": 0.0}, "tau"),
         ({"n_critics": 1}, "n_critics"),
         ({"n_epochs": 3}, "SequenceSAC has no setting 'n_epochs'"),
@@ -356,7 +390,7 @@ def test_a_guard_takes_critics_back_with_the_policy():
 
 def test_it_is_trained_and_gone_on_with_from_the_command_line(tmp_path):
     small = ["--n-envs", "2", "--n-steps", "8", "--batch-size", "16", "--gradient-steps", "1", "--learning-starts", "8"]
-    network = ["--layers", "1", "--width", "16", "--burn-in", "2", "--threads", "1", "--run", tmp_path / "run"]
+    network = ["--layers", "1", "--width", "16", "--burn-in", "0", "--threads", "1", "--run", tmp_path / "run"]
     begun = embodied("train-sac", "Signpost-v0", "--steps", "32", *small, *network)
     assert begun.returncode == 0, begun.stderr
     other = embodied("train", "Signpost-v0", "--resume", "--run", tmp_path / "run")

@@ -1,9 +1,8 @@
 """Soft actor-critic for policies that remember (Haarnoja et al. 2018), off policy from whole sequences.
 
-A sequence is replayed from the memory that acting had before it; the first steps bring it up to date (R2D2; Kapturowski
-et al. 2019), as far as they can: what a transformer had in its cache stays as it was. Where the environment tells a
-privileged state, the critics read that; else they read observations by a network of the policy's kind that is theirs
-alone (Ni et al. 2022), and remembers beside it.
+A sequence is replayed after the one before it, which brings memory up to date (R2D2; Kapturowski et al. 2019), from
+what acting remembered before that. Where the environment tells a privileged state, the critics read that; else they
+read observations by a network of the policy's kind that is theirs alone (Ni et al. 2022), and remembers beside it.
 """
 
 from __future__ import annotations
@@ -162,17 +161,18 @@ class SequenceSAC(SequenceLearner):
     def _update(self) -> SACLosses:
         """Descends the losses of some sequences, and lets the targets follow."""
         count = max(1, self.config.batch_size // self.n_steps)
-        losses = self._losses(*self.replay.draw(count, self.policy, self.generator))
+        before = self.config.burn_in if self.policy.core.has_memory else 0
+        losses = self._losses(*self.replay.draw(count, self.policy, self.generator, before))
         self._descend(losses.total(), self.remembering)
         follow(self.target_critics, self.critics, self.config.tau)
         self.reading.follow(self.config.tau)
         return losses
 
     def _losses(self, lived: Rollout, read_before: Any) -> SACLosses:
-        policy, config, head = self.policy, self.config, self.policy.action_head
+        policy, head = self.policy, self.policy.action_head
         output = policy.sequence(lived.obs, lived.first, lived.memory, None, lived.action)
         told, later = self.reading.read(lived, read_before)
-        fresh = _is_fresh(lived, config.burn_in if policy.core.has_memory else 0)
+        fresh = _is_fresh(lived, self.n_steps)
         counts = (fresh & _is_followed(lived))[:, :-1]
         target = self._target(lived, output, later)
         values = self.critics(told[:, :-1], lived.action[:, :-1])
@@ -228,9 +228,9 @@ class SequenceSAC(SequenceLearner):
             self.logger.record("rollout/belief_bits", float(np.mean(self.belief_bits)))
 
 
-def _is_fresh(lived: Rollout, burn_in: int) -> Tensor:
-    """Steps at which memory is as the present weights make it: after the first ones, or since an episode began."""
-    late = torch.arange(lived.first.shape[1], device=lived.first.device) >= burn_in
+def _is_fresh(lived: Rollout, steps: int) -> Tensor:
+    """Steps at which memory is as the present weights make it: the last ones, or since an episode began."""
+    late = torch.arange(lived.first.shape[1] - 1, -1, -1, device=lived.first.device) <= steps
     return late | (lived.first.cumsum(1) > 0)
 
 

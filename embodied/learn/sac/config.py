@@ -33,9 +33,9 @@ class SACConfig(LearnerConfig):
     """Steps that are kept before the first update, also after a training was resumed."""
     gradient_steps: int = 96
     """Updates after each rollout."""
-    burn_in: int = 8
-    """Steps at the start of a sequence by which memory is brought up to date, and from which nothing is learned, but
-    where an episode begins within them."""
+    burn_in: int = 1
+    """Sequences before each one by which memory is brought up to date, and from which nothing is learned but where an
+    episode begins within them. 0: memory is taken as it was."""
     tau: float = 0.005
     """Share by which target networks follow, per update."""
     n_critics: int = 2
@@ -49,8 +49,8 @@ class SACConfig(LearnerConfig):
         super().__post_init__()
         if min(self.buffer_size, self.gradient_steps) < 1 or self.n_critics < 2 or self.n_steps < 2:
             raise OptionError("buffer_size and gradient_steps are at least 1, n_critics and n_steps at least 2")
-        if not 0 <= self.burn_in < self.n_steps - 1:
-            raise OptionError(f"burn_in leaves a step and its successor: from 0 to {self.n_steps - 2}")
+        if self.burn_in < 0:
+            raise OptionError("burn_in is a number of sequences: 0 or more")
         if self.compile or self.shaping_curriculum:
             raise OptionError("compile and shaping_curriculum are for SequencePPO")
         if not 0 < self.tau <= 1 or not self.ent_coef_start > 0:

@@ -43,29 +43,35 @@ class Replay:
         while len(self._kept) > 1 and len(self) > self._steps:
             self._kept.popleft()
 
-    def draw(self, count: int, policy: SequencePolicy, generator: torch.Generator) -> tuple[Rollout, Any]:
+    def draw(
+        self, count: int, policy: SequencePolicy, generator: torch.Generator, before: int = 0
+    ) -> tuple[Rollout, Any]:
         """Returns sequences of several environments at several times, and the memory beside theirs.
 
         Args:
             count: sequences, if there are as many; policy: whose memories they are.
+            before: rollouts before each of which a sequence holds the steps, too, if there are as many.
         """
-        device = generator.device
-        enough = max(MOMENTS, -(-count // len(self._kept[0][0].obs)))
-        several = min(enough, count, len(self._kept))
-        moments = torch.randperm(len(self._kept), generator=generator, device=device)[:several]
-        parts = []
-        for moment, share in zip(moments.tolist(), torch.arange(count).tensor_split(several), strict=True):
-            rollout, beside = self._kept[moment]
-            order = torch.randperm(len(rollout.obs), generator=generator, device=device)
-            parts.append((rollout, beside, order[: len(share)]))
-        rows = [chosen for _, _, chosen in parts]
-        tensors: dict[str, Any] = {
-            name: torch.cat([getattr(one, name)[chosen] for one, _, chosen in parts])
-            for name in tensors_of(parts[0][0])
+        device, size = generator.device, len(self._kept[0][0].obs)
+        before = min(before, len(self._kept) - 1)
+        several = min(max(MOMENTS, -(-count // size)), count, len(self._kept) - before)
+        moments = torch.randperm(len(self._kept) - before, generator=generator, device=device)[:several]
+        shares = torch.arange(count).tensor_split(several)
+        rows = [torch.randperm(size, generator=generator, device=device)[: len(share)] for share in shares]
+        begun = [self._kept[moment] for moment in moments.tolist()]
+        parts = [self._lived(m, m + before, chosen) for m, chosen in zip(moments.tolist(), rows, strict=True)]
+        tensors: dict[str, Any] = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        memory = _joined([rollout.memory for rollout, _ in begun], rows, policy)
+        other = None if begun[0][1] is None else _joined([beside for _, beside in begun], rows, policy)
+        return replace(begun[0][0], **tensors, memory=memory), other
+
+    def _lived(self, begun: int, ended: int, rows: Tensor) -> dict[str, Tensor]:
+        """What some environments lived in rollouts that follow each other, each without its last row but the last."""
+        kept = [tensors_of(self._kept[moment][0]) for moment in range(begun, ended + 1)]
+        return {
+            name: torch.cat([*(one[name][rows, :-1] for one in kept[:-1]), last[rows]], dim=1)
+            for name, last in kept[-1].items()
         }
-        memory = _joined([one.memory for one, _, _ in parts], rows, policy)
-        other = None if parts[0][1] is None else _joined([one for _, one, _ in parts], rows, policy)
-        return replace(parts[0][0], **tensors, memory=memory), other
 
 
 def bytes_of(rollout: Rollout) -> int:
