@@ -73,6 +73,18 @@ class RecordingError(EmbodiedError, ValueError):
     """A recording that is damaged, or whose parts do not fit together."""
 
 
+class LineageError(EmbodiedError, ValueError):
+    """An artifact whose origin is not what is said of it, or not what is asked for.
+
+    Attributes:
+        reason: in one word, for programs: "unsigned", "revoked", "changed" and others.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
 class DriverError(EmbodiedError, RuntimeError):
     """A robot that cannot be reached, does not answer, or was told something that it cannot do."""
 

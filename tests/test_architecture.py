@@ -32,7 +32,8 @@ FLOORS: dict[str, set[str]] = {
     "embodied.randomization": _under("physics", "robot"),
     "embodied.mind": WORDS,
     "embodied.world": _under("physics", "robot", "randomization", "mind"),
-    "embodied.nn": WORDS,
+    "embodied.lineage": WORDS,
+    "embodied.nn": _under("lineage"),
     "embodied.vector": WORDS,
     "embodied.evaluation": _under("vector", "mind"),
     "embodied.learn": _under("nn", "vector", "evaluation", "mind"),
@@ -66,12 +67,21 @@ HEAVY: dict[str, set[str]] = {
     "pettingzoo": {"embodied.world", "embodied.selfplay", "embodied_envs", "embodied_scripts"},
     "tyro": {"embodied_scripts"},
     "rich": {"embodied_scripts"},
+    "model_signing": {"embodied.lineage"},
+    "cryptography": {"embodied.lineage"},
+    "prov": {"embodied.lineage"},
     "scservo_sdk": {"embodied.deploy"},
     "rustypot": {"embodied.deploy"},
     "lerobot": {"embodied.deploy"},
 }
 CLI, THIN = ROOT / "scripts/embodied_scripts/cli", 80
-COMPOSED = ("main.py", "options.py", "identify.py", "league.py")  # several commands, or what all of them share
+COMPOSED = (
+    "main.py",
+    "options.py",
+    "identify.py",
+    "league.py",
+    "lineage.py",
+)  # several commands, or what all of them share
 LARGEST_FOLDER, LONGEST_FUNCTION, MEDIAN_FUNCTION = 2500, 60, 8
 
 

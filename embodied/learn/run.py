@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,9 @@ from embodied.errors import CheckpointError
 from embodied.learn.saving import TRAINER_CARD
 from embodied.nn.checkpoint import load_json, save_json
 from embodied.nn.generation import has_file, locked
+from embodied.origin import git_revision, versions
 
 RUN, METRICS, POLICY = "run.json", "metrics.jsonl", "policy"
-LIBRARIES = ("embodied-sim2real", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
 class RunFolder:
@@ -102,8 +99,8 @@ class RunFolder:
         self.make()
         origin = {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "git": _git_revision(),
-            "versions": _versions(),
+            "git": git_revision(),
+            "versions": versions(),
         }
         save_json(self.path / RUN, {"settings": settings, **origin})
 
@@ -136,21 +133,3 @@ class _JsonLines(KVWriter):
 
     def close(self) -> None:
         self._file.close()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_revision() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -17,8 +17,9 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
 from embodied.errors import OptionError
+from embodied.lineage.trust import Trust, verify
 from embodied.nn.belief_head import BeliefHeadLayout
-from embodied.nn.checkpoint import describe_space, save_policy
+from embodied.nn.checkpoint import describe_space, policy_folder, save_policy
 from embodied.nn.core import Core
 from embodied.nn.encoder import Encoder
 from embodied.nn.heads import ForwardModel, ReturnNormalizer, StateDependentHead, action_head, critic_head, value_head
@@ -355,16 +356,22 @@ class SequencePolicy(BasePolicy):
         return torch.as_tensor(array, dtype=dtype, device=self.device)
 
 
-def load_policy(path: str | Path, device: torch.device | str = "cpu") -> SequencePolicy:
+def load_policy(
+    path: str | Path, device: torch.device | str = "cpu", trust: str | Path | Trust | None = None
+) -> SequencePolicy:
     """Builds a saved policy again; its class is imported, or provided by an installed package (see `policy_class`).
 
     Args:
         path: the folder of the policy, or of a run.
         device: where it acts.
+        trust: by whom it must be signed: a trust file (see `embodied.lineage.Trust`); None asks for no signature.
 
     Raises:
         CheckpointError: the folder holds no intact policy, or one of an unknown class.
+        LineageError: it is not signed by whom it must be, is not what they signed, is too old, or was revoked.
     """
+    if trust is not None:
+        verify(policy_folder(path), trust)
     policy: SequencePolicy = load_network(path, device, policy_class)
     return policy
 

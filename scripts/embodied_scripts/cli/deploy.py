@@ -45,6 +45,8 @@ class Deploy(OnPort):
     """A box that the policy cannot move the hand out of, in the frame of the base: least x y z, greatest x y z [m]."""
     dry_run: bool = False
     """Read and decide, and write nothing."""
+    trust: Path | None = None
+    """Go on only if the policy is signed by whom this file trusts (docs/lineage.md)."""
     probe: bool = True
     """Measure the robot first."""
     force: bool = False

@@ -52,6 +52,9 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
         "teleoperate": Subcommand("cli.teleoperate:Teleoperate", "a robot led by a second arm or keys, and kept"),
         "twin": Subcommand("cli.twin:Twin", "a software twin of a robot behind a serial port"),
     },
+    "Trust": {
+        "lineage": Subcommand("cli.lineage:LineageOf", "where a model comes from, signed and verified"),
+    },
     "Measure": {
         "evaluate": Subcommand("cli.evaluate:Evaluate", "success, return, information gathered and calibration"),
         "controls": Subcommand("cli.controls:Controls", "what a policy owes to active perception"),

@@ -67,7 +67,7 @@ def deployed(asked: Deploy, console: Console) -> LoopReport:
     """Runs a policy on a robot, guarded and supervised, and leaves it in its safe state."""
     if asked.dataset is not None and (asked.log is None or asked.dry_run):
         raise OptionError("a dataset is made of the log of a run that moves: name a folder, --log, and no --dry-run")
-    player = player_of(asked.target)
+    player = player_of(asked.target, asked.trust)
     arm = robot_on(asked, player.contract)
     RobotView(player.contract, arm.layout)  # refuses what the robot cannot show, before anything moves
     if asked.dataset is not None:

@@ -12,11 +12,13 @@ from embodied.errors import OptionError
 from embodied.sysid.recording import Recording
 from embodied_scripts.cli.record import Record
 from embodied_scripts.deploying.robots import robot_on
+from embodied_scripts.records import begun
 
 
 def record(asked: Record) -> None:
     """Plays a motion and writes what was measured; exits with 1 where an emergency ended it."""
-    arm = robot_on(asked)
+    planned = [] if asked.motion is None else [("motion", asked.motion)]
+    making, arm = begun("record", asked, planned), robot_on(asked)
     arm.connect()
     try:
         if asked.motion is None:
@@ -28,6 +30,7 @@ def record(asked: Record) -> None:
     finally:
         arm.close()
     recording.save(asked.out)
+    making.finish(asked.out)
     Console().print(f"{len(recording)} rows in {asked.out}; {report}", markup=False)
     if report.emergency:
         sys.exit(1)

@@ -25,6 +25,7 @@ from embodied_scripts.deploying.deploy import arm_units
 from embodied_scripts.deploying.keys import Keys
 from embodied_scripts.deploying.robots import dataset_in, known_robot, robot_on
 from embodied_scripts.ids import resolve_id
+from embodied_scripts.records import begun
 
 KEYBOARD, SPACE = "keyboard", " "
 SPOKEN = "space was pressed"
@@ -62,6 +63,7 @@ class _Session:
         self._console = Console(soft_wrap=True)
         self._pressed: list[str] = []
         self._loop: Loop | None = None
+        self._making = begun("teleoperate", asked, environment=EnvSpec.of(env).jsonable())
         self._shown: list[Remembered] = []
         self._leader_arm: Any = None
         self._robot = robot_on(asked, inner.contract)
@@ -140,6 +142,7 @@ class _Session:
             "action_space": describe_space(self._env.action_space),
         }
         Demonstrations(card, steps, np.zeros(len(lengths), bool)).save(self._asked.out)
+        self._making.finish(self._asked.out)
         after = f"Next: embodied train {self._asked.task} --demonstrations {self._asked.out}"
         self._console.print(f"{len(lengths)} episodes in {self._asked.out}. {after}", markup=False, highlight=False)
 

@@ -30,6 +30,7 @@ from embodied_scripts.deploying.identifying import fitted_randomization, identif
 from embodied_scripts.deploying.players import Player, player_of
 from embodied_scripts.deploying.refining import train_on
 from embodied_scripts.deploying.robots import UPRIGHT, robot_on
+from embodied_scripts.records import FIT, RECORDING, begun
 from embodied_scripts.show.fit_report import write_report
 from embodied_scripts.show.transfer_report import Transferred, write_transfer_report
 
@@ -53,6 +54,7 @@ def transfer(given: TransferTo) -> None:
     randomization = fitted_randomization(fit, recordings, given.widen)
     learned_under = asked.folder / "randomization.json"
     randomization.save(learned_under)
+    begun("randomize", given, [(FIT, asked.folder / "fit.json")]).finish(learned_under)
     policy = train_on(
         given.target, asked.folder / "policy-run", given.steps, learned_under, given.seed, given.threads, given.n_envs
     )
@@ -112,6 +114,7 @@ def _recordings(asked: _Asked, console: Console) -> list[Recording]:
                 if report.emergency:
                     raise DriverError(f"motion {k} was not played to its end: {report.ended}")
                 recording.save(paths[k])
+                begun("record", asked.given).finish(paths[k])
                 console.print(f"motion {k}: {len(recording)} rows", highlight=False)
             if limp and report.safe == PARKED:
                 arm.relax()
@@ -144,6 +147,8 @@ def _identified(asked: _Asked, recordings: list[Recording], console: Console) ->
         with console.status("Identifying the servos …"):
             fit = identify_servos(recordings[:FITTED])
         save_json(path, fit.jsonable())
+        motions = [(RECORDING, asked.folder / f"motion-{k}.npz") for k in range(FITTED)]
+        begun("identify", asked.given, motions).finish(path)
         write_report(path.with_suffix(".html"), plant, fit, recordings, FITTED)
     declared = {
         target: fitted_servo().mean[name] for name, some in zip(fit.names, fit.targets, strict=True) for target in some

@@ -15,8 +15,9 @@ from rich.table import Table
 import embodied_envs  # noqa: F401  (registers the ids)
 from embodied.errors import OptionError, UnknownNameError
 from embodied.evaluation.report import Report, evaluate
+from embodied.lineage.making import note_measurement
 from embodied.nn.agent import NetworkAgent
-from embodied.nn.checkpoint import check_spaces
+from embodied.nn.checkpoint import check_spaces, policy_folder
 from embodied.nn.policy import SequencePolicy
 from embodied.vector.spec import EnvSpec
 from embodied_scripts.baselines import baselines
@@ -25,7 +26,12 @@ from embodied_scripts.ids import resolve_id
 from embodied_scripts.runs import load_runs, runs_in
 
 WORLDS = 64
-
+MEASURED = {  # name in records -> field of a report
+    "success": "success",
+    "return": "reward",
+    "information gathered [bit]": "information_bits",
+    "calibration error": "calibration_error",
+}
 
 NO_MEMORY = "no memory"
 
@@ -52,6 +58,7 @@ def evaluate_runs(asked: Evaluate) -> None:
         for name, player in track(players.items(), "Evaluating", transient=True)
     }
     env.close()
+    _note(asked, spec, {name: reports[name] for name in policies})
     kinds = {name: _kind(policy) for name, policy in policies.items()}
     _print(reports, kinds, spec)
     if asked.json is not None:
@@ -64,6 +71,24 @@ def _asked(asked: Evaluate) -> tuple[dict[str, SequencePolicy], EnvSpec]:
         with suppress(UnknownNameError):
             return {}, EnvSpec(resolve_id(str(asked.runs[0])))
     return load_runs([run for given in asked.runs for run in runs_in(given)])
+
+
+def _note(asked: Evaluate, spec: EnvSpec, reports: dict[str, Report]) -> None:
+    """Writes what was measured beside what is recorded of each policy's origin."""
+    settings = {"episodes": asked.episodes, "stochastic": asked.stochastic, "longest": asked.longest}
+    runs = [run for given in asked.runs for run in runs_in(given)] if reports else []
+    for run, report in zip(runs, reports.values(), strict=True):
+        told = {name: getattr(report, field) for name, field in MEASURED.items()}
+        errors = {"success": report.success_error, "return": report.reward_error}
+        note_measurement(
+            policy_folder(run),
+            "evaluate",
+            {name: value for name, value in told.items() if value is not None},
+            {name: error for name, error in errors.items() if error is not None},
+            settings=settings,
+            environment=spec.jsonable(),
+            seeds=(asked.seed,),
+        )
 
 
 def _kind(policy: SequencePolicy) -> str:

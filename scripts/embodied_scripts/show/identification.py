@@ -25,6 +25,7 @@ from embodied.sysid.settling import Settling, joined
 from embodied.sysid.signals import quantum_of
 from embodied.sysid.simulation import BACKLASH
 from embodied_scripts.cli.identify import FRICTIONS, Bench, Excite, GapOf, Identify
+from embodied_scripts.records import begun, identified_from
 from embodied_scripts.show.fit_report import write_report
 
 UNEXPLAINED = 10  # steps of the sensor, from which an error is said to be more than it could not tell
@@ -62,6 +63,7 @@ def identify(asked: Identify) -> None:
         [one for _, one in loaded(paths, asked.bench.map)] for paths in (asked.recordings, asked.held_out)
     )
     choosing, judges = _shared_out(held_out) if len(asked.friction) > 1 else ([], held_out)
+    making = begun("identify", asked, identified_from(asked))
     console, plant = Console(soft_wrap=True), plant_of(asked.bench, recordings)
     tried: list[tuple[float, str, Fit]] = []
     for friction in asked.friction:
@@ -81,6 +83,7 @@ def identify(asked: Identify) -> None:
         console.print(f"held-out error {_error(asked, held):.4g}", highlight=False)
         result["held_out"] = {name: getattr(held, name).tolist() for name in ("replayed", "centered", "by_horizon")}
     save_json(asked.out, result)
+    making.finish(asked.out)
     write_report(asked.out.with_suffix(".html"), plant, found, [*recordings, *held_out], len(recordings))
     console.print(f"Wrote {asked.out} and {asked.out.with_suffix('.html')}", highlight=False)
 

@@ -13,6 +13,7 @@ from embodied.physics.loading import packages_of
 from embodied.sysid.inverse import Inverse, identify_inverse
 from embodied.sysid.inverse.regressor import FRICTION
 from embodied_scripts.cli.identify import Identify
+from embodied_scripts.records import begun, identified_from
 from embodied_scripts.show.identification import loaded
 
 
@@ -35,6 +36,7 @@ def identify(asked: Identify) -> None:
         highlight=False,
     )
     save_json(asked.out, found.jsonable())
+    begun("identify", asked, identified_from(asked)).finish(asked.out)
     console.print(f"Wrote {asked.out}", highlight=False)
 
 

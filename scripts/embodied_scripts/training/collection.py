@@ -11,11 +11,14 @@ from rich.progress import Progress
 from embodied.agent import Agent
 from embodied.errors import OptionError
 from embodied.learn.cloning import Demonstrations, collect_demonstrations
+from embodied.nn.checkpoint import policy_folder
+from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv, make_vec
 from embodied_scripts.baselines import planning_agent
 from embodied_scripts.cli.collect import PLANNER, Collect
 from embodied_scripts.cli.options import import_flags
 from embodied_scripts.ids import parse_options, resolve_id
+from embodied_scripts.records import PLAYER, begun
 from embodied_scripts.show.playing import cast_anywhere
 from embodied_scripts.training.progress import stoppable
 
@@ -29,9 +32,12 @@ def collect(asked: Collect) -> None:
     if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
         raise OptionError(f"{asked.out} is there already, and not empty: name another folder")
     agent, env = _cast(asked)
+    played = [(PLAYER, policy_folder(asked.target))] if Path(asked.target).is_dir() else []
+    making = begun("collect", asked, played, EnvSpec.of(env).jsonable())
     data = _collected(agent, env, asked)
     env.close()
     data.save(asked.out)
+    making.finish(asked.out)
     earned = f"mean return {data.steps['reward'].sum() / len(data):+.2f}"
     won = f", {data.success.mean():.0%} successful" if data.success.any() else ""
     summary = f"{len(data)} episodes, {earned}{won}, in {asked.out}."

@@ -25,6 +25,7 @@ from embodied_scripts.cli.options import import_flags
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.planning import option_policy_agent, planning_agent
 from embodied_scripts.players import option_agent
+from embodied_scripts.records import begun
 from embodied_scripts.training.progress import stoppable
 
 POLICY, OUTCOMES = "policy", "outcomes.npz"
@@ -40,11 +41,13 @@ def distill_planner(asked: Distill) -> None:
     env = GymVecEnv(make_vec(resolve_id(asked.id), 1, **parse_options(asked.options)))
     network, taught = _untrained(env), list[SearchTargets]()
     agent = planning_agent(env, asked.seconds, taught=taught)
+    making = begun("distill", asked, environment=EnvSpec.of(env).jsonable())
     episodes = _play(agent, env, asked.episodes, asked.seed)
     agreement, error = teach(network, taught, asked.updates)
     asked.out.mkdir(parents=True, exist_ok=True)
     network.save(asked.out / POLICY, {"env": EnvSpec.of(env).jsonable()})
     agent.table.save(asked.out / OUTCOMES)
+    making.finish(asked.out / POLICY)
     env.close()
     done = (
         f"{len(agent.effort.decided_s)} decisions of {episodes} episodes; of beliefs kept back, the network decides "

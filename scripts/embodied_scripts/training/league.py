@@ -18,6 +18,7 @@ from embodied_scripts.cli.league import ExploitLeague, TrainLeague
 from embodied_scripts.cli.options import import_flags, import_module
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.leagues import build_league, open_league, saved_league
+from embodied_scripts.records import begun
 from embodied_scripts.resuming import keep_randomization, refuse_changes, settings_as_json
 from embodied_scripts.training.progress import Progress, Stop, on_interrupt
 
@@ -62,6 +63,7 @@ def _train_in(folder: RunFolder, asked: TrainLeague) -> bool:
         asked = _resumed(folder, asked)
     assert asked.run_dir is not None
     league = build_league(asked)
+    making = begun("league", asked, environment={"id": asked.id, "options": parse_options(asked.options)})
     if not asked.resume and not (asked.run_dir / "run.json").exists():
         folder.begin(settings_as_json(asked))
         keep_randomization(folder.path, parse_options(asked.options).get("randomize"))
@@ -70,6 +72,7 @@ def _train_in(folder: RunFolder, asked: TrainLeague) -> bool:
     stop = Stop()
     with on_interrupt(stop.request), Progress(asked.steps, str(folder.path)) as progress:
         league.learn(asked.steps, [stop, progress])
+    making.finish(folder.policy)
     return league.learner.num_timesteps >= asked.steps
 
 

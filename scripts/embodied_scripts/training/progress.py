@@ -16,8 +16,6 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 from stable_baselines3.common.callbacks import BaseCallback
 
-from embodied.learn.run import RunFolder
-
 UPDATES_BETWEEN_CHECKPOINTS = 20
 UPDATES_BETWEEN_LINES = 15
 
@@ -69,17 +67,16 @@ class Stop(BaseCallback):
 
 
 class Checkpoints(BaseCallback):
-    """Saves the model after every few updates."""
+    """Saves what was learned after every few updates."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, save: Callable[[], None]) -> None:
         super().__init__()
-        self._folder = folder
+        self._save = save
         self._rollouts = 0
 
     def _on_rollout_start(self) -> None:
         if self._rollouts and self._rollouts % UPDATES_BETWEEN_CHECKPOINTS == 0:
-            self._folder.check_there()
-            self.model.save(self._folder.policy)
+            self._save()
         self._rollouts += 1
 
     def _on_step(self) -> bool:

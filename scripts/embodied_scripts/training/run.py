@@ -17,6 +17,7 @@ from embodied.learn.ppo import SequencePPO
 from embodied.learn.resources import footprint
 from embodied.learn.run import RunFolder
 from embodied.learn.sac.algorithm import SequenceSAC
+from embodied.lineage.making import Making
 from embodied.physics.threads import default_threads
 from embodied.vector.spec import EnvSpec
 from embodied.vector.vec import GymVecEnv
@@ -24,6 +25,7 @@ from embodied_scripts.cli.options import import_flags
 from embodied_scripts.cli.train import Train
 from embodied_scripts.cli.train_sac import TrainSAC
 from embodied_scripts.ids import parse_options
+from embodied_scripts.records import training
 from embodied_scripts.resuming import (
     EXPERT,
     keep_expert,
@@ -75,6 +77,7 @@ def _train(folder: RunFolder, given: Train) -> bool:
     )
     folder.check_free(given.resume)
     model = build(settings)
+    making = training(settings, EnvSpec.of(model.env).jsonable(), folder.policy)
     live = _live_view(model, settings, folder)
     if given.resume:
         model.resume(folder.policy)
@@ -83,17 +86,16 @@ def _train(folder: RunFolder, given: Train) -> bool:
         folder.begin(settings_as_json(settings))
         keep_randomization(folder.path, settings.randomize)
         keep_expert(folder.path, settings.expert)
-        model.save(folder.policy)
+        save(model, folder, making)
     model.set_logger(folder.logger())
     model.logger.output_formats.extend(one.writer() for one in live)
     Console().print(_size_of(model), highlight=False)
     try:
-        finished = _learn(model, settings, folder, live)
+        finished = _learn(model, settings, folder, making, live)
     except OSError as error:
         folder.check_there()
         raise CheckpointError(f"{folder.path} cannot be written to: {error.strerror or error}") from error
-    folder.check_there()
-    model.save(folder.policy)
+    save(model, folder, making)
     command = "embodied evaluate" if finished else f"{COMMANDS[type(settings)]} {settings.id} --resume --run"
     done = (
         f"{'Trained' if finished else 'Stopped'}; saved in {folder.path}. Next: {command} {folder.path}{import_flags()}"
@@ -140,7 +142,18 @@ def _size_of(model: SequenceLearner) -> str:
     return f"{weights:,} weights, {model.n_envs} worlds × {model.n_steps} steps: holds {held:,.0f} MB while it learns"
 
 
-def _learn(model: SequenceLearner, settings: Train, folder: RunFolder, watching: list[Live]) -> bool:
+def save(model: SequenceLearner, folder: RunFolder, making: Making) -> None:
+    """Saves a checkpoint, and where it comes from.
+
+    Raises:
+        CheckpointError: the folder was deleted, or cannot be written to.
+    """
+    folder.check_there()
+    model.save(folder.policy)
+    making.finish(folder.policy)
+
+
+def _learn(model: SequenceLearner, settings: Train, folder: RunFolder, making: Making, watching: list[Live]) -> bool:
     """Trains to the end, with progress and checkpoints; False if the person stopped it."""
     assert settings.steps is not None
     left = settings.steps - model.num_timesteps
@@ -149,7 +162,8 @@ def _learn(model: SequenceLearner, settings: Train, folder: RunFolder, watching:
     stop = Stop()
     try:
         with on_interrupt(stop.request), Progress(settings.steps, str(folder.path)) as progress:
-            callbacks = [stop, progress, Checkpoints(folder), *_randomization_log(model, folder), *watching]
+            keep = Checkpoints(lambda: save(model, folder, making))
+            callbacks = [stop, progress, keep, *_randomization_log(model, folder), *watching]
             if settings.guard != "off":
                 callbacks.append(DivergenceGuard(settings.guard == "restore", report=progress.say))
             model.learn(left, callback=callbacks, reset_num_timesteps=False)

@@ -1,0 +1,1 @@
+"""What `embodied lineage` does."""

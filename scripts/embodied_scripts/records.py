@@ -1,0 +1,72 @@
+"""What commands write down of the origin of what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from embodied.lineage.content import is_policy, records_of
+from embodied.lineage.line import Line
+from embodied.lineage.making import Making
+from embodied.nn.checkpoint import policy_folder, read_card
+from embodied_scripts.cli.identify import Identify
+from embodied_scripts.cli.train import Train
+from embodied_scripts.resuming import settings_as_json
+from embodied_scripts.runs import saved_policy
+
+START, CHECKPOINT, EXPERT, DEMONSTRATIONS = "initial policy", "checkpoint", "expert", "demonstrations"
+RANDOMIZATION, PLAYER, RECORDING, FIT = "randomization", "player", "recording", "fit"
+COMMAND = "command"
+
+
+def training(asked: Train, environment: dict[str, Any], folder: Path) -> Making:
+    """A training, and what it begins with, or what the checkpoint in a policy's folder was made from.
+
+    Args:
+        environment: its specification.
+    """
+    if asked.resume and records_of(folder).is_file():
+        return Making.resume(Line.load(folder))
+    made_from = [(CHECKPOINT, folder)] if asked.resume else parents_of(asked)
+    settings = settings_as_json(asked) | {COMMAND: type(asked).__name__}
+    return Making.begin("train" if asked.steps else "clone", made_from, settings, environment, (asked.seed,))
+
+
+def begun(
+    kind: str, asked: Any, made_from: Sequence[tuple[str, Path]] = (), environment: dict[str, Any] | None = None
+) -> Making:
+    """What a command is about to make.
+
+    Args:
+        asked: its options; made_from: roles and artifacts; environment: its specification.
+    """
+    seed = getattr(asked, "seed", None)
+    return Making.begin(kind, made_from, asdict(asked), environment, () if seed is None else (seed,))
+
+
+def parents_of(asked: Train) -> list[tuple[str, Path]]:
+    """What a training begins with, by the role of each."""
+    found = []
+    if asked.start_from is not None:
+        found.append((START, saved_policy(asked.start_from)))
+    if asked.expert is not None and Path(asked.expert).is_dir():
+        found.append((EXPERT, policy_folder(asked.expert)))
+    if asked.demonstrations is not None:
+        found.append((DEMONSTRATIONS, Path(asked.demonstrations)))
+    if asked.randomize is not None:
+        found.append((RANDOMIZATION, Path(asked.randomize)))
+    return found
+
+
+def identified_from(asked: Identify) -> list[tuple[str, Path]]:
+    """The model and the recordings that a fit is made from, and those that judge it."""
+    roles = {"model": (asked.bench.model,), RECORDING: asked.recordings, "held-out recording": asked.held_out}
+    return [(role, path) for role, paths in roles.items() for path in paths]
+
+
+def environment_of(folder: Path) -> dict[str, Any]:
+    """The environment that the card of a policy names."""
+    told = read_card(folder).get("env") if is_policy(folder) else None
+    return told if isinstance(told, dict) else {}
