@@ -35,6 +35,7 @@ from embodied.lineage.keys import fingerprint
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.policy import load_policy
 from embodied_policies import MlpPolicy
+from embodied_policies.trained import HERE
 from embodied_scripts.lineage.graph import page_of
 
 
@@ -188,6 +189,15 @@ def test_the_page_draws_each_artifact_once_and_escapes_names(policy, tmp_path):
     assert page.count("stroke-dasharray") == 1
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
+
+
+@pytest.mark.parametrize("folder", sorted(HERE.glob("*/policy.json")), ids=lambda path: path.parent.name)
+def test_every_policy_that_comes_with_the_package_tells_where_it_comes_from(folder):
+    line = Line.load(folder.parent)
+    line.check(folder.parent)
+    did = line.record.origin.activity
+    assert did.seeds == (0,)
+    assert did.code is not None or "by code of the days before revision" in line.record.origin.note
 
 
 # What was tampered with, and how it is told.

@@ -105,9 +105,9 @@ def _settings(did: Activity) -> str:
     """Environment and settings of the activity that are of use to a reader."""
     options = did.environment.get("options") or {}
     where = " ".join([str(did.environment.get("id", "")), *(f"{k}={v}" for k, v in dict(options).items())]).strip()
-    told = {k: v for k, v in did.settings.items() if k not in USUAL and not isinstance(v, dict | list) and v}
-    plain = {name: value for name, value in told.items() if not is_path(str(value))}
-    return "; ".join(filter(None, [where, ", ".join(f"{k} {v}" for k, v in plain.items() if v is not True)]))
+    told = {k: v for k, v in did.settings.items() if k not in USUAL and isinstance(v, int | float | str)}
+    plain = {k: v for k, v in told.items() if not isinstance(v, bool) and not is_path(str(v))}
+    return "; ".join(filter(None, [where, ", ".join(f"{k} {v}" for k, v in plain.items())]))
 
 
 def _facts(line: Line) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ def _told(line: Line) -> str:
     seeds = sorted({seed for record in records for seed in record.origin.activity.seeds})
     known = {_code(record.origin.activity) for record in records} - {None}
     parts = [f"{len(records)} {'record' if len(records) == 1 else 'records'}, none missing"]
-    parts.append(f"it begins with {', '.join(begins)}" if begins else "it was made from nothing but code and seeds")
+    parts.append(f"it begins with {', '.join(begins)}" if begins else "nothing else is recorded that it was made from")
     if seeds:
         parts.append(f"seeds {', '.join(map(str, seeds))}")
     parts.append(f"code {', '.join(sorted(filter(None, known)))}" if known else "of which code was not recorded")
