@@ -38,6 +38,7 @@ FLOORS: dict[str, set[str]] = {
     "embodied.evaluation": _under("vector", "mind"),
     "embodied.learn": _under("nn", "vector", "evaluation", "mind"),
     "embodied.selfplay": _under("nn", "vector", "evaluation", "mind", "learn"),
+    "embodied.fleet": _under("nn", "lineage", "learn", "evaluation"),
     "embodied.sysid": _under("physics", "robot", "randomization"),
     "embodied.view": _under("physics", "robot"),
     "embodied.deploy": _under("physics", "robot", "sysid"),
@@ -46,7 +47,14 @@ FLOORS: dict[str, set[str]] = {
     "embodied_policies": _under("mind", "nn", "evaluation"),
 }
 FLOORS["embodied_scripts"] = set(FLOORS)  # scripts introduce everyone; nothing imports them
-LEARNING = {"embodied.nn", "embodied.learn", "embodied.selfplay", "embodied_policies", "embodied_scripts"}
+LEARNING = {
+    "embodied.fleet",
+    "embodied.nn",
+    "embodied.learn",
+    "embodied.selfplay",
+    "embodied_policies",
+    "embodied_scripts",
+}
 # Heavy libraries live on few floors, so that the environments import without torch.
 HEAVY: dict[str, set[str]] = {
     "torch": LEARNING,
@@ -62,7 +70,7 @@ HEAVY: dict[str, set[str]] = {
     "rerun": {"embodied.view"},
     "matplotlib": {"embodied.view"},
     "cv2": {"embodied.robot", "embodied.view", "embodied.deploy"},
-    "gymnasium": _under("world", "nn", "vector", "evaluation", "learn", "selfplay")
+    "gymnasium": _under("world", "nn", "vector", "evaluation", "learn", "selfplay", "fleet")
     | {"embodied_envs", "embodied_policies", "embodied_scripts"},
     "pettingzoo": {"embodied.world", "embodied.selfplay", "embodied_envs", "embodied_scripts"},
     "tyro": {"embodied_scripts"},

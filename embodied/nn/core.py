@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from embodied.nn.permutations import Permutation, Place
+
 
 class Core(nn.Module, ABC):
     """A network with memory that reads one step at a time, or many at once with the same result."""
@@ -55,6 +57,10 @@ class Core(nn.Module, ABC):
 
     def regularizer(self) -> Tensor | None:
         """What the last `sequence` adds to the loss, such as the balance of experts; None for nothing."""
+        return None
+
+    def permutations(self) -> tuple[tuple[Place, ...], tuple[Permutation, ...]] | None:
+        """Where features stand in its own weights, and units inside that can change places; None if it cannot say."""
         return None
 
     def introspect(self, x_BTF: Tensor, first_BT: Tensor) -> dict[str, Tensor]:

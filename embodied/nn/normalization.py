@@ -34,9 +34,19 @@ class RunningMeanStd(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Returns rows `(…, size)` in spreads from the mean, at most `FARTHEST`; as they are before any was shown."""
+        scaled = ((rows - self.mean) * self.scale).clamp(-FARTHEST, FARTHEST)
+        return torch.where(self.standardized, scaled.to(rows.dtype), rows)
+
+    @property
+    def scale(self) -> Tensor:
+        """By which differences from the mean are multiplied, `(size,)`."""
         floor = (RESOLUTION * self.mean) ** 2 + torch.finfo(torch.float32).tiny
-        scaled = ((rows - self.mean) * (self.variance + floor).rsqrt()).clamp(-FARTHEST, FARTHEST)
-        return torch.where(self._standardized, scaled.to(rows.dtype), rows)  # type: ignore[arg-type]
+        return (self.variance + floor).rsqrt()
+
+    @property
+    def standardized(self) -> Tensor:
+        """Which numbers are standardized, `(size,)`."""
+        return self._standardized  # type: ignore[return-value]
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:

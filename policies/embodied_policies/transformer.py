@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from embodied.errors import OptionError
 from embodied.nn.core import Core
+from embodied.nn.permutations import Permutation, Place
 from embodied.nn.policy import SequencePolicy
 from embodied_policies.size import Size
 
@@ -87,6 +88,16 @@ class TransformerCore(Core):
         share = torch.arange(0, config.width // config.heads, 2, dtype=torch.float64) / (config.width // config.heads)
         rate = 1e4**-share
         self.register_buffer("rate", rate * (config.positions == "rotary"), persistent=False)
+
+    def permutations(self) -> tuple[tuple[Place, ...], tuple[Permutation, ...]] | None:
+        if self.config.gate or self.config.experts:
+            return None
+        stream = [Place("norm.weight", 0), Place("norm.bias", 0)]
+        inside: list[Permutation] = []
+        for i in range(self.config.layers):
+            found, own = _block_permutations(f"blocks.{i}.", self.config)
+            stream, inside = [*stream, *found], [*inside, *own]
+        return tuple(stream), tuple(inside)
 
     def initial(self, n: int) -> Cache:
         c = self.config
@@ -224,6 +235,20 @@ class TransformerCore(Core):
         """Cosines and sines of the rotary angles, `(B, T, 1, 1, D / 2)` each."""
         angle = (time_BT[:, :, None, None, None] * self.rate % (2 * math.pi)).float()  # exact at any age
         return angle.cos(), angle.sin()
+
+
+def _block_permutations(name: str, config: TransformerConfig) -> tuple[list[Place], list[Permutation]]:
+    """Where the stream stands in a block, and its heads and hidden units."""
+    norms = [Place(f"{name}norm_{k}.{part}", 0) for k in (1, 2) for part in ("weight", "bias")]
+    read = [Place(f"{name}qkv.weight", 1), Place(f"{name}think.up.weight", 1)]
+    written = [Place(f"{name}{layer}.{part}", 0) for layer in ("out", "think.down") for part in ("weight", "bias")]
+    wide = config.width // config.heads
+    rows = [Place(f"{name}qkv.{part}", 0, 3, wide) for part in ("weight", "bias")]
+    distance = [Place(f"{name}distance", 0)] if config.positions == "learned" else []
+    heads = Permutation(config.heads, (*rows, Place(f"{name}out.weight", 1, 1, wide), *distance))
+    up = [Place(f"{name}think.up.{part}", 0) for part in ("weight", "bias")]
+    hidden = Permutation(4 * config.width, (*up, Place(f"{name}think.down.weight", 1)))
+    return [*norms, *read, *written], [heads, hidden]
 
 
 class _Block(nn.Module):

@@ -35,6 +35,7 @@ COMMANDS: dict[str, dict[str, Subcommand]] = {
         "train-sac": Subcommand("cli.train_sac:TrainSAC", "the same off policy: fewer steps, more time for each"),
         "collect": Subcommand("cli.collect:Collect", "collect demonstrations of a planner or a policy"),
         "distill": Subcommand("cli.distill:Distill", "teach a network what the planner decides"),
+        "merge": Subcommand("cli.merge:Merge", "policies that were trained apart, made into one"),
         "league": Subcommand("cli.league:LeagueOf", "self-play: train, rate and exploit a league"),
     },
     "Identify": {
