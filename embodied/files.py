@@ -13,7 +13,8 @@ import tokenize
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embodied.errors import EmbodiedError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
 MOST_JSON, MOST_TOML = 64 << 20, 1 << 20  # bytes
@@ -76,6 +82,15 @@ def write_json(path: Path, data: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Lets one process at a time go on that asks for the same file; where the system has no locks, all."""
+    with path.open("rb") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def checked(data: Any, schema: type[T], what: str, error: type[EmbodiedError]) -> T:

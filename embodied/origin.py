@@ -17,7 +17,7 @@ import msgspec
 
 LIBRARIES = ("embodied-sim2real", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 PACKAGES = ("embodied", "embodied_envs", "embodied_policies", "embodied_assets", "embodied_scripts")
-NOT_CODE = {".pyc", ".safetensors", ".md"}
+NOT_CODE = {".safetensors", ".md", ".jsonl"}
 AGENT = "EMBODIED_AGENT"  # who is said to have made something, where it is not the user who is logged in
 
 
@@ -72,7 +72,7 @@ def agent() -> str:
     """Who runs this: what the environment variable `EMBODIED_AGENT` says, else the user who is logged in."""
     try:
         return os.environ.get(AGENT) or getpass.getuser()
-    except (OSError, KeyError):  # a user without a name
+    except (OSError, KeyError, ImportError):  # a user without a name
         return "unknown"
 
 
@@ -105,11 +105,13 @@ def _sources(packages: Sequence[str]) -> str:
 
 
 def _files_of(package: str) -> list[tuple[str, Path]]:
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    spec = find_spec(package.partition(".")[0])
+    if spec is None:
         return []
-    root = Path(spec.submodule_search_locations[0])
-    files = (path for path in root.rglob("*") if path.is_file() and path.suffix not in NOT_CODE)
+    if not spec.submodule_search_locations:
+        return [(package, Path(spec.origin))] if spec.origin and Path(spec.origin).is_file() else []
+    root = Path(next(iter(spec.submodule_search_locations)))
+    files = (p for p in root.rglob("*") if p.is_file() and p.suffix not in NOT_CODE and "__pycache__" not in p.parts)
     return sorted((path.relative_to(root).as_posix(), path) for path in files)
 
 

@@ -32,10 +32,12 @@ from embodied.lineage import (
 )
 from embodied.lineage.content import RECORDS, RELEASE, SIGNATURE, records_of
 from embodied.lineage.keys import fingerprint
+from embodied.lineage.search import way_to
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.policy import load_policy
 from embodied_policies import MlpPolicy
 from embodied_policies.trained import HERE
+from embodied_scripts.deploying.players import player_of
 from embodied_scripts.lineage.graph import page_of
 
 
@@ -142,15 +144,18 @@ def test_a_bad_log_is_followed_to_all_that_was_made_from_it(policy, tmp_path):
 
 def test_measurements_are_kept_beside_the_record_which_stays_as_it_was(policy):
     before = Line.load(policy).record.id
-    for success in (0.5, 0.75):
-        assert note_measurement(policy, "evaluate", {"success": success}, {"success": 0.1}, settings={"episodes": 4})
-    assert note_measurement(policy, "evaluate", {"success": 0.7}, {}, settings={"episodes": 64})
+    content = sha256_of_artifact(policy)
+    for success, episodes in ((0.5, 4), (0.75, 4), (0.7, 64)):
+        settings = {"episodes": episodes}
+        assert note_measurement(policy, content, "evaluate", {"success": success}, {"success": 0.1}, settings=settings)
     line = Line.load(policy)
     line.check(policy)
     assert [one.result.values["success"] for one in line.measurements] == [0.75, 0.7]
     assert line.record.id == before
-    shutil.copy(save(policy.parent / "other", seed=1) / "policy.safetensors", policy)
-    assert not note_measurement(policy, "evaluate", {"success": 1.0}, {})
+    assert not note_measurement(policy, "1" * 64, "evaluate", {"success": 1.0}, {})  # measured before it was changed
+    for name in ("policy.json", "policy.safetensors"):
+        shutil.copy(save(policy.parent / "other", seed=1) / name, policy)
+    assert not note_measurement(policy, sha256_of_artifact(policy), "evaluate", {"success": 1.0}, {})
 
 
 def test_what_goes_on_from_a_checkpoint_keeps_its_line(policy):
@@ -174,7 +179,7 @@ def test_prov_json_says_what_was_used_and_made_and_can_be_read_by_others(policy)
 
 
 def test_a_bill_of_materials_is_one_by_cyclonedx_own_schema(policy):
-    note_measurement(policy, "evaluate", {"success": 0.9}, {"success": 0.02})
+    note_measurement(policy, sha256_of_artifact(policy), "evaluate", {"success": 0.9}, {"success": 0.02})
     bill = cyclonedx(Line.load(policy))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is None
     assert {part["name"] for part in bill["components"]} >= {"fit.json", "log.csv", "other.csv", "numpy"}
@@ -189,6 +194,87 @@ def test_the_page_draws_each_artifact_once_and_escapes_names(policy, tmp_path):
     assert page.count("stroke-dasharray") == 1
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
+
+
+def test_a_parent_that_was_edited_counts_as_having_no_record_and_is_remarked_upon(policy, tmp_path):
+    fit = tmp_path / "fit.json"
+    fit.write_text('{"edited": "by hand"}')
+    made = save(tmp_path / "next" / "policy")
+    line = Making.begin("train", [("randomization", fit)]).finish(made)
+    line.check(made)
+    assert [one.name for one in line.sources] == ["fit.json"]
+    assert "randomization fit.json does not hold (changed)" in line.record.origin.note
+
+
+def test_links_in_data_are_followed_and_litter_is_not_content(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a.bin").write_bytes(b"1")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "inner").symlink_to(tmp_path / "far")
+    before = sha256_of_artifact(data)
+    (data / ".DS_Store").write_bytes(b"2")
+    assert sha256_of_artifact(data) == before
+    (tmp_path / "far" / "a.bin").write_bytes(b"3")
+    assert sha256_of_artifact(data) != before
+    (data / "round").symlink_to(data)
+    assert reason_of(sha256_of_artifact, data) == "symlink"
+
+
+def test_weights_that_an_interrupted_save_left_are_not_taken_for_those_of_the_record(policy, tmp_path):
+    evil = save(tmp_path / "evil", seed=1)
+    shutil.copy(evil / "policy.safetensors", policy / "policy.safetensors.new")
+    card = json.loads((policy / "policy.json").read_text())
+    card["files"] = json.loads((evil / "policy.json").read_text())["files"]
+    (policy / "policy.json").write_text(json.dumps(card))
+    assert reason_of(Line.load(policy).check, policy) == "changed"
+    assert reason_of(sha256_of_artifact, policy) == "changed"
+    key = make_key(tmp_path / "key")
+    assert reason_of(sign, policy, key, "feel", "1", 1) == "forbidden"
+
+
+def test_what_is_written_into_records_can_be_read_again(tmp_path):
+    (tmp_path / "a").write_text("1")
+    settings = {
+        "note": "one\u2028two\x85three",
+        "path": Path("/home/somebody/private/log.csv"),
+        "same": "/home/somebody/private/log.csv",
+        "odd": b"\xff".decode(errors="surrogateescape"),
+        "nothing": float("nan"),
+    }
+    Making.begin("record", settings=settings).finish(tmp_path / "a")
+    line = Line.load(tmp_path / "a")
+    line.check(tmp_path / "a")
+    told = line.record.origin.activity.settings
+    assert told["note"] == settings["note"]
+    assert told["path"] == told["same"] == "log.csv"
+    assert told["nothing"] == "nan"
+    (tmp_path / "b").write_text("2")
+    Making.begin("train", [("recording", tmp_path / "a")]).finish(tmp_path / "b")
+    Line.load(tmp_path / "b").check(tmp_path / "b")
+
+
+def test_a_line_in_which_each_was_made_twice_from_the_one_before_is_soon_searched_and_drawn(tmp_path):
+    before = tmp_path / "0"
+    before.write_text("0")
+    first = sha256_of_artifact(before)
+    for k in range(1, 25):
+        path = tmp_path / str(k)
+        path.write_text(str(k))
+        Making.begin("train", [("initial policy", before), ("expert", before)]).finish(path)
+        before = path
+    line = Line.load(before)
+    assert way_to(line, first) == tuple(str(k) for k in range(23, -1, -1))
+    assert page_of("last", line).count("<rect") == 25
+
+
+def test_a_search_says_where_it_could_not_look(policy, tmp_path):
+    edit_record(policy, lambda lines: lines.pop(1))
+    log = sha256_of_artifact(tmp_path / "log.csv")
+    found, unclear = made_from(log, [tmp_path])
+    assert [one.path.name for one in found] == ["fit.json"]
+    assert "the record of fit.json is missing" in unclear[0]
+    assert reason_of(made_from, log, [tmp_path / "nowhere"]) == "missing"
 
 
 @pytest.mark.parametrize("folder", sorted(HERE.glob("*/policy.json")), ids=lambda path: path.parent.name)
@@ -383,6 +469,7 @@ def test_certificates_are_good_while_they_last_and_from_their_authority_only(pol
 def test_a_release_is_used_between_its_days_only(policy, lab, tmp_path):
     trust = trust_in(tmp_path)
     today = dt.datetime.now(dt.UTC)
+    assert trust.verify(signed(policy, lab, not_before=f"{today:%Y-%m-%d}", not_after=f"{today:%Y-%m-%d}"))
     tomorrow, yesterday = (f"{today + dt.timedelta(days=days):%Y-%m-%d}" for days in (1, -1))
     assert reason_of(trust.verify, signed(policy, lab, not_before=tomorrow)) == "early"
     assert reason_of(trust.verify, signed(policy, lab, not_after=yesterday)) == "expired"
@@ -396,6 +483,84 @@ def test_a_private_key_is_its_owners_alone_encrypted_if_wanted_and_never_overwri
     assert reason_of(signed, policy, SigningKey(key.private)) == "damaged"
     assert not (policy / RELEASE).exists()
     signed(policy, key)
+
+
+def test_a_release_is_taken_under_the_name_that_is_wanted_only(policy, lab, tmp_path):
+    trust = trust_in(tmp_path)
+    signed(policy, lab)
+    assert Trust.load(trust.path, "feel").verify(policy)
+    assert reason_of(Trust.load(trust.path, "heft").verify, policy) == "name"
+
+
+def test_what_files_in_a_signed_folder_were_made_from_can_be_revoked_too(policy, lab, tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "arm.onnx").write_bytes(b"1")
+    (folder / "arm.json").write_text("{}")
+    Making.begin("export", [("policy", policy)]).finish(folder / "arm.onnx")
+    signed(folder, lab)
+    assert trust_in(tmp_path).verify(folder)
+    log = sha256_of_artifact(tmp_path / "log.csv")
+    assert reason_of(trust_in(tmp_path, f'[revoked]\nartifacts = ["{log}"]\n').verify, folder) == "revoked"
+    (folder / "arm.json").write_text('{"contract": "another"}')
+    assert reason_of(Line.load(folder / "arm.onnx").check, folder / "arm.onnx") == "changed"
+
+
+def test_an_authority_that_was_revoked_or_is_out_of_date_does_not_stand_in_others_way(policy, tmp_path):
+    long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(days=60)
+    past = make_certificate(make_key(tmp_path / "past"), "authority", 30, begins=long_ago)
+    root = make_certificate(make_key(tmp_path / "root"), "authority", 1000)
+    signers = '[signers.old]\nauthorities = ["past.crt"]\n[signers.new]\nauthorities = ["root.crt"]\n'
+    signers += '[signers.lost]\nkey = "nowhere.pub"\n'
+    signed(policy, make_certificate(make_key(tmp_path / "good"), "trainer", 30, root))
+    assert past.certificate.exists()
+    assert trust_in(tmp_path, signers=signers).verify(policy)
+    revoked = f'[revoked]\nkeys = ["{fingerprint(tmp_path / "root.pub")}"]\n'
+    only = '[signers.new]\nauthorities = ["root.crt"]\n'
+    assert reason_of(trust_in(tmp_path, revoked, only).verify, policy) == "revoked"
+
+
+def test_what_was_taken_in_one_role_says_nothing_of_another(policy, lab, tmp_path):
+    trust = trust_in(tmp_path, signers='[signers.lab]\nkey = "keys/lab.pub"\nroles = ["training", "release"]\n')
+    assert trust.verify(signed(policy, lab, 50, role="training"), "training").counter == 50
+    assert trust.verify(signed(policy, lab, 2)).counter == 2
+
+
+def test_nothing_is_remembered_where_that_is_not_wanted_and_a_folder_that_cannot_be_written_is_refused(
+    policy, lab, tmp_path, monkeypatch
+):
+    signed(policy, lab, 5)
+    trust = trust_in(tmp_path, signers='remember = false\n[signers.lab]\nkey = "keys/lab.pub"\n')
+    assert trust.verify(policy)
+    assert not (tmp_path / "trust.toml.seen.json").exists()
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("embodied.lineage.trust.write_json", full)
+    assert reason_of(trust_in(tmp_path).verify, policy) == "unwritable"
+
+
+def test_a_signature_stays_where_the_next_one_fails(policy, lab, tmp_path):
+    signed(policy, lab, 3)
+    before = (policy / SIGNATURE).read_bytes()
+    assert reason_of(signed, policy, SigningKey(tmp_path / "nowhere"), 4) == "damaged"
+    assert reason_of(signed, policy, lab, -1) == "damaged"
+    assert reason_of(signed, policy, lab, 4, not_after="soon") == "damaged"
+    assert reason_of(signed, policy, lab, 2) == "rollback"
+    assert (policy / SIGNATURE).read_bytes() == before
+    assert trust_in(tmp_path).verify(policy).counter == 3
+    assert reason_of(sign, tmp_path / "log.csv", lab, "log", "1", 1) == "missing"
+
+
+def test_a_robot_takes_a_policy_only_from_whom_it_trusts(lab, tmp_path):
+    folder = shutil.copytree(HERE / "feel", tmp_path / "feel")
+    trust = trust_in(tmp_path)
+    assert reason_of(player_of, str(folder), trust) == "unsigned"
+    signed(folder, lab)
+    assert player_of(str(folder), trust).name == "embodied/Feel-v0"
+    flip(folder / "policy.safetensors")
+    assert reason_of(player_of, str(folder), trust) == "weights"
 
 
 def test_what_is_not_what_its_record_says_is_not_signed(policy, lab):
@@ -420,21 +585,38 @@ def test_damaged_records_are_refused(text, policy):
 
 
 @pytest.mark.slow
-def test_a_training_is_repeated_bit_for_bit_from_its_record(tmp_path):
-    small = ["--steps", "64", "--n-envs", "2", "--n-steps", "16", "--batch-size", "16", "--threads", "1"]
-    network = ["--layers", "1", "--width", "16"]
-    first, second = tmp_path / "first", tmp_path / "second"
-    begun = embodied("train", "Signpost-v0", *small, *network, "--seed", "5", "--run", first)
-    assert begun.returncode == 0, begun.stderr
-    verified = embodied("lineage", "verify", first)
-    assert verified.returncode == 0, verified.stderr
-    assert "seeds 5" in verified.stdout
-    again = embodied("lineage", "repeat", first, "--run", second)
-    assert again.returncode == 0, again.stderr
+def test_a_training_from_demonstrations_is_repeated_bit_for_bit_from_its_record(tmp_path):
+    def done(*command):
+        result = embodied(*command)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    shown, first, second = (tmp_path / name for name in ("shown", "first", "second"))
+    done("collect", "Signpost-v0", shown, "--player", "heuristic", "--episodes", "2", "--worlds", "2", "--seed", "9")
+    small = ["--steps", "32", "--n-envs", "2", "--n-steps", "16", "--batch-size", "16", "--threads", "1"]
+    network = ["--layers", "1", "--width", "16", "--cloning-epochs", "1"]
+    done("train", "Signpost-v0", *small, *network, "--demonstrations", shown, "--seed", "5", "--run", first)
+    record = Line.load(first / "policy").record
+    assert record.origin.activity.settings["demonstrations"] == "shown"
+    (parent,) = record.origin.parents
+    assert (parent.role, parent.digest.sha256) == ("demonstrations", sha256_of_artifact(shown))
+    assert "seeds 5, 9" in done("lineage", "verify", first)
+    refused = embodied("lineage", "repeat", first, "--run", second)
+    assert "--made-from" in refused.stderr
+    again = embodied("lineage", "repeat", first, "--run", second, "--made-from", f"demonstrations={shown}")
+    assert again.returncode == 0, again.stdout + again.stderr
     one, other = (sha256_of_artifact(folder / "policy") for folder in (first, second))
     assert one == other
     assert one in again.stdout
     assert Line.load(second / "policy").record.sha256 == one
+    done("train", "Signpost-v0", "--resume", "--steps", "64", "--run", second)
+    resumed = Line.load(second / "policy").record.origin
+    assert resumed.activity.settings["steps"] == 64
+    assert "steps was 32 up to a checkpoint" in resumed.note
+    assert resumed.parents == record.origin.parents
+    assert (
+        str(tmp_path) not in (second / "policy" / RECORDS).read_text() + (second / "policy" / "policy.json").read_text()
+    )
 
 
 def test_logs_are_recorded_afterwards_and_signed_from_the_command_line(tmp_path):

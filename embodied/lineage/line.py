@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from embodied.errors import LineageError
 from embodied.files import one_line
-from embodied.lineage.content import Damaged, records_of, sha256_of_artifact
+from embodied.lineage.content import Damaged, name_of, records_of, sha256_of_artifact
 from embodied.lineage.measurement import Measurement, Result
 from embodied.lineage.record import MEASUREMENT, Activity, Parent, Record, parent_without_record
 
@@ -77,12 +78,13 @@ class Line:
         """
         file = records_of(path)
         statements: list[Record | Measurement] = [self.record, *self.measurements, *self.ancestors.values()]
-        text = "".join(json.dumps(one.jsonable(), ensure_ascii=False, sort_keys=True) + "\n" for one in statements)
-        part = file.with_name(file.name + ".part")
+        text = "".join(json.dumps(one.jsonable(), sort_keys=True) + "\n" for one in statements)
+        part = file.with_name(f"{file.name}.{os.getpid()}.part")
         try:
             part.write_text(text, encoding="utf-8")
             part.replace(file)
         except OSError as error:
+            part.unlink(missing_ok=True)
             raise LineageError("unwritable", f"{file} cannot be written: {error.strerror or error}") from None
 
     @property
@@ -148,32 +150,37 @@ class Line:
             raise LineageError("swapped", f"the record of {name} is there, and nothing in this line was made from it")
 
 
-def lines_of(paths: Sequence[tuple[str, Path]]) -> tuple[list[Parent], list[Line]]:
-    """What a record says of what something is made from, and the lines of those that have one.
+def lines_of(paths: Sequence[tuple[str, Path]]) -> tuple[list[Parent], list[Line], list[str]]:
+    """What a record says of what something is made from, the lines of those that have one, and remarks.
+
+    What is not what its record speaks of, because it was edited by hand, for example, counts as having none.
 
     Args:
         paths: roles and artifacts.
 
     Raises:
-        LineageError: one cannot be read, or is not what its record speaks of.
+        LineageError: one cannot be read.
     """
-    parents, lines = list[Parent](), list[Line]()
+    parents, lines, remarks = list[Parent](), list[Line](), list[str]()
     for role, path in paths:
-        if not records_of(path).is_file():
+        try:
+            line = Line.load(path)
+            line.check(path)
+        except LineageError as error:
             parents.append(parent_without_record(path, role))
+            if error.reason != "unrecorded":
+                remarks.append(f"the record beside the {role} {name_of(path)} does not hold ({error.reason})")
             continue
-        line = Line.load(path)
-        line.check(path)
         parents.append(line.record.as_parent(role))
         lines.append(line)
-    return parents, lines
+    return parents, lines, remarks
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
         if file.stat().st_size > LARGEST:
             raise Damaged(f"{file} is larger than {LARGEST} bytes")
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     except FileNotFoundError:
         raise LineageError("unrecorded", f"nothing is recorded of its origin: there is no {file}") from None
     except (OSError, ValueError, RecursionError) as error:

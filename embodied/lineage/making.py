@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
@@ -39,32 +39,39 @@ class Making:
         settings: Mapping[str, Any] | None = None,
         environment: Mapping[str, Any] | None = None,
         seeds: Sequence[int] = (),
-        started: str | None = None,
-        note: str = "",
+        modules: Sequence[str] = (),
     ) -> Making:
         """Notes person, time, code and machine, and reads what is going to be used.
 
         Args:
             kind: such as "train", "collect" or "identify".
-            made_from: roles and artifacts.
-            settings, environment, seeds, started: see `Activity`; note: what else there is to be said.
+            made_from: roles and artifacts. One that is not what its own record speaks of counts as having none, and is
+                remarked upon.
+            settings, environment, seeds: see `Activity`; of paths only the names are kept.
+            modules: other people's that run, too.
 
         Raises:
-            LineageError: something that is used cannot be read, or is not what its record speaks of.
+            LineageError: something that is used cannot be read.
         """
-        parents, lines = lines_of(made_from)
-        told = {"settings": _plain(settings), "environment": _plain(environment), "seeds": tuple(seeds)}
-        return cls(activity_now(kind, started, **told), tuple(parents), tuple(lines), note)
+        parents, lines, remarks = lines_of(made_from)
+        told: dict[str, Any] = {"settings": _plain(settings), "environment": _plain(environment), "seeds": tuple(seeds)}
+        return cls(activity_now(kind, None, modules, **told), tuple(parents), tuple(lines), "; ".join(remarks))
 
     @classmethod
-    def resume(cls, line: Line) -> Making:
-        """An activity that goes on, perhaps with other code, from a checkpoint with that line."""
+    def resume(cls, line: Line, settings: Mapping[str, Any] | None = None, modules: Sequence[str] = ()) -> Making:
+        """An activity that goes on, perhaps with other code, from a checkpoint with that line.
+
+        Args:
+            settings: as they are now; as they were, if not said.
+        """
         did, origin = line.record.origin.activity, line.record.origin
-        told = {"settings": did.settings, "environment": did.environment, "seeds": did.seeds}
-        here = activity_now(did.kind, did.started, **told)
-        other = did.code is not None and here.code is not None and did.code.sources != here.code.sources
-        also = f"up to a checkpoint made by the code {did.code.sources}" if other and did.code else ""
-        note = "; ".join(filter(None, [origin.note, also]))
+        own = did.settings if settings is None else _plain(settings)
+        told = {"settings": own, "environment": did.environment, "seeds": did.seeds}
+        here = activity_now(did.kind, did.started, modules, **told)
+        also = [f"{k} was {v!r} up to a checkpoint" for k, v in did.settings.items() if own.get(k) != v]
+        if did.code is not None and here.code is not None and did.code.sources != here.code.sources:
+            also.append(f"up to a checkpoint made by the code {did.code.sources}")
+        note = "; ".join(dict.fromkeys(filter(None, [*origin.note.split("; "), *also])))
         lines = tuple(Line(record, line.ancestors) for _, record in line.parents_of(line.record) if record is not None)
         return cls(here, origin.parents, lines, note)
 
@@ -81,11 +88,12 @@ class Making:
 
 
 def note_measurement(
-    path: Path, kind: str, values: Mapping[str, float], errors: Mapping[str, float], **told: Any
+    path: Path, content: str, kind: str, values: Mapping[str, float], errors: Mapping[str, float], **told: Any
 ) -> bool:
     """Writes down beside an artifact what was measured of it, in place of what was measured with the same settings.
 
     Args:
+        content: what was measured (`sha256_of_artifact`); by now there may be something else.
         kind, told: of the activity (see `Making.begin`).
 
     Returns:
@@ -97,17 +105,38 @@ def note_measurement(
     """
     if not records_of(path).is_file() or (path / SIGNATURE).exists():
         return False
+    activity = Making.begin(kind, **told).activity
     line = Line.load(path)
     try:
         line.check(path)
     except LineageError:
         return False
-    activity = Making.begin(kind, **told).activity
+    if line.record.sha256 != content:
+        return False
     line.measured(path, activity, dict(values), dict(errors)).save(path)
     return True
 
 
 def _plain(told: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Settings as JSON has them; paths and what else it does not have, as text."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(told or {}), default=str))
+    """Settings as JSON has them; of paths only the names, as the rest of them is nobody else's business."""
+    plain: dict[str, Any] = _jsonable(dict(told or {}))
     return plain
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(inner) for inner in value]
+    if isinstance(value, PurePath) or (isinstance(value, str) and PurePath(value).is_absolute()):
+        return _text(PurePath(value).name)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """Text that can be written: names of files may hold bytes that are no letters."""
+    return text.encode("utf-8", "backslashreplace").decode()

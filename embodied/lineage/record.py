@@ -15,7 +15,7 @@ import msgspec
 
 from embodied.files import checked
 from embodied.lineage.content import Damaged, kind_of, name_of, sha256_of, sha256_of_artifact
-from embodied.origin import Code, Hardware, agent, code, hardware, now, versions
+from embodied.origin import PACKAGES, Code, Hardware, agent, code, hardware, now, versions
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 RECORD = "urn:embodied-sim2real:lineage:v1"
@@ -37,7 +37,7 @@ class Subject(msgspec.Struct, frozen=True):
     digest: Digest
 
 
-class Parent(msgspec.Struct, frozen=True):
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an artifact was made from.
 
     Attributes:
@@ -53,7 +53,7 @@ class Parent(msgspec.Struct, frozen=True):
     record: Sha256 | None = None
 
 
-class Activity(msgspec.Struct, frozen=True, rename={
+class Activity(msgspec.Struct, frozen=True, omit_defaults=True, rename={
     "kind": "prov:type", "started": "prov:startedAtTime", "finished": "prov:endedAtTime",
     "agent": "prov:wasAssociatedWith",
 }):  # fmt: skip
@@ -78,7 +78,7 @@ class Activity(msgspec.Struct, frozen=True, rename={
     hardware: Hardware | None = None
 
 
-class Origin(msgspec.Struct, frozen=True, rename={
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True, rename={
     "kind": "prov:type", "activity": "prov:wasGeneratedBy", "parents": "prov:wasDerivedFrom",
 }):  # fmt: skip
     """Where an artifact comes from.
@@ -163,12 +163,12 @@ def parent_without_record(path: Path, role: str) -> Parent:
     return Parent(role, name_of(path), kind_of(path), Digest(sha256_of_artifact(path)))
 
 
-def activity_now(kind: str, started: str | None = None, **told: Any) -> Activity:
+def activity_now(kind: str, started: str | None = None, modules: Sequence[str] = (), **told: Any) -> Activity:
     """What happens here and now: this person, code and machine.
 
     Args:
         kind, started, told: see `Activity`; it began now, unless said otherwise.
+        modules: other people's that run, too.
     """
-    return Activity(
-        kind, started or now(), now(), agent(), code=code(), versions=versions(), hardware=hardware(), **told
-    )
+    ran = code((*PACKAGES, *modules))
+    return Activity(kind, started or now(), now(), agent(), code=ran, versions=versions(), hardware=hardware(), **told)

@@ -7,6 +7,7 @@ is the release: name, version and a counter that never falls, so that an older o
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,13 +19,23 @@ import msgspec
 from embodied.errors import LineageError
 from embodied.extras import advice
 from embodied.files import checked, one_line, read_json, write_json
-from embodied.lineage.content import CARD, RELEASE, SIGNATURE, WEIGHTS, Damaged, records_of, sha256_of_artifact
+from embodied.lineage.content import (
+    CARD,
+    RELEASE,
+    SIGNATURE,
+    WEIGHTS,
+    Damaged,
+    records_of,
+    sha256_of_artifact,
+    sha256_of_file,
+)
 from embodied.lineage.keys import SigningKey, fingerprint_of
 from embodied.lineage.line import Line
 from embodied.lineage.record import Sha256
 
 Role = Literal["training", "evaluation", "release"]
 PARTS = {WEIGHTS: "weights", CARD: "card"}  # reasons of their own
+UNFINISHED = (".new", ".part")
 FORBIDDEN = ".git"  # other tools leave names that begin so unsigned
 
 
@@ -36,7 +47,7 @@ class Release(msgspec.Struct, frozen=True):
         counter: higher than that of every release before it.
         role: in which it is signed.
         sha256: of the content; record: of the record of its origin, if it has one.
-        not_before, not_after: days between which it may be used (ISO 8601), if they are limited.
+        not_before, not_after: first and last day, or moment, at which it may be used (ISO 8601), if that is limited.
     """
 
     name: str
@@ -79,25 +90,62 @@ def sign(
         LineageError: a file is a link or has a forbidden name, its record is of something else, or the key is none.
         MissingExtraError: the library for it is not installed.
     """
-    (folder / SIGNATURE).unlink(missing_ok=True)
-    (folder / RELEASE).unlink(missing_ok=True)
-    files_of(folder)
-    record = None
-    if records_of(folder).is_file():
-        line = Line.load(folder)
-        line.check(folder)
-        record = line.record.id
-    release = Release(name, version, counter, role, sha256_of_artifact(folder), record, not_before, not_after)
-    write_json(folder / RELEASE, msgspec.to_builtins(release))
     with advice():
         from model_signing import signing
-    config: Any = signing.Config().set_hashing_config(_hashing(folder))
+    if not folder.is_dir():
+        raise LineageError("missing", f"{folder} is no folder: what is signed is a folder, with all that is in it")
+    files_of(folder)
+    line = line_in(folder)
+    record = None if line is None else line.record.id
+    told = Release(name, version, counter, role, sha256_of_artifact(folder), record, not_before, not_after)
+    release = checked(msgspec.to_builtins(told), Release, "this is no release", Damaged)
+    for day in filter(None, (not_before, not_after)):
+        moment(day)
+    _check_newer(folder, release)
     try:
-        _signer(config, key).sign(folder, folder / SIGNATURE)
+        signer = _signer(signing.Config().set_hashing_config(_hashing(folder)), key)
     except (OSError, ValueError, TypeError) as error:
-        (folder / RELEASE).unlink(missing_ok=True)
-        raise LineageError("damaged", f"{key.private} cannot be signed with: {one_line(error)}") from None
+        raise Damaged(f"{key.private} cannot be signed with: {one_line(error)}") from None
+    (folder / SIGNATURE).unlink(missing_ok=True)
+    write_json(folder / RELEASE, msgspec.to_builtins(release))
+    signer.sign(folder, folder / SIGNATURE)
     return release
+
+
+def _check_newer(folder: Path, release: Release) -> None:
+    """Refuses a release whose counter is lower than that of the one that lies there."""
+    if not (folder / RELEASE).is_file():
+        return
+    before = release_of(folder)
+    if (before.name, before.role) == (release.name, release.role) and release.counter < before.counter:
+        raise LineageError("rollback", f"{folder} was signed with counter {before.counter}: the next one is higher")
+
+
+def line_in(folder: Path) -> Line | None:
+    """The line of what lies in a folder, checked; None if nothing is recorded of it.
+
+    Raises:
+        LineageError: it does not hold.
+    """
+    if not records_of(folder).is_file():
+        return None
+    line = Line.load(folder)
+    line.check(folder)
+    return line
+
+
+def moment(text: str, late: bool = False) -> dt.datetime:
+    """A time as ISO 8601 has it, in UTC if nothing else is said; of a day its beginning, or its end where `late`.
+
+    Raises:
+        LineageError: it is none.
+    """
+    try:
+        told = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise Damaged(f"{text!r} is no time: write it as 2026-12-31, or as 2026-12-31T18:00:00Z") from None
+    told = told if told.tzinfo else told.replace(tzinfo=dt.UTC)
+    return told + dt.timedelta(days=1) if late and len(text) <= len("2026-12-31") else told
 
 
 def _signer(config: Any, key: SigningKey) -> Any:
@@ -163,7 +211,7 @@ def verify_files(folder: Path, signature: Signature, but: Collection[str] = ()) 
     if missing := signature.files.keys() - here:
         raise LineageError("missing", f"{folder} lacks a file that was signed: {min(missing)}")
     for name in sorted(signature.files.keys() - {*but}):
-        if sha256_of_artifact(folder / name) != signature.files[name]:
+        if sha256_of_file(folder / name) != signature.files[name]:
             raise LineageError(PARTS.get(name, "changed"), f"{folder / name} is not what was signed")
 
 
@@ -190,7 +238,7 @@ def files_of(folder: Path) -> list[str]:
     """The files of a folder that are signed, by name.
 
     Raises:
-        LineageError: one is a link, or has a name that other tools leave unsigned.
+        LineageError: one is a link, has a name that other tools leave unsigned, or a save of it was interrupted.
     """
     found = []
     for path in sorted(folder.rglob("*")):
@@ -199,6 +247,8 @@ def files_of(folder: Path) -> list[str]:
             raise LineageError("symlink", f"{path} is a link: what is signed are files")
         if any(part.startswith(FORBIDDEN) for part in path.relative_to(folder).parts):
             raise LineageError("forbidden", f"{path}: names that begin with {FORBIDDEN} are not signed by other tools")
+        if path.suffix in UNFINISHED:
+            raise LineageError("forbidden", f"{path} was left by a save that was interrupted: load and save it again")
         if path.is_file() and name != SIGNATURE:
             found.append(name)
     return found

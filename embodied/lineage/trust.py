@@ -17,19 +17,32 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from embodied.errors import LineageError
-from embodied.files import checked, read_json, read_toml, write_json
-from embodied.lineage.content import RECORDS, Damaged, name_of, records_of, sha256_of_artifact
-from embodied.lineage.keys import certificates, fingerprint
+from embodied.files import checked, exclusive, read_json, read_toml, write_json
+from embodied.lineage.content import RECORDS, Damaged, name_of, sha256_of_artifact
+from embodied.lineage.keys import certificates, fingerprint, fingerprint_of
 from embodied.lineage.line import Line
 from embodied.lineage.record import Sha256
-from embodied.lineage.signing import Release, Role, Signature, release_of, signature_of, verify_files, verify_signature
+from embodied.lineage.search import recorded
+from embodied.lineage.signing import (
+    Release,
+    Role,
+    Signature,
+    line_in,
+    moment,
+    release_of,
+    signature_of,
+    verify_files,
+    verify_signature,
+)
 
 SEEN = ".seen.json"  # beside a trust file: the highest counter of each policy that was taken
 
@@ -66,28 +79,32 @@ class TrustFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Trust:
-    """A trust file that was read."""
+    """A trust file that was read, and the name of the releases that are wanted."""
 
     path: Path
     file: TrustFile
+    name: str | None = None
 
     @classmethod
-    def load(cls, path: str | Path) -> Trust:
+    def load(cls, path: str | Path, name: str | None = None) -> Trust:
         """Reads a trust file.
+
+        Args:
+            name: of the releases that are wanted; None takes any that the file allows.
 
         Raises:
             LineageError: it is none, or a signer has neither key nor authorities, or both.
         """
         path = Path(path)
         file = checked(read_toml(path, Damaged), TrustFile, f"{path} is no trust file", Damaged)
-        for name, signer in file.signers.items():
+        for who, signer in file.signers.items():
             if (signer.key is None) != bool(signer.authorities):
-                raise Damaged(f"{path}: signer {name} needs a key or authorities, and not both")
-        return cls(path, file)
+                raise Damaged(f"{path}: signer {who} needs a key or authorities, and not both")
+        return cls(path, file, name)
 
     def verify(self, folder: str | Path, role: Role = "release") -> Release:
         """Checks who signed a folder, that they may, that it is what they signed, that it is not too old, and that
-        nothing in its line was revoked.
+        nothing in the lines of what is in it was revoked.
 
         Returns:
             What was signed.
@@ -100,21 +117,25 @@ class Trust:
         signature, release = signature_of(folder), release_of(folder)
         signers = self._signers(folder, signature, release, role)
         verify_files(folder, signature, but=(RECORDS,))
-        line = _line_of(folder)
+        line = line_in(folder)
         verify_files(folder, signature)
-        self._check_time(release, signature, signers)
-        self._check_signature(folder, signers)
+        self._check_signature(folder, signature, signers)
         if release.sha256 != sha256_of_artifact(folder) or release.record != (line and line.record.id):
             raise LineageError("changed", f"{folder} is not what its release speaks of")
-        self._check_age(release)
-        self._check_revoked(folder, line)
-        self._remember(release)
+        _check_days(release)
+        self._check_revoked(folder)
+        with self._memory() as seen:
+            self._check_age(release, seen)
+            seen[_key(release)] = max(release.counter, seen.get(_key(release), 0))
         return release
 
     def _signers(self, folder: Path, signature: Signature, release: Release, role: Role) -> list[Signer]:
         """Those who may have signed it, and may sign such a thing."""
-        if signature.key in self.file.revoked.keys:
-            raise LineageError("revoked", f"the key that signed {folder} was revoked")
+        keys = {signature.key, *(fingerprint_of(one.public_key()) for one in signature.certificates)}
+        if keys & {*self.file.revoked.keys}:
+            raise LineageError("revoked", f"the key that signed {folder}, or one that certified it, was revoked")
+        if self.name not in (None, release.name):
+            raise LineageError("name", f"{folder} is a release of {release.name}, and {self.name} is wanted")
         known = [one for one in self.file.signers.values() if self._could_sign(one, signature)]
         if not known:
             raise LineageError("stranger", f"nobody in {self.path} signed {folder}: its key is {signature.key[:12]}…")
@@ -127,42 +148,48 @@ class Trust:
             )
         return allowed
 
-    def _check_signature(self, folder: Path, signers: list[Signer]) -> None:
-        """Checks that one of them did sign it."""
-        for i, signer in enumerate(signers, 1):
-            key = self._at(signer.key) if signer.key else None
+    def _check_signature(self, folder: Path, signature: Signature, signers: list[Signer]) -> None:
+        """Checks that one of them did sign it, with certificates that are good today."""
+        wrong: LineageError | None = None
+        for signer in signers:
             try:
-                return verify_signature(folder, key, [self._at(one) for one in signer.authorities])
-            except LineageError:
-                if i == len(signers):
-                    raise
+                self._check_signer(folder, signature, signer)
+                return
+            except LineageError as error:
+                wrong = wrong or error
+        assert wrong is not None
+        raise wrong
+
+    def _check_signer(self, folder: Path, signature: Signature, signer: Signer) -> None:
+        authorities = [self._at(one) for one in signer.authorities]
+        anchors = [(path, one) for path in authorities for one in certificates(path)]
+        for certificate in signature.certificates:
+            _check_dates(certificate)
+        good = [path for path, one in anchors if not self._is_stale(one)]
+        if anchors and not good:
+            _check_dates(anchors[0][1])
+            raise LineageError("revoked", f"the authorities that {folder} would be trusted by were revoked")
+        verify_signature(folder, self._at(signer.key) if signer.key else None, good)
+
+    def _is_stale(self, authority: Any) -> bool:
+        """Whether an authority was revoked, or is out of date."""
+        try:
+            _check_dates(authority)
+        except LineageError:
+            return True
+        return fingerprint_of(authority.public_key()) in self.file.revoked.keys
 
     def _could_sign(self, signer: Signer, signature: Signature) -> bool:
-        if signer.key is not None:
-            return not signature.certificates and fingerprint(self._at(signer.key)) == signature.key
-        return bool(signature.certificates)
+        if signer.key is None:
+            return bool(signature.certificates)
+        path = self._at(signer.key)
+        return not signature.certificates and path.is_file() and fingerprint(path) == signature.key
 
     def _at(self, name: str) -> Path:
         return self.path.parent / name
 
-    def _check_time(self, release: Release, signature: Signature, signers: list[Signer]) -> None:
-        """Certificates, those of authorities among them, and the release itself: the library compares no dates."""
-        now = dt.datetime.now(dt.UTC)
-        authorities = [one for signer in signers for path in signer.authorities for one in certificates(self._at(path))]
-        for certificate in (*signature.certificates, *authorities):
-            if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-                raise LineageError(
-                    "expired",
-                    f"a certificate that {release.name} was signed with is valid from "
-                    f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}",
-                )
-        if release.not_before and now < _time(release.not_before):
-            raise LineageError("early", f"{release.name} {release.version} may be used from {release.not_before} on")
-        if release.not_after and now > _time(release.not_after):
-            raise LineageError("expired", f"{release.name} {release.version} could be used until {release.not_after}")
-
-    def _check_age(self, release: Release) -> None:
-        oldest = max(self.file.oldest.get(release.name, 0), self._seen().get(release.name, 0))
+    def _check_age(self, release: Release, seen: dict[str, int]) -> None:
+        oldest = max(self.file.oldest.get(release.name, 0), seen.get(_key(release), 0))
         if release.counter < oldest:
             raise LineageError(
                 "rollback",
@@ -170,33 +197,39 @@ class Trust:
                 "released",
             )
 
-    def _check_revoked(self, folder: Path, line: Line | None) -> None:
-        for name, sha256 in _contents(folder, line):
+    def _check_revoked(self, folder: Path) -> None:
+        for name, sha256 in _contents(folder):
             if sha256 in self.file.revoked.artifacts:
-                raise LineageError("revoked", f"{folder} is, or was made from, {name}, which was revoked")
+                raise LineageError("revoked", f"{folder} holds {name}, or what was made from it, which was revoked")
 
-    def _seen(self) -> dict[str, int]:
-        path = self._memory
-        if not self.file.remember or not path.exists():
-            return {}
-        return checked(read_json(path, Damaged), dict[str, int], f"{path} is damaged", Damaged)
+    @contextmanager
+    def _memory(self) -> Iterator[dict[str, int]]:
+        """The highest counters that were taken; what is changed in it is kept, one process at a time.
 
-    def _remember(self, release: Release) -> None:
-        seen = self._seen()
-        if not self.file.remember or release.counter <= seen.get(release.name, -1):
+        Raises:
+            LineageError: it is damaged, or cannot be written.
+        """
+        if not self.file.remember:
+            yield {}
             return
+        path = self.path.with_name(self.path.name + SEEN)
         try:
-            write_json(self._memory, seen | {release.name: release.counter})
+            with exclusive(self.path):
+                seen = (
+                    checked(read_json(path, Damaged), dict[str, int], f"{path} is damaged", Damaged)
+                    if path.exists()
+                    else {}
+                )
+                before = dict(seen)
+                yield seen
+                if seen != before:
+                    write_json(path, seen)
         except OSError as error:
             raise LineageError(
                 "unwritable",
-                f"{self._memory} cannot be written ({error.strerror or error}), and an older release could not be told "
-                "from this one: make the folder writable, or say remember = false",
+                f"{path} cannot be written ({error.strerror or error}), and an older release could not be told from "
+                "this one: make the folder writable, or say remember = false",
             ) from None
-
-    @property
-    def _memory(self) -> Path:
-        return self.path.with_name(self.path.name + SEEN)
 
 
 def verify(folder: str | Path, trust: str | Path | Trust, role: Role = "release") -> Release:
@@ -204,27 +237,33 @@ def verify(folder: str | Path, trust: str | Path | Trust, role: Role = "release"
     return (trust if isinstance(trust, Trust) else Trust.load(trust)).verify(folder, role)
 
 
-def _line_of(folder: Path) -> Line | None:
-    """The line of what lies in a folder, checked; None if nothing is recorded of it."""
-    if not records_of(folder).is_file():
-        return None
-    line = Line.load(folder)
-    line.check(folder)
-    return line
+def _key(release: Release) -> str:
+    """Under what its counter is remembered: a training's says nothing of a release's."""
+    return release.name if release.role == "release" else f"{release.name} ({release.role})"
 
 
-def _contents(folder: Path, line: Line | None) -> Iterator[tuple[str, str]]:
-    """Names and digests of a folder's content, and of all that is known to have gone into it."""
+def _contents(folder: Path) -> Iterator[tuple[str, str]]:
+    """Names and digests of what is in a folder, and of all that is known to have gone into it."""
     yield name_of(folder), sha256_of_artifact(folder)
-    for record in line.records if line else ():
-        yield record.name, record.sha256
-        for parent in record.origin.parents:
-            yield parent.name, parent.digest.sha256
+    for path in recorded(folder):
+        line = Line.load(path)
+        line.check(path)
+        for record in line.records:
+            yield record.name, record.sha256
+            for parent in record.origin.parents:
+                yield parent.name, parent.digest.sha256
 
 
-def _time(text: str) -> dt.datetime:
-    try:
-        told = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise Damaged(f"a release names no time: {text!r}") from None
-    return told if told.tzinfo else told.replace(tzinfo=dt.UTC)
+def _check_dates(certificate: Any) -> None:
+    """Refuses a certificate out of its time; the library compares no dates."""
+    since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not since <= dt.datetime.now(dt.UTC) <= until:
+        raise LineageError("expired", f"a certificate is valid from {since:%Y-%m-%d} to {until:%Y-%m-%d} only")
+
+
+def _check_days(release: Release) -> None:
+    now = dt.datetime.now(dt.UTC)
+    if release.not_before and now < moment(release.not_before):
+        raise LineageError("early", f"{release.name} {release.version} may be used from {release.not_before} on")
+    if release.not_after and now > moment(release.not_after, late=True):
+        raise LineageError("expired", f"{release.name} {release.version} could be used until {release.not_after}")

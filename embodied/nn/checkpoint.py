@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from embodied.errors import CheckpointError
 from embodied.files import DAMAGED, checked, one_line, read_json, write_json
-from embodied.nn.generation import CARD, current, verify, write_generation
+from embodied.nn.generation import CARD, current, has_file, verify, write_generation
 
 FORMAT = 2
 LARGEST_SPACE = 3_000_000  # numbers; a larger space in a card is refused
@@ -73,7 +73,7 @@ def policy_folder(path: str | Path) -> Path:
     """Returns the folder of a saved policy: `path`, or what lies in it as `policy` where `path` is that of a run."""
     folder = Path(path)
     inner = folder / "policy"
-    return inner if (inner / CARD).is_file() and not (folder / CARD).is_file() else folder
+    return inner if (inner / CARD).is_file() and not has_file(folder, WEIGHTS) else folder
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -11,14 +11,17 @@ from embodied.lineage.content import is_policy, records_of
 from embodied.lineage.line import Line
 from embodied.lineage.making import Making
 from embodied.nn.checkpoint import policy_folder, read_card
+from embodied.physics.threads import default_threads
 from embodied_scripts.cli.identify import Identify
+from embodied_scripts.cli.options import IMPORTED
 from embodied_scripts.cli.train import Train
+from embodied_scripts.ids import parse_options
 from embodied_scripts.resuming import settings_as_json
 from embodied_scripts.runs import saved_policy
 
 START, CHECKPOINT, EXPERT, DEMONSTRATIONS = "initial policy", "checkpoint", "expert", "demonstrations"
 RANDOMIZATION, PLAYER, RECORDING, FIT = "randomization", "player", "recording", "fit"
-COMMAND = "command"
+COMMAND, HEURISTIC = "command", "heuristic"
 
 
 def training(asked: Train, environment: dict[str, Any], folder: Path) -> Making:
@@ -27,11 +30,13 @@ def training(asked: Train, environment: dict[str, Any], folder: Path) -> Making:
     Args:
         environment: its specification.
     """
-    if asked.resume and records_of(folder).is_file():
-        return Making.resume(Line.load(folder))
-    made_from = [(CHECKPOINT, folder)] if asked.resume else parents_of(asked)
     settings = settings_as_json(asked) | {COMMAND: type(asked).__name__}
-    return Making.begin("train" if asked.steps else "clone", made_from, settings, environment, (asked.seed,))
+    settings |= {"threads": asked.threads or default_threads(), "device": asked.device}
+    if asked.resume and records_of(folder).is_file():
+        return Making.resume(Line.load(folder), settings, tuple(IMPORTED))
+    made_from = [(CHECKPOINT, folder)] if asked.resume else parents_of(asked)
+    kind = "train" if asked.steps else "clone"
+    return Making.begin(kind, made_from, settings, environment, (asked.seed,), tuple(IMPORTED))
 
 
 def begun(
@@ -43,7 +48,8 @@ def begun(
         asked: its options; made_from: roles and artifacts; environment: its specification.
     """
     seed = getattr(asked, "seed", None)
-    return Making.begin(kind, made_from, asdict(asked), environment, () if seed is None else (seed,))
+    seeds = () if seed is None else (seed,)
+    return Making.begin(kind, made_from, asdict(asked), environment, seeds, tuple(IMPORTED))
 
 
 def parents_of(asked: Train) -> list[tuple[str, Path]]:
@@ -51,13 +57,19 @@ def parents_of(asked: Train) -> list[tuple[str, Path]]:
     found = []
     if asked.start_from is not None:
         found.append((START, saved_policy(asked.start_from)))
-    if asked.expert is not None and Path(asked.expert).is_dir():
+    if asked.expert is not None and asked.expert != HEURISTIC:
         found.append((EXPERT, policy_folder(asked.expert)))
     if asked.demonstrations is not None:
         found.append((DEMONSTRATIONS, Path(asked.demonstrations)))
     if asked.randomize is not None:
         found.append((RANDOMIZATION, Path(asked.randomize)))
-    return found
+    return found + randomized_by(asked.options)
+
+
+def randomized_by(options: Sequence[str]) -> list[tuple[str, Path]]:
+    """The randomization that options of an environment name, if they do."""
+    file = parse_options(options).get("randomize")
+    return [(RANDOMIZATION, Path(file))] if isinstance(file, str) and Path(file).is_file() else []
 
 
 def identified_from(asked: Identify) -> list[tuple[str, Path]]:

@@ -47,6 +47,8 @@ class Deploy(OnPort):
     """Read and decide, and write nothing."""
     trust: Path | None = None
     """Go on only if the policy is signed by whom this file trusts (docs/lineage.md)."""
+    signed_as: str | None = None
+    """With --trust: the name that it must be released under (default: any that the file allows)."""
     probe: bool = True
     """Measure the robot first."""
     force: bool = False

@@ -52,6 +52,8 @@ class Verify:
     """Who is trusted to sign what (docs/lineage.md)."""
     role: Literal["training", "evaluation", "release"] = "release"
     """In which role it must be signed."""
+    name: str | None = None
+    """Of which release it must be one (default: of any that the trust file allows)."""
 
     def run(self) -> None:
         """Checks, and says what was checked."""
@@ -94,6 +96,8 @@ class Repeat:
     """As for show; it was trained."""
     run_dir: Annotated[Path, tyro.conf.arg(name="run")]
     """Folder of the new run."""
+    made_from: tuple[str, ...] = ()
+    """Where what it was made from is, as ROLE=PATH: records keep names and hashes, not paths."""
     threads: int | None = None
     """Other threads than it was trained with."""
 
@@ -184,9 +188,9 @@ class Sign:
     role: Literal["training", "evaluation", "release"] = "release"
     """In which you sign."""
     not_before: str | None = None
-    """It is not to be used before (ISO 8601)."""
+    """First day, or moment, on which it may be used (ISO 8601)."""
     not_after: str | None = None
-    """It is not to be used after (ISO 8601)."""
+    """Last day, or moment, on which it may be used (ISO 8601)."""
 
     def run(self) -> None:
         """Signs it."""

@@ -22,6 +22,7 @@ from embodied.deploy.supervision import Supervision
 from embodied.errors import DriverError, OptionError
 from embodied.extras import advice
 from embodied.hidden import Discrete
+from embodied.lineage.trust import Trust
 from embodied.physics.loading import compile_spec
 from embodied.sysid.recording import Recording
 from embodied_scripts.cli.deploy import Deploy, Probe
@@ -67,7 +68,8 @@ def deployed(asked: Deploy, console: Console) -> LoopReport:
     """Runs a policy on a robot, guarded and supervised, and leaves it in its safe state."""
     if asked.dataset is not None and (asked.log is None or asked.dry_run):
         raise OptionError("a dataset is made of the log of a run that moves: name a folder, --log, and no --dry-run")
-    player = player_of(asked.target, asked.trust)
+    trust = None if asked.trust is None else Trust.load(asked.trust, asked.signed_as)
+    player = player_of(asked.target, trust)
     arm = robot_on(asked, player.contract)
     RobotView(player.contract, arm.layout)  # refuses what the robot cannot show, before anything moves
     if asked.dataset is not None:

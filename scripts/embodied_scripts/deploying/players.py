@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embodied.agent import Agent
 from embodied.contract import Contract
 from embodied.errors import CheckpointError, OptionError
-from embodied.lineage.trust import verify
+from embodied.lineage.trust import Trust
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.checkpoint import read_card
 from embodied.nn.onnx_agent import OnnxAgent
@@ -42,11 +42,11 @@ class Player:
         return self.env.task.control  # type: ignore[attr-defined]
 
 
-def player_of(target: str, trust: Path | None = None) -> Player:
+def player_of(target: str, trust: Trust | None = None) -> Player:
     """The policy of a run, of an exported file (.onnx), or the one that comes with the package for an environment.
 
     Args:
-        trust: file that says by whom it must be signed; an exported file, with the folder that it lies in.
+        trust: who must have signed it; an exported file, with the folder that it lies in.
 
     Raises:
         CheckpointError: there is none, or nothing says what it was promised.
@@ -56,7 +56,7 @@ def player_of(target: str, trust: Path | None = None) -> Player:
     path = Path(target)
     folder = path.parent if path.suffix == ".onnx" else saved_policy(target)
     if trust is not None:
-        verify(folder, trust)
+        trust.verify(folder)
     if path.suffix == ".onnx":
         agent: Agent = (exported := OnnxAgent(path))
         card = exported.card

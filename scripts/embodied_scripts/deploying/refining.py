@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from embodied.learn.config import PPOConfig
 from embodied.nn.checkpoint import read_card
 from embodied.vector.spec import EnvSpec
-from embodied_scripts.cli.train import MANY_WORLDS, Train
+from embodied_scripts.cli.train import Train
 from embodied_scripts.runs import saved_policy
+from embodied_scripts.training.initialization import IMITATION
 from embodied_scripts.training.run import train_to_end
-
-IMITATION: PPOConfig = replace(
-    MANY_WORLDS, dagger_share=1.0, dagger_learner_share=0.0, dagger_noise=0.3, dagger_spread=0.05
-)
 
 
 def train_on(

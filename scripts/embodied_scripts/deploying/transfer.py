@@ -51,10 +51,12 @@ def transfer(given: TransferTo) -> None:
     recordings = _recordings(asked, console)
     probed = _probed(asked, player, console)
     fit, before, after = _identified(asked, recordings, console)
+    logs = [(RECORDING, path) for path in _motions(asked)]
+    making = begun("randomize", given, [(FIT, asked.folder / "fit.json"), *logs])
     randomization = fitted_randomization(fit, recordings, given.widen)
     learned_under = asked.folder / "randomization.json"
     randomization.save(learned_under)
-    begun("randomize", given, [(FIT, asked.folder / "fit.json")]).finish(learned_under)
+    making.finish(learned_under)
     policy = train_on(
         given.target, asked.folder / "policy-run", given.steps, learned_under, given.seed, given.threads, given.n_envs
     )
@@ -99,9 +101,14 @@ def _connected(asked: _Asked) -> Iterator[ServoArm]:
         arm.close()
 
 
+def _motions(asked: _Asked) -> list[Path]:
+    """The files of the motions that are recorded."""
+    return [asked.folder / f"motion-{k}.npz" for k in range(MOTIONS)]
+
+
 def _recordings(asked: _Asked, console: Console) -> list[Recording]:
     """Gentle motions around an upright posture, from which the arm goes back to where it was."""
-    paths = [asked.folder / f"motion-{k}.npz" for k in range(MOTIONS)]
+    paths = _motions(asked)
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if missing:
         with _connected(asked) as arm:
@@ -110,11 +117,12 @@ def _recordings(asked: _Asked, console: Console) -> list[Recording]:
             for k in missing:
                 plan = gentle_motion(arm.limits, UPRIGHT, asked.given.seconds, HZ, seed=asked.given.seed + k)
                 back = Supervision("park", tuple(start.tolist())) if k == missing[-1] else Supervision()
+                making = begun("record", asked.given)
                 recording, report = record_motion(arm, plan, HZ, back, robot=asked.given.robot)
                 if report.emergency:
                     raise DriverError(f"motion {k} was not played to its end: {report.ended}")
                 recording.save(paths[k])
-                begun("record", asked.given).finish(paths[k])
+                making.finish(paths[k])
                 console.print(f"motion {k}: {len(recording)} rows", highlight=False)
             if limp and report.safe == PARKED:
                 arm.relax()
@@ -144,11 +152,11 @@ def _identified(asked: _Asked, recordings: list[Recording], console: Console) ->
     if path.exists():
         fit = Fit.from_jsonable(load_json(path))
     else:
+        making = begun("identify", asked.given, [(RECORDING, path) for path in _motions(asked)[:FITTED]])
         with console.status("Identifying the servos …"):
             fit = identify_servos(recordings[:FITTED])
         save_json(path, fit.jsonable())
-        motions = [(RECORDING, asked.folder / f"motion-{k}.npz") for k in range(FITTED)]
-        begun("identify", asked.given, motions).finish(path)
+        making.finish(path)
         write_report(path.with_suffix(".html"), plant, fit, recordings, FITTED)
     declared = {
         target: fitted_servo().mean[name] for name, some in zip(fit.names, fit.targets, strict=True) for target in some

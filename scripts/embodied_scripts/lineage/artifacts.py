@@ -21,6 +21,11 @@ def artifact_at(given: Path) -> Path:
     return saved_policy(str(given))
 
 
+def printable(text: str) -> str:
+    """Text of somebody else's record without what a terminal would obey."""
+    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 def line_at(given: Path) -> tuple[Path, Line]:
     """An artifact and its line.
 

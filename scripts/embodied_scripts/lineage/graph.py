@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from html import escape
 from pathlib import Path
 
@@ -77,23 +78,32 @@ def page_of(title: str, line: Line) -> str:
 
 def nodes_of(title: str, line: Line) -> dict[str, Node]:
     """The artifacts of a line, the one that is asked for first, each as far from it as its longest way."""
-    nodes: dict[str, Node] = {}
-    waiting = [(line.record, title, 0)]
-    while waiting:
-        record, name, depth = waiting.pop(0)
-        node = nodes.setdefault(record.id, _node(record, name))
-        node.depth = max(node.depth, depth)
-        node.below = []
-        for parent, its_record in line.parents_of(record):
-            key = its_record.id if its_record is not None else parent.digest.sha256
-            node.below.append((parent.role, key))
-            if its_record is not None:
-                waiting.append((its_record, parent.name, depth + 1))
-                continue
-            raw = Node(key, parent.name, parent.kind, ["nothing is recorded of its origin", parent.digest.sha256[:12]])
-            raw = nodes.setdefault(key, raw)
-            raw.depth = max(raw.depth, depth + 1)
+    nodes = {line.record.id: _node(line.record, title)}
+    _add_parents(nodes, line, line.record)
+    for node in _children_first(nodes):
+        for _, key in node.below:
+            nodes[key].depth = max(nodes[key].depth, node.depth + 1)
     return nodes
+
+
+def _add_parents(nodes: dict[str, Node], line: Line, record: Record) -> None:
+    """Adds what something was made from, each once."""
+    for parent, its_record in line.parents_of(record):
+        key = its_record.id if its_record is not None else parent.digest.sha256
+        nodes[record.id].below.append((parent.role, key))
+        if key in nodes:
+            continue
+        if its_record is None:
+            words = ["nothing is recorded of its origin", parent.digest.sha256[:12]]
+            nodes[key] = Node(key, parent.name, parent.kind, words)
+        else:
+            nodes[key] = _node(its_record, parent.name)
+            _add_parents(nodes, line, its_record)
+
+
+def _children_first(nodes: dict[str, Node]) -> list[Node]:
+    used = {key: {below for _, below in node.below} for key, node in nodes.items()}
+    return [nodes[key] for key in reversed([*TopologicalSorter(used).static_order()])]
 
 
 def _node(record: Record, name: str) -> Node:

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from embodied.errors import LineageError, OptionError
 from embodied.files import one_line
-from embodied.lineage.content import records_of
+from embodied.lineage.content import SIGNATURE, records_of
 from embodied.lineage.export import cyclonedx, prov_json
 from embodied.lineage.line import Line, lines_of
 from embodied.lineage.record import Activity, Record
+from embodied.lineage.signing import moment
 from embodied.origin import Code, agent
 from embodied_scripts.cli.lineage import ExportLine, RecordOf
 from embodied_scripts.ids import parse_options
@@ -32,7 +33,11 @@ def record_afterwards(asked: RecordOf) -> None:
     path = artifact_at(asked.artifact)
     if records_of(path).is_file():
         raise OptionError(f"{records_of(path)} is there already: records are not rewritten")
-    parents, lines = lines_of([_parent(text) for text in asked.made_from])
+    if path.is_dir() and (path / SIGNATURE).is_file():
+        raise OptionError(f"{path} is signed: what is written into it now would break the signature")
+    if asked.when is not None:
+        moment(asked.when)
+    parents, lines, remarks = lines_of([role_and_path(text) for text in asked.made_from])
     environment = environment_of(path)
     code = None if asked.revision is None else Code(asked.revision, False, UNKNOWN_SOURCES)
     did = Activity(
@@ -45,7 +50,7 @@ def record_afterwards(asked: RecordOf) -> None:
         asked.seeds,
         code,
     )
-    note = "; ".join(filter(None, ["recorded afterwards", asked.note]))
+    note = "; ".join(filter(None, ["recorded afterwards", asked.note, *remarks]))
     Line.begun_by(Record.of(path, did, parents, note), lines).save(path)
     Console(soft_wrap=True).print(f"Wrote {records_of(path)}", markup=False, highlight=False)
 
@@ -61,7 +66,12 @@ def export_line(asked: ExportLine) -> None:
     Console(soft_wrap=True).print(f"Wrote {asked.out}", markup=False, highlight=False)
 
 
-def _parent(text: str) -> tuple[str, Path]:
+def role_and_path(text: str) -> tuple[str, Path]:
+    """What ROLE=PATH says.
+
+    Raises:
+        OptionError: it says something else.
+    """
     role, equals, path = text.partition("=")
     if not (role and equals and path):
         raise OptionError(f"{text!r} is not what it was made from: write ROLE=PATH")

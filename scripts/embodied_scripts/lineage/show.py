@@ -20,7 +20,7 @@ from embodied.lineage.line import Line
 from embodied.lineage.record import Activity, Record
 from embodied.lineage.search import made_from
 from embodied_scripts.cli.lineage import Affected, Diff, Show
-from embodied_scripts.lineage.artifacts import artifact_at, line_at
+from embodied_scripts.lineage.artifacts import artifact_at, line_at, printable
 
 SHORT = 12  # letters of a hash that are shown
 USUAL = {"command", "id", "seed", "options"}
@@ -29,25 +29,25 @@ USUAL = {"command", "id", "seed", "options"}
 def show(asked: Show) -> None:
     """Prints the line as a tree."""
     path, line = line_at(asked.artifact)
-    tree = Tree(f"[bold]{escape(name_of(path))}[/]  {_digest(line.record.sha256)}")
+    tree = Tree(f"[bold]{safe(name_of(path))}[/]  {_digest(line.record.sha256)}")
     _grow(tree, line, line.record, set())
     for one in line.measurements:
         values = ", ".join(
             f"{name} {value:.4g}" + (f" ± {error:.2g}" if (error := one.result.errors.get(name)) else "")
             for name, value in one.result.values.items()
         )
-        tree.add(f"[green]measured[/] {escape(values)}  [dim]{_short(one.result.activity)}[/]")
+        tree.add(f"[green]measured[/] {safe(values)}  [dim]{_short(one.result.activity)}[/]")
     Console().print(tree, highlight=False)
 
 
 def compare(asked: Diff) -> None:
     """Prints in what two origins differ."""
     (one, first), (other, second) = line_at(asked.first), line_at(asked.second)
-    table = Table("", name_of(one), name_of(other), box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table("", safe(name_of(one)), safe(name_of(other)), box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     a, b = (dict(_facts(line)) for line in (first, second))
     differing = [name for name in {**a, **b} if a.get(name) != b.get(name)]
     for name in differing:
-        table.add_row(*(escape(text) for text in (name, a.get(name, "–"), b.get(name, "–"))))
+        table.add_row(*(safe(text) for text in (name, a.get(name, "–"), b.get(name, "–"))))
     if not differing:
         Console().print("Their origins do not differ, nor do they.", highlight=False)
         return
@@ -58,28 +58,33 @@ def affected(asked: Affected) -> None:
     """Lists what was made from something; exits with 1 if anything was."""
     known = re.fullmatch("[0-9a-f]{64}", asked.artifact)
     sha256 = asked.artifact if known else sha256_of_artifact(artifact_at(Path(asked.artifact)))
-    found, unreadable = made_from(sha256, asked.folders)
+    found, unclear = made_from(sha256, asked.folders)
     console = Console(soft_wrap=True)
-    for error in unreadable:
-        console.print(f"[yellow]cannot say:[/] {escape(str(error))}", highlight=False)
+    for reason in unclear:
+        console.print(f"[yellow]cannot say:[/] {safe(reason)}", highlight=False)
     for one in found:
         way = " ← ".join(one.through) if one.through else "it is this itself, or a copy of it"
-        console.print(f"{one.path}  [dim]{escape(way)}[/]", highlight=False)
+        console.print(f"{safe(str(one.path))}  [dim]{safe(way)}[/]", highlight=False)
     console.print(f"{len(found)} found that were made from {_digest(sha256)}", highlight=False)
-    if found or unreadable:
+    if found or unclear:
         sys.exit(1)
+
+
+def safe(text: str) -> str:
+    """Text of a record as it is printed: neither markup nor what a terminal would obey."""
+    return escape(printable(text))
 
 
 def _grow(tree: Tree, line: Line, record: Record, shown: set[str]) -> None:
     shown.add(record.id)
     did = record.origin.activity
-    tree.add(f"[cyan]{did.kind}[/] {_short(did)}")
+    tree.add(f"[cyan]{safe(did.kind)}[/] {_short(did)}")
     if told := _settings(did):
-        tree.add(f"[dim]{escape(told)}[/]")
+        tree.add(f"[dim]{safe(told)}[/]")
     if record.origin.note:
-        tree.add(f"[dim]{escape(record.origin.note)}[/]")
+        tree.add(f"[dim]{safe(record.origin.note)}[/]")
     for parent, its_record in line.parents_of(record):
-        branch = tree.add(f"{escape(parent.role)}: [bold]{escape(parent.name)}[/]  {_digest(parent.digest.sha256)}")
+        branch = tree.add(f"{safe(parent.role)}: [bold]{safe(parent.name)}[/]  {_digest(parent.digest.sha256)}")
         if its_record is None:
             branch.add("[dim]nothing is recorded of its origin: the line begins here[/]")
         elif its_record.id in shown:
@@ -98,7 +103,7 @@ def _short(did: Activity) -> str:
         changed = " with changes" if did.code.dirty else ""
         revision = did.code.revision[:SHORT] + changed if did.code.revision else f"sources {did.code.sources[:SHORT]}"
         parts.append(f"code {revision}")
-    return escape(", ".join(parts))
+    return safe(", ".join(parts))
 
 
 def _settings(did: Activity) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from embodied.lineage.content import name_of
+from embodied.lineage.content import name_of, records_of
 from embodied.lineage.line import Line
 from embodied.lineage.record import Activity
 from embodied.lineage.trust import Trust
 from embodied_scripts.cli.lineage import Verify
-from embodied_scripts.lineage.artifacts import line_at
+from embodied_scripts.lineage.artifacts import artifact_at, line_at, printable
 
 
 def verify_artifact(asked: Verify) -> None:
@@ -18,23 +18,23 @@ def verify_artifact(asked: Verify) -> None:
     Raises:
         LineageError: something does not hold.
     """
-    path, line = line_at(asked.artifact)
+    path = artifact_at(asked.artifact)
     console = Console(soft_wrap=True)
-    release = None
-    if asked.trust is not None:
-        release = Trust.load(asked.trust).verify(path, asked.role)
-    line.check(path)
-    console.print(f"{name_of(path)} is what its record speaks of ({line.record.sha256[:12]}).", highlight=False)
-    console.print(_told(line), markup=False, highlight=False)
-    if release is None:
-        console.print("Nobody's signature was asked for: --trust FILE does.", highlight=False)
+    release = None if asked.trust is None else Trust.load(asked.trust, asked.name).verify(path, asked.role)
+    if release is None or records_of(path).is_file():
+        _, line = line_at(asked.artifact)
+        line.check(path)
+        about = f"{name_of(path)} is what its record speaks of ({line.record.sha256[:12]}).\n{_told(line)}"
     else:
-        console.print(
+        about = f"Nothing is recorded of the origin of {name_of(path)}."
+    console.print(printable(about), markup=False, highlight=False)
+    signed = "Nobody's signature was asked for: --trust FILE does."
+    if release is not None:
+        signed = (
             f"Signed for {release.role} as {release.name} {release.version} (counter {release.counter}), by whom "
-            f"{asked.trust} trusts with that; nothing in its line was revoked.",
-            markup=False,
-            highlight=False,
+            f"{asked.trust} trusts with that; nothing in its line was revoked."
         )
+    console.print(printable(signed), markup=False, highlight=False)
 
 
 def _told(line: Line) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,8 +14,9 @@ from rich.progress import track
 from rich.table import Table
 
 import embodied_envs  # noqa: F401  (registers the ids)
-from embodied.errors import OptionError, UnknownNameError
+from embodied.errors import LineageError, OptionError, UnknownNameError
 from embodied.evaluation.report import Report, evaluate
+from embodied.lineage.content import sha256_of_artifact
 from embodied.lineage.making import note_measurement
 from embodied.nn.agent import NetworkAgent
 from embodied.nn.checkpoint import check_spaces, policy_folder
@@ -47,7 +49,8 @@ def evaluate_runs(asked: Evaluate) -> None:
     """Prints the table, and writes the JSON if asked."""
     if not asked.runs or min(asked.episodes, asked.longest) < 1:
         raise OptionError("name at least one run, episode and step: embodied evaluate runs/demo")
-    policies, spec = _asked(asked)
+    policies, spec, runs = _asked(asked)
+    contents = [(name, run, _content(run)) for name, run in zip(policies, runs, strict=True)]
     env = spec.make(min(WORLDS, asked.episodes), asked.longest)
     players = baselines(env) if asked.references else {}
     for name, policy in policies.items():
@@ -58,37 +61,49 @@ def evaluate_runs(asked: Evaluate) -> None:
         for name, player in track(players.items(), "Evaluating", transient=True)
     }
     env.close()
-    _note(asked, spec, {name: reports[name] for name in policies})
     kinds = {name: _kind(policy) for name, policy in policies.items()}
     _print(reports, kinds, spec)
     if asked.json is not None:
         asked.json.write_text(json.dumps(_as_json(asked, spec, reports, kinds), indent=1))
+    for name, run, content in contents:
+        _note(asked, spec, run, content, reports[name])
 
 
-def _asked(asked: Evaluate) -> tuple[dict[str, SequencePolicy], EnvSpec]:
-    """The policies to evaluate, and their environment; an id stands for no policy at all."""
+def _asked(asked: Evaluate) -> tuple[dict[str, SequencePolicy], EnvSpec, list[Path]]:
+    """The policies to evaluate, their environment, and their runs; an id stands for no policy at all."""
     if len(asked.runs) == 1 and not asked.runs[0].exists():
         with suppress(UnknownNameError):
-            return {}, EnvSpec(resolve_id(str(asked.runs[0])))
-    return load_runs([run for given in asked.runs for run in runs_in(given)])
+            return {}, EnvSpec(resolve_id(str(asked.runs[0]))), []
+    runs = [*{run.resolve(): run for given in asked.runs for run in runs_in(given)}.values()]
+    policies, spec = load_runs(runs)
+    return policies, spec, runs
 
 
-def _note(asked: Evaluate, spec: EnvSpec, reports: dict[str, Report]) -> None:
-    """Writes what was measured beside what is recorded of each policy's origin."""
-    settings = {"episodes": asked.episodes, "stochastic": asked.stochastic, "longest": asked.longest}
-    runs = [run for given in asked.runs for run in runs_in(given)] if reports else []
-    for run, report in zip(runs, reports.values(), strict=True):
-        told = {name: getattr(report, field) for name, field in MEASURED.items()}
-        errors = {"success": report.success_error, "return": report.reward_error}
+def _content(run: Path) -> str:
+    """What is evaluated; nothing where a save of it was interrupted."""
+    try:
+        return sha256_of_artifact(policy_folder(run))
+    except LineageError:
+        return ""
+
+
+def _note(asked: Evaluate, spec: EnvSpec, run: Path, content: str, report: Report) -> None:
+    """Writes what was measured beside what is recorded of a policy's origin, where that can be."""
+    told = {name: getattr(report, field) for name, field in MEASURED.items()}
+    errors = {"success": report.success_error, "return": report.reward_error}
+    try:
         note_measurement(
             policy_folder(run),
+            content,
             "evaluate",
             {name: value for name, value in told.items() if value is not None},
             {name: error for name, error in errors.items() if error is not None},
-            settings=settings,
+            settings={"episodes": asked.episodes, "stochastic": asked.stochastic, "longest": asked.longest},
             environment=spec.jsonable(),
             seeds=(asked.seed,),
         )
+    except LineageError as error:
+        Console(stderr=True, soft_wrap=True).print(f"not recorded: {error}", markup=False, highlight=False)
 
 
 def _kind(policy: SequencePolicy) -> str:

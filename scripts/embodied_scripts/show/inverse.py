@@ -21,6 +21,7 @@ def identify(asked: Identify) -> None:
     """Finds, prints, and writes the result."""
     if asked.find or asked.held_out or asked.friction != ("coulomb",):
         raise OptionError("--inverse finds masses and friction at once: leave out --find, --held-out and --friction")
+    making = begun("identify", asked, identified_from(asked))
     bench, console = asked.bench, Console(soft_wrap=True)
     recordings = [one for _, one in loaded(asked.recordings, bench.map)]
     found = identify_inverse(
@@ -36,7 +37,7 @@ def identify(asked: Identify) -> None:
         highlight=False,
     )
     save_json(asked.out, found.jsonable())
-    begun("identify", asked, identified_from(asked)).finish(asked.out)
+    making.finish(asked.out)
     console.print(f"Wrote {asked.out}", highlight=False)
 
 

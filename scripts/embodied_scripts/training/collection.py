@@ -19,10 +19,12 @@ from embodied_scripts.cli.collect import PLANNER, Collect
 from embodied_scripts.cli.options import import_flags
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.records import PLAYER, begun
+from embodied_scripts.runs import runs_in, saved_policy
 from embodied_scripts.show.playing import cast_anywhere
 from embodied_scripts.training.progress import stoppable
 
 WORLDS, PLANNER_WORLDS = 64, 4
+TRAINED = "trained"
 
 
 def collect(asked: Collect) -> None:
@@ -31,8 +33,8 @@ def collect(asked: Collect) -> None:
         raise OptionError("episodes, worlds and samples must be at least 1, seconds above 0")
     if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
         raise OptionError(f"{asked.out} is there already, and not empty: name another folder")
+    played = _played(asked)
     agent, env = _cast(asked)
-    played = [(PLAYER, policy_folder(asked.target))] if Path(asked.target).is_dir() else []
     making = begun("collect", asked, played, EnvSpec.of(env).jsonable())
     data = _collected(agent, env, asked)
     env.close()
@@ -43,6 +45,13 @@ def collect(asked: Collect) -> None:
     summary = f"{len(data)} episodes, {earned}{won}, in {asked.out}."
     after = f"Next: embodied train {data.card['env']['id']} --demonstrations {asked.out}{import_flags()}"
     Console(soft_wrap=True).print(f"{summary} {after}", markup=False, highlight=False)
+
+
+def _played(asked: Collect) -> list[tuple[str, Path]]:
+    """The policy that plays, if one does."""
+    if Path(asked.target).is_dir():
+        return [(PLAYER, policy_folder(runs_in(Path(asked.target))[0]))]
+    return [(PLAYER, saved_policy(asked.target))] if asked.player == TRAINED else []
 
 
 def _cast(asked: Collect) -> tuple[Agent, GymVecEnv]:

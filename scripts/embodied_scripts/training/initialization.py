@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from embodied.learn.ppo import SequencePPO
 from embodied.nn.policy import SequencePolicy, load_policy
 from embodied.vector.vec import GymVecEnv
 from embodied_scripts.baselines import baselines
-from embodied_scripts.cli.train import Train
+from embodied_scripts.cli.train import MANY_WORLDS, Train
 from embodied_scripts.runs import saved_agent, saved_policy
+
+# An expert is imitated alone, with noise on its actions in every other world (DART; Laskey et al. 2017).
+IMITATION = replace(MANY_WORLDS, dagger_share=1.0, dagger_learner_share=0.0, dagger_noise=0.3, dagger_spread=0.05)
 
 
 def start_of(settings: Train) -> SequencePolicy | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,15 +10,18 @@ from rich.console import Console
 from embodied.agent import Agent
 from embodied.errors import CheckpointError, UnknownNameError
 from embodied.learn.run import RunFolder
+from embodied.lineage.content import records_of
+from embodied.lineage.line import Line
+from embodied.lineage.making import Making
 from embodied.nn.agent import NetworkAgent
 from embodied.selfplay.league import League
 from embodied.selfplay.population import Population
 from embodied.selfplay.tournament import interval
 from embodied_scripts.cli.league import ExploitLeague, TrainLeague
-from embodied_scripts.cli.options import import_flags, import_module
+from embodied_scripts.cli.options import IMPORTED, import_flags, import_module
 from embodied_scripts.ids import parse_options, resolve_id
 from embodied_scripts.leagues import build_league, open_league, saved_league
-from embodied_scripts.records import begun
+from embodied_scripts.records import begun, randomized_by
 from embodied_scripts.resuming import keep_randomization, refuse_changes, settings_as_json
 from embodied_scripts.training.progress import Progress, Stop, on_interrupt
 
@@ -63,7 +66,7 @@ def _train_in(folder: RunFolder, asked: TrainLeague) -> bool:
         asked = _resumed(folder, asked)
     assert asked.run_dir is not None
     league = build_league(asked)
-    making = begun("league", asked, environment={"id": asked.id, "options": parse_options(asked.options)})
+    making = _making(folder, asked)
     if not asked.resume and not (asked.run_dir / "run.json").exists():
         folder.begin(settings_as_json(asked))
         keep_randomization(folder.path, parse_options(asked.options).get("randomize"))
@@ -74,6 +77,14 @@ def _train_in(folder: RunFolder, asked: TrainLeague) -> bool:
         league.learn(asked.steps, [stop, progress])
     making.finish(folder.policy)
     return league.learner.num_timesteps >= asked.steps
+
+
+def _making(folder: RunFolder, asked: TrainLeague) -> Making:
+    """What is recorded of a league: as it was begun, if it goes on."""
+    if asked.resume and records_of(folder.policy).is_file():
+        return Making.resume(Line.load(folder.policy), asdict(asked), tuple(IMPORTED))
+    game = {"id": asked.id, "options": parse_options(asked.options)}
+    return begun("league", asked, randomized_by(asked.options), game)
 
 
 def _resumed(folder: RunFolder, given: TrainLeague) -> TrainLeague:

@@ -28,8 +28,8 @@ from embodied.physics.threads import default_threads
 from embodied.vector.spec import EnvSpec
 from embodied.version import __version__
 from embodied_scripts.cli.merge import Merge
-from embodied_scripts.deploying.refining import IMITATION
 from embodied_scripts.runs import runs_in, saved_policy
+from embodied_scripts.training.initialization import IMITATION
 
 WORLDS, STUDENT_WORLDS = 64, 128
 TABLE, POLICY, DISTILLED = "merge.json", "policy", "distilled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,8 +77,8 @@ def _train(folder: RunFolder, given: Train) -> bool:
         else replace(given, steps=STEPS if given.steps is None else given.steps)
     )
     folder.check_free(given.resume)
+    making = training(settings, _spec_of(settings).jsonable(), folder.policy)
     model = build(settings)
-    making = training(settings, EnvSpec.of(model.env).jsonable(), folder.policy)
     live = _live_view(model, settings, folder)
     if given.resume:
         model.resume(folder.policy)
@@ -121,19 +122,23 @@ def build(settings: Train) -> SequenceLearner:
         expert = None if settings.expert is None else expert_of(settings.expert, env)
         model = SequencePPO(start, env, settings.ppo, expert=expert, **how)
     origins = {"parent": settings.start_from, "expert": settings.expert, "demonstrations": settings.demonstrations}
-    model.origins = {name: origin for name, origin in origins.items() if origin is not None}
+    model.origins = {name: Path(origin).name for name, origin in origins.items() if origin is not None}
     return model
 
 
 def _worlds_of(settings: Train, threads: int) -> GymVecEnv:
-    options = parse_options(settings.options)
-    spec = EnvSpec(settings.id, options, settings.randomize, settings.previous, observe=settings.observe)
     own: dict[str, Any] = {"threads": threads} if settings.id.startswith("embodied/") else {}
     if settings.adversary is not None:
         own["adversary"] = settings.adversary
     if not settings.id.startswith("embodied/") and (settings.randomize or settings.adversary) is not None:
         raise OptionError("--randomize and --adversary need an environment of this project")
-    return spec.make(settings.n_envs, **own)
+    return _spec_of(settings).make(settings.n_envs, **own)
+
+
+def _spec_of(settings: Train) -> EnvSpec:
+    """The environment that was asked for."""
+    options = parse_options(settings.options)
+    return EnvSpec(settings.id, options, settings.randomize, settings.previous, observe=settings.observe)
 
 
 def _size_of(model: SequenceLearner) -> str:
