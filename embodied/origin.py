@@ -105,7 +105,10 @@ def _sources(packages: Sequence[str]) -> str:
 
 
 def _files_of(package: str) -> list[tuple[str, Path]]:
-    spec = find_spec(package.partition(".")[0])
+    try:
+        spec = find_spec(package.partition(".")[0])
+    except (ImportError, ValueError):  # made at run time
+        spec = None
     if spec is None:
         return []
     if not spec.submodule_search_locations:

@@ -92,7 +92,9 @@ def _merged(
                 raise
             console.print(f"not aligned: {error}", markup=False, highlight=False)
     if asked.distill:
-        yield DISTILLED, _distilled(asked, members, specs)
+        with console.status(f"A new network imitates the ensemble for {asked.distill:,} steps …"):
+            student = _distilled(asked, members, specs)
+        yield DISTILLED, student
 
 
 def _distilled(asked: Merge, members: list[SequencePolicy], specs: list[EnvSpec]) -> SequencePolicy:
