@@ -18,7 +18,17 @@ PAGES = (
         "tutorials/planner.md",
         "tutorials/foreign.md",
     ),
-    *("robot.md", "arm.md", "worlds.md", "learning.md", "sim2real.md", "deploy.md", "lineage.md", "view.md"),
+    *(
+        "robot.md",
+        "arm.md",
+        "worlds.md",
+        "learning.md",
+        "sim2real.md",
+        "deploy.md",
+        "lineage.md",
+        "fleet.md",
+        "view.md",
+    ),
 )
 TOGETHER = ("tutorials/own_robot.md", "tutorials/own_task.md")  # the second goes on with the first
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
