@@ -162,12 +162,11 @@ class Trust:
 
     def _check_signer(self, folder: Path, signature: Signature, signer: Signer) -> None:
         authorities = [self._at(one) for one in signer.authorities]
-        anchors = [(path, one) for path in authorities for one in certificates(path)]
         for certificate in signature.certificates:
             _check_dates(certificate)
-        good = [path for path, one in anchors if not self._is_stale(one)]
-        if anchors and not good:
-            _check_dates(anchors[0][1])
+        good = [path for path in authorities if not any(map(self._is_stale, certificates(path)))]
+        if authorities and not good:
+            _check_dates(certificates(authorities[0])[0])
             raise LineageError("revoked", f"the authorities that {folder} would be trusted by were revoked")
         verify_signature(folder, self._at(signer.key) if signer.key else None, good)
 
@@ -215,12 +214,8 @@ class Trust:
         path = self.path.with_name(self.path.name + SEEN)
         try:
             with exclusive(self.path):
-                seen = (
-                    checked(read_json(path, Damaged), dict[str, int], f"{path} is damaged", Damaged)
-                    if path.exists()
-                    else {}
-                )
-                before = dict(seen)
+                before = _counters(path)
+                seen = dict(before)
                 yield seen
                 if seen != before:
                     write_json(path, seen)
@@ -240,6 +235,13 @@ def verify(folder: str | Path, trust: str | Path | Trust, role: Role = "release"
 def _key(release: Release) -> str:
     """Under what its counter is remembered: a training's says nothing of a release's."""
     return release.name if release.role == "release" else f"{release.name} ({release.role})"
+
+
+def _counters(path: Path) -> dict[str, int]:
+    """The highest counters that were taken so far."""
+    if not path.exists():
+        return {}
+    return checked(read_json(path, Damaged), dict[str, int], f"{path} is damaged", Damaged)
 
 
 def _contents(folder: Path) -> Iterator[tuple[str, str]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from embodied.lineage.content import is_policy, records_of
+from embodied.errors import LineageError
+from embodied.lineage.content import POLICY, is_policy
 from embodied.lineage.line import Line
 from embodied.lineage.making import Making
-from embodied.nn.checkpoint import policy_folder, read_card
+from embodied.nn.checkpoint import read_card
 from embodied.physics.threads import default_threads
 from embodied_scripts.cli.identify import Identify
 from embodied_scripts.cli.options import IMPORTED
@@ -32,8 +34,9 @@ def training(asked: Train, environment: dict[str, Any], folder: Path) -> Making:
     """
     settings = settings_as_json(asked) | {COMMAND: type(asked).__name__}
     settings |= {"threads": asked.threads or default_threads(), "device": asked.device}
-    if asked.resume and records_of(folder).is_file():
-        return Making.resume(Line.load(folder), settings, tuple(IMPORTED))
+    if asked.resume:
+        with suppress(LineageError):  # what is recorded may be damaged, which stops nobody from going on
+            return Making.resume(Line.load(folder), settings, tuple(IMPORTED))
     made_from = [(CHECKPOINT, folder)] if asked.resume else parents_of(asked)
     kind = "train" if asked.steps else "clone"
     return Making.begin(kind, made_from, settings, environment, (asked.seed,), tuple(IMPORTED))
@@ -53,17 +56,17 @@ def begun(
 
 
 def parents_of(asked: Train) -> list[tuple[str, Path]]:
-    """What a training begins with, by the role of each."""
+    """What a training begins with, by the role of each; what does not exist is refused by whoever reads it."""
     found = []
     if asked.start_from is not None:
         found.append((START, saved_policy(asked.start_from)))
     if asked.expert is not None and asked.expert != HEURISTIC:
-        found.append((EXPERT, policy_folder(asked.expert)))
+        found.append((EXPERT, Path(asked.expert) / POLICY))
     if asked.demonstrations is not None:
         found.append((DEMONSTRATIONS, Path(asked.demonstrations)))
     if asked.randomize is not None:
         found.append((RANDOMIZATION, Path(asked.randomize)))
-    return found + randomized_by(asked.options)
+    return [(role, path) for role, path in found if path.exists()] + randomized_by(asked.options)
 
 
 def randomized_by(options: Sequence[str]) -> list[tuple[str, Path]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from embodied.agent import Agent
-from embodied.errors import CheckpointError, UnknownNameError
+from embodied.errors import CheckpointError, LineageError, UnknownNameError
 from embodied.learn.run import RunFolder
-from embodied.lineage.content import records_of
 from embodied.lineage.line import Line
 from embodied.lineage.making import Making
 from embodied.nn.agent import NetworkAgent
@@ -81,8 +81,9 @@ def _train_in(folder: RunFolder, asked: TrainLeague) -> bool:
 
 def _making(folder: RunFolder, asked: TrainLeague) -> Making:
     """What is recorded of a league: as it was begun, if it goes on."""
-    if asked.resume and records_of(folder.policy).is_file():
-        return Making.resume(Line.load(folder.policy), asdict(asked), tuple(IMPORTED))
+    if asked.resume:
+        with suppress(LineageError):  # what is recorded may be damaged, which stops nobody from going on
+            return Making.resume(Line.load(folder.policy), asdict(asked), tuple(IMPORTED))
     game = {"id": asked.id, "options": parse_options(asked.options)}
     return begun("league", asked, randomized_by(asked.options), game)
 
