@@ -8,6 +8,8 @@ import pytest
 from gymnasium import spaces
 
 from embodied.errors import CheckpointError
+from embodied.lineage.content import kind_of, sha256_of_artifact
+from embodied.nn.checkpoint import policy_folder
 from embodied.nn.policy import Privilege
 from embodied_policies.gru import GRUPolicy
 from embodied_policies.mlp import MlpPolicy
@@ -62,6 +64,19 @@ def test_running_an_exported_policy_needs_no_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "(1, 2)", done.stderr
+
+
+def test_a_run_into_which_its_policy_was_exported_is_still_that_run(tmp_path):
+    made = MlpPolicy(OBS, TURN, layers=1, width=8)
+    made.save(tmp_path / "policy")
+    export_onnx(made, tmp_path / "policy.onnx")
+    assert (tmp_path / "policy.json").is_file()
+    assert policy_folder(tmp_path) == tmp_path / "policy"
+    assert kind_of(tmp_path / "policy") == "policy"
+    assert kind_of(tmp_path) == "folder"
+    before = sha256_of_artifact(tmp_path / "policy.onnx")
+    (tmp_path / "policy.json").write_text("{}")
+    assert sha256_of_artifact(tmp_path / "policy.onnx") != before
 
 
 def test_a_damaged_export_is_refused(tmp_path):

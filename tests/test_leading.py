@@ -208,7 +208,7 @@ def test_what_somebody_leads_a_robot_through_is_kept_to_be_imitated(tmp_path: Pa
     train = ["train", "Feel-v0", "--demonstrations", str(out), "--steps", "128", "--n-envs", "2", "--threads", "1"]
     main([*train, "--run", str(tmp_path / "run"), "--cloning-epochs", "2"])
     card = read_card(tmp_path / "run" / "policy")
-    assert card["contract"]["lineage"]["demonstrations"] == str(out)
+    assert card["contract"]["lineage"]["demonstrations"] == out.name
     assert (card["contract"]["lineage"]["seed"], card["contract"]["lineage"]["steps"]) == ("0", "128")
     with safe_open(tmp_path / "run" / "policy" / "policy.safetensors", "np") as weights:
         assert json.loads(weights.metadata()["contract"]) == card["contract"]

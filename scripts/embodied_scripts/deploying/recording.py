@@ -17,10 +17,10 @@ from embodied_scripts.records import begun
 
 def record(asked: Record) -> None:
     """Plays a motion and writes what was measured; exits with 1 where an emergency ended it."""
-    planned = [] if asked.motion is None else [("motion", asked.motion)]
-    making, arm = begun("record", asked, planned), robot_on(asked)
+    arm = robot_on(asked)
     arm.connect()
     try:
+        making = begun("record", asked, [] if asked.motion is None else [("motion", asked.motion)])
         if asked.motion is None:
             home = arm.read().values["angle"]
             commands, hz = gentle_motion(arm.limits, home, asked.seconds, asked.hz, asked.seed), asked.hz
